@@ -1,0 +1,87 @@
+// Publisher: an ordered stream of messages into the cluster, exactly once per (publisher, sequence).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "zabmq/client.hpp"
+#include "zabmq/result.hpp"
+#include "zabmq/types.hpp"
+
+namespace zabmq {
+
+// What an acknowledged message has: a place in the one sequence, durable on a quorum.
+struct Receipt {
+  Offset offset = 0;
+  Zxid zxid;               // messages of one transaction share it
+  Sequence sequence = 0;
+};
+
+struct PublisherOptions : ClientOptions {
+  // Keeps the publisher's id, so that its sequence goes on after a restart of the process; created
+  // when missing. Empty: a new publisher each time.
+  std::string session_file;
+  std::size_t window_messages = 65536;       // not yet acknowledged; more: publish waits, try_publish is busy
+  std::size_t window_bytes = 64u << 20;
+};
+
+struct PublishOptions {
+  Headers headers;
+  std::optional<Millis> timeout;             // from the call on; default: ClientOptions::timeout
+};
+
+// All members may be called from any thread. One background thread owns the socket; `done` callbacks
+// run on it, in the order of publication, and must not block.
+//
+// Errors: too_large, protocol (invalid topic; nothing was sent, no sequence was taken), busy,
+// refused (no: fenced by a newer process with the same session file), expired, no_space, unavailable
+// (no: never sent), unknown_outcome (maybe: sent, no answer before the deadline; sequence says which).
+// After an error that leaves the outcome open, later messages of this publisher fail as well, since
+// they may not overtake it: reopen with the session file, or retry().
+class Publisher {
+ public:
+  using Done = std::function<void(Result<Receipt>)>;
+
+  // Opens a new instance of the publisher: waits up to `timeout` for a leader. Throws Error:
+  // unavailable, refused, or Code::refused with the file's name when the session file is unusable.
+  explicit Publisher(PublisherOptions options);
+  ~Publisher();  // abandons what is not acknowledged; call flush() first
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
+
+  // Copies topic and payload. Blocks while the window is full, at most until the deadline.
+  std::future<Receipt> publish(std::string_view topic, Bytes payload, PublishOptions options = {});
+  std::future<Receipt> publish(std::string_view topic, std::string_view payload, PublishOptions options = {});
+
+  // Never blocks. The result says whether the message was taken (its sequence) or not: busy,
+  // too_large, protocol. `done` is called exactly once for a message that was taken.
+  Result<Sequence> try_publish(std::string_view topic, Bytes payload, Done done, PublishOptions options = {});
+
+  // Resends the message of a publish whose outcome is unknown, and all behind it, until it is known.
+  // Throws Error: unknown_outcome again at the deadline, or the definite answer.
+  Receipt retry(Sequence sequence, Millis timeout);
+
+  // Returns once everything published before has its outcome, true when all were acknowledged.
+  bool flush(Millis timeout);
+
+  // Ends the publisher: its entry in the cluster is freed, a session file becomes useless.
+  void close(Millis timeout);
+
+  const Uuid& id() const;
+  Instance instance() const;
+  // Last sequence the cluster had taken of this publisher when it was opened: with a session file,
+  // how far the previous process got.
+  Sequence resumed_after() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace zabmq
