@@ -1,19 +1,25 @@
 // Replica: one server of the cluster, without threads, sockets, clock or disk. It feeds lib/zab and
 // performs what it asks, in order; it serves publishers and subscribers from the history.
 //
-// Inputs are the calls below, from one thread; effects go to the interfaces of the constructor.
-// Several inputs may be handed in before one step(): that is how batches form.
+// Inputs are the calls below, from one thread; effects go to the Environment. Several inputs may be
+// handed in before one step(): that is how batches form. The driver's loop:
+//
+//   drain the sockets and the disk's completions into the inputs;
+//   tick(now_ms, wall_us);            // at least every 10 ms, cheap
+//   const bool more = step();
+//   wait for sockets or completions, at most 10 ms, or not at all when `more`;
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "net/peer_links.hpp"
-#include "storage/history_log.hpp"
-#include "wire/batch.hpp"
+#include "replica/environment.hpp"
+#include "replica/options.hpp"
+#include "replica/publisher_table.hpp"
 #include "wire/client_frame.hpp"
 #include "zab/core.hpp"
 #include "zabmq/slice.hpp"
@@ -21,57 +27,152 @@
 
 namespace zabmq::replica {
 
-// A client's connection, numbered by the composition root; never reused while the process lives.
-enum class ConnectionId : std::uint64_t { none = 0 };
+// What the disk held at start.
+struct Recovered {
+  zab::Identity identity;
+  zab::History history;  // all of it durable
+  // The last transaction known to be delivered: from the newest mark, or the floor.
+  Zxid delivered;
+  // Fed with the log's records and marks, finish_recovery() called; its delivered point is
+  // `delivered`.
+  PublisherTable publishers;
+};
 
-// Who asks, for the one place where authorization will be decided.
-struct Principal { std::string name = "anonymous"; };
+// For status pages and tests; the wire's STATUS answer is made from it.
+struct Status {
+  ServerId self = ServerId::none;
+  ServerId leader = ServerId::none;  // none: no leader known
+  Role role = Role::looking;
+  Phase phase = Phase::election;
+  Epoch epoch = Epoch::none;  // currentEpoch, or the one being established
+  zab::Standing standing = zab::Standing::empty;
+  Zxid last_logged;
+  Zxid last_durable;
+  Zxid last_committed;
+  Zxid last_delivered;
+  Offset first_offset = 0;
+  Offset last_offset = 0;          // last committed that this server knows of
+  bool accepts_publishes = false;  // leads, and has delivered all of the initial history
+  std::size_t connections = 0;
+  std::size_t subscriptions = 0;
+  std::size_t publishers = 0;
+};
 
-// Frames to clients.
-class ClientLinks {
+class Clients;
+class Delivery;
+class EndQuestions;
+class LearnerQueues;
+class Proposals;
+class Subscriptions;
+
+class Replica final : public net::PeerLinks::Listener, public storage::HistoryLog::Listener {
  public:
-  enum class Sent : std::uint8_t { ok, full, gone };  // full: not sent, try again later; gone: forget the connection
-  virtual ~ClientLinks() = default;
-  virtual Sent send(ConnectionId to, const wire::ServerMessage& message, Slice body) = 0;
-};
+  Replica(ServerId self, zab::Config config, Options options, Recovered recovered,
+          zab::FoundingIds founding_ids, std::vector<ServerAddress> servers,
+          Environment environment);
+  ~Replica() override;
+  Replica(const Replica&) = delete;
+  Replica& operator=(const Replica&) = delete;
 
-// The identity record's file.
-class IdentityStore {
- public:
-  virtual ~IdentityStore() = default;
-  virtual void store(const zab::Identity& identity) = 0;  // Replica::on_stored tells
-};
+  // --- inputs ---
 
-struct ServerAddress {
-  ServerId id = ServerId::none;
-  std::string client_endpoint;
-};
+  void on_peer_message(ServerId from, zab::Message message, Slice records) override;
+  void on_session_lost(ServerId peer) override;
 
-struct Options {
-  zab::Options zab;
-  wire::BatchLimits batch;
-  std::size_t group_bytes_max = 1 << 20;         // or one batch
-  std::size_t in_flight_bytes_max = 64 << 20;    // leader: proposed, not committed, plus waiting
-  std::size_t learner_window_bytes = 16 << 20;   // sent to a learner, not yet reported durable
-  std::size_t read_bytes_max = 1 << 20;          // of one read for a cursor
-  std::size_t publishers_max = 100000;
-  LogTime publisher_ttl_us = 3'600'000'000;      // of log time without a message
-  std::size_t receipts_max = 1024;               // batch receipts kept per publisher
-  std::size_t connections_max = 10000;
-  std::size_t subscriptions_max = 1024;          // per connection
-  std::uint64_t client_timeout_ms = 15000;       // a connection silent for so long is forgotten
-  std::uint64_t client_heartbeat_ms = 1000;
-  std::uint64_t disk_stuck_ms = 10000;
-  std::uint64_t question_timeout_ms = 2000;      // a question about the cluster's end without an answer
-};
+  void on_durable(Zxid up_to) override;
+  void on_rewound(bool matched) override;
+  void on_drained(Zxid durable_end) override;
+  void on_failed(const storage::Failure& failure) override;
+  void on_stored();  // the identity record of the last store is on disk
 
-// What has happened, for logs and status; the composition root reads it.
-struct Counters {
-  std::uint64_t proposals = 0, messages_proposed = 0, commits = 0, messages_delivered = 0;
-  std::uint64_t publishes_refused = 0, duplicates = 0, fenced = 0;
-  std::uint64_t client_frames_malformed = 0, batches_malformed = 0, resets = 0;
-  std::uint64_t peer_records_malformed = 0, sessions_lost = 0, dropped_peer_messages = 0;
-  std::uint64_t elections = 0, alarms = 0;
+  // One frame of a client: its header part (not yet decoded) and its body part, empty if it had
+  // none. `body` is kept, not copied.
+  void on_client_frame(ConnectionId from, const Principal& principal, Bytes header, Slice body);
+  void on_disconnected(ConnectionId connection);
+
+  // Monotonic and wall clock (microseconds since 1970).
+  void tick(std::uint64_t now_ms, LogTime wall_us);
+
+  // All that has gathered: proposes, appends and flushes, streams, delivers, serves subscribers.
+  // True: there is more that waits for nothing, so do not sleep.
+  bool step();
+
+  // --- state ---
+
+  Status status() const;
+  const Counters& counters() const { return counters_; }
+  const std::optional<std::string>& fatal() const { return fatal_; }  // set: stop the process
+  const zab::Core& core() const { return core_; }
+  const PublisherTable& publishers() const { return publishers_; }
+
+ private:
+  struct Held {  // a session message that waits until the history has been cut
+    ServerId from = ServerId::none;
+    zab::Message message;
+    Slice records;
+  };
+
+  // replica.cpp
+  void receive(ServerId from, const zab::Message& message, Slice records);
+  bool receive_here(ServerId from, const zab::Message& message);
+  void receive_propose(ServerId from, zab::Propose message, Slice records);
+  void look_at_report(ServerId from, const zab::Message& message);
+  bool hold_back(ServerId from, zab::Message& message, Slice& records);
+  void release_held();
+  void propose_group();
+  void settle_publishers();
+
+  // perform.cpp
+  void run_core();
+  void perform(zab::Ready ready);
+  void perform_output(zab::Output output);
+  void send(ServerId to, zab::Message message);
+  void note(const zab::Event& event);
+  void stop(const std::string& text);
+  void break_session(ServerId peer, const std::string& why);
+  void follow_leadership();
+
+  // client_frames.cpp
+  void answer_malformed(ConnectionId from);
+  void on_frame(ConnectionId from, const Principal& principal, wire::ClientMessage& message,
+                Slice body);
+  void on_hello(ConnectionId from, const wire::Hello& hello);
+  void on_publish(ConnectionId from, const wire::Publish& publish, Slice body);
+  void on_close_publisher(ConnectionId from, const wire::ClosePublisher& close);
+  void on_status_question(ConnectionId from, const wire::StatusQuestion& question);
+  void welcome(ConnectionId to);
+  wire::Welcome make_welcome() const;
+  wire::Refused not_leading(wire::About about, std::uint64_t id) const;
+  std::string leader_endpoint() const;
+  std::string why_unavailable() const;
+
+  const Options options_;
+  const std::vector<ServerAddress> servers_;
+  Environment env_;
+  Counters counters_;
+  std::optional<std::string> fatal_;
+  std::uint64_t now_ms_ = 0;
+  LogTime wall_us_ = 0;
+
+  zab::Core core_;
+  bool core_pending_ = false;  // the core was given something since its last Ready
+  bool rewinding_ = false;
+  bool draining_ = false;
+  Slice frame_;  // records of the PROPOSE being received
+  std::vector<Held> held_;
+  std::size_t held_bytes_ = 0;
+  std::vector<ServerId> broken_;  // sessions that ended under our hands; the core is told next
+  std::map<ServerId, std::uint64_t> heard_ms_;
+  ServerId followed_ = ServerId::none;
+  bool leading_ = false;
+
+  PublisherTable publishers_;
+  std::unique_ptr<LearnerQueues> learners_;
+  std::unique_ptr<Clients> clients_;
+  std::unique_ptr<Proposals> proposals_;
+  std::unique_ptr<Delivery> delivery_;
+  std::unique_ptr<EndQuestions> questions_;
+  std::unique_ptr<Subscriptions> subscriptions_;
 };
 
 }  // namespace zabmq::replica

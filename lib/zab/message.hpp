@@ -96,8 +96,20 @@ struct UpToDate { Epoch epoch = Epoch::none; Zxid commit; friend bool operator==
 struct Commit { Zxid commit; friend bool operator==(const Commit&, const Commit&) = default; };
 struct Ping { std::uint64_t number = 0; Zxid commit; friend bool operator==(const Ping&, const Ping&) = default; };
 
+// --- about the cluster's end; answered by lib/replica, the core never sees them ---
+
+// Learner to leader: what is committed by now? The answer is true at some moment after the question.
+struct EndQuestion { std::uint64_t number = 0; friend bool operator==(const EndQuestion&, const EndQuestion&) = default; };
+struct EndAnswer {
+  std::uint64_t number = 0;        // of the question
+  Offset offset = 0;               // last committed
+  Zxid zxid;
+  friend bool operator==(const EndAnswer&, const EndAnswer&) = default;
+};
+
 using Message = std::variant<Vote, StandingMessage, CEpoch, AckEpoch, Progress, AckLeader, Ack, Pong,
-                             NewEpoch, Diff, Trunc, Snap, Propose, NewLeader, UpToDate, Commit, Ping>;
+                             NewEpoch, Diff, Trunc, Snap, Propose, NewLeader, UpToDate, Commit, Ping,
+                             EndQuestion, EndAnswer>;
 
 // The paper's name in capitals ("ACK-E"), for events, counters and golden conversations.
 const char* name_of(const Message& message);
