@@ -1,4 +1,4 @@
-// The record's layout, byte by byte. Golden bytes: tests/storage/record_test.cpp.
+// Record: the layout, byte by byte. Golden bytes: tests/storage/record_test.cpp.
 #include "zabmq/record.hpp"
 
 #include <xxhash.h>

@@ -1,4 +1,4 @@
-// The text forms of the shared identifiers and errors.
+// Types: the text forms of the shared identifiers and errors.
 #include "zabmq/types.hpp"
 
 #include "zabmq/result.hpp"
