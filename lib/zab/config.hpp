@@ -21,7 +21,9 @@ class Config {
 
   const std::vector<ServerId>& voters() const { return voters_; }
   std::uint64_t voter_set_hash() const { return voter_set_hash_; }
-  bool is_voter(ServerId id) const { return std::binary_search(voters_.begin(), voters_.end(), id); }
+  bool is_voter(ServerId id) const {
+    return std::binary_search(voters_.begin(), voters_.end(), id);
+  }
   ServerId founder() const { return voters_.front(); }
 
   std::size_t quorum() const { return voters_.size() / 2 + 1; }
@@ -29,7 +31,8 @@ class Config {
   // True when the voters for which `counts(id)` holds are a quorum.
   template <class Predicate>
   bool is_quorum(Predicate counts) const {
-    return static_cast<std::size_t>(std::count_if(voters_.begin(), voters_.end(), counts)) >= quorum();
+    return static_cast<std::size_t>(std::count_if(voters_.begin(), voters_.end(), counts)) >=
+           quorum();
   }
 
   // The greatest value that a quorum of voters has reached, given each voter's own.

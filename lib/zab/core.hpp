@@ -26,10 +26,10 @@ namespace zabmq::zab {
 
 struct Options {
   std::uint64_t heartbeat_ms = 100;
-  std::uint64_t peer_timeout_ms = 1000;     // a silent peer is lost
-  std::uint64_t finalize_wait_ms = 200;     // a quorum agrees on a vote: wait for a better one
+  std::uint64_t peer_timeout_ms = 1000;  // a silent peer is lost
+  std::uint64_t finalize_wait_ms = 200;  // a quorum agrees on a vote: wait for a better one
   std::uint64_t discovery_timeout_ms = 2000;
-  std::uint64_t sync_timeout_ms = 10000;    // without progress
+  std::uint64_t sync_timeout_ms = 10000;  // without progress
   std::uint64_t renounce_interval_ms = 5000;
 };
 
@@ -70,9 +70,10 @@ class Core {
 
   // --- completions ---
 
-  void durable(Zxid up_to);      // all records up to here are on disk
-  void stored();                 // the identity record of the last `store` is on disk
-  void rewound(bool matched);    // the digest at Rewind::to matched and the cut is durable; false: it did not match, nothing was cut
+  void durable(Zxid up_to);    // all records up to here are on disk
+  void stored();               // the identity record of the last `store` is on disk
+  void rewound(bool matched);  // the digest at Rewind::to matched and the cut is durable; false: it
+                               // did not match, nothing was cut
   void drained(Zxid durable_end);
 
   [[nodiscard]] Ready take_ready();
@@ -83,7 +84,7 @@ class Core {
   const Config& config() const { return config_; }
   Role role() const;
   Phase phase() const;
-  ServerId leader() const;              // whom we lead or follow; none while LOOKING
+  ServerId leader() const;  // whom we lead or follow; none while LOOKING
   bool leading_in_broadcast() const;
   const Identity& identity() const { return identity_; }
   const History& history() const { return history_; }  // everything logged, durable or not
@@ -91,8 +92,8 @@ class Core {
   Zxid last_durable() const { return durable_; }
   Zxid last_committed() const { return committed_; }
   Zxid last_delivered() const { return delivered_; }
-  Zxid initial_end() const;             // leading: the end of I_e'; else none
-  bool taking_part() const;             // false while draining: nothing may enter the log
+  Zxid initial_end() const;  // leading: the end of I_e'; else none
+  bool taking_part() const;  // false while draining: nothing may enter the log
   const RoleState& role_state() const { return role_; }
 
  private:
@@ -101,7 +102,7 @@ class Core {
   void become_leading();
   void become_following(ServerId leader, const std::string& why);
   void enter(Phase& phase, Phase next, const std::string& why);
-  void advance();                       // whatever the state now allows, for the current role
+  void advance();  // whatever the state now allows, for the current role
   void store(const Identity& wanted);
   void send(ServerId to, Message message);
   void drop(ServerId from, const Message& message, const std::string& why);
@@ -110,7 +111,10 @@ class Core {
   void distrust(ServerId peer);
   bool trusted(ServerId peer) const;
   Handshake handshake() const;
-  bool accepts(ServerId from, const Handshake& theirs, bool may_be_empty);
+  bool accepts(ServerId from, const Handshake& theirs);
+  void stop(const std::string& why);  // fatal: nothing happens any more
+  void close_session(ServerId peer);
+  void to_other_voters(const Message& message);
 
   // election.cpp: LOOKING, votes
   void begin_election(Looking& self);
@@ -120,6 +124,7 @@ class Core {
   void tick_looking(Looking& self);
   void count_votes(Looking& self);
   bool follow_established(Looking& self);
+  void decide(Looking& self);
   void broadcast_vote(Looking& self);
   Vote own_vote() const;
   Vote current_vote() const;
@@ -128,12 +133,17 @@ class Core {
   void on_standing(ServerId from, const StandingMessage& message);
   void tick_founding(Looking& self);
   void advance_founding(Looking& self);
+  void advance_empty(Looking& self);
+  void advance_half_founded(Looking& self);
+  void find_leader_as_wiped(Looking& self);
+  void adopt(Standing standing, const Uuid& cluster, const Uuid& history);
   StandingMessage own_standing(bool answer) const;
 
   // follower.cpp: Following, as a learner
   void step_following(Following& self, ServerId from, const Message& message);
   void on_new_epoch(Following& self, const NewEpoch& message);
   void on_sync_start(Following& self, Zxid common, Digest digest);
+  bool in_order(const Following& self, const Propose& message) const;
   void on_propose(Following& self, const Propose& message);
   void on_new_leader(Following& self, const NewLeader& message);
   void on_up_to_date(Following& self, const UpToDate& message);
@@ -151,8 +161,12 @@ class Core {
   void on_ack(Leading& self, ServerId from, Learner& learner, Zxid durable);
   void advance_leading(Leading& self);
   void advance_discovery(Leading& self);
+  void advance_synchronization(Leading& self);
+  void establish(Leading& self);
   void start_sync(Leading& self, ServerId id, Learner& learner);
-  void stream(Leading& self, ServerId id, Learner& learner);
+  void feed_learners(Leading& self);  // streams, NEWLEADER, UPTODATE, COMMIT
+  void stream(ServerId id, Learner& learner);
+  void tell_commit(ServerId id, Learner& learner, bool streamed);
   void commit_by_counting(Leading& self);
   void advance_round(Leading& self);
   void tick_leading(Leading& self);
@@ -164,9 +178,9 @@ class Core {
   Options options_;
   FoundingIds founding_ids_;
 
-  Identity identity_;                  // as last asked to be stored; durable when !storing_
+  Identity identity_;  // as last asked to be stored; durable when !storing_
   bool storing_ = false;
-  History history_;                    // everything logged
+  History history_;  // everything logged
   Zxid durable_;
   Zxid committed_;
   Zxid delivered_;
@@ -174,11 +188,12 @@ class Core {
   std::uint64_t now_ms_ = 0;
   bool ticked_ = false;
   bool disk_stuck_ = false;
-  bool role_changed_ = false;          // the handler's role is gone: stop advancing it
-  bool stopped_ = false;               // Ready::fatal was given: nothing happens any more
-  std::uint64_t round_ = 0;            // election round, kept across roles
+  bool stopped_ = false;     // Ready::fatal was given: nothing happens any more
+  std::uint64_t round_ = 0;  // election round, kept across roles
   std::map<ServerId, std::uint64_t> distrusted_until_;  // candidates that did not answer
   std::uint64_t renounce_allowed_at_ = 0;
+  Epoch accepted_seen_ = Epoch::none;  // greatest acceptedEpoch heard from anyone, in any role
+  std::optional<Zxid> rewinding_to_;   // the history is being compared and cut
 
   RoleState role_;
   Ready ready_;

@@ -33,12 +33,13 @@ struct History {
   Floor floor;
   std::vector<EpochEnd> ends;
 
-  Zxid last() const;               // of the newest transaction, or the floor
-  bool contains(Zxid z) const;     // z is in the history or is its floor
-  void append(Run run);            // precondition: continues(run)
-  bool continues(Run run) const;   // run.first follows last()
-  void truncate_after(Zxid last_kept);  // precondition: contains(last_kept)
+  Zxid last() const;                              // of the newest transaction, or the floor
+  bool contains(Zxid z) const;                    // z is in the history or is its floor
+  void append(Run run);                           // precondition: continues(run)
+  bool continues(Run run) const;                  // run.first follows last()
+  void truncate_after(Zxid last_kept);            // precondition: contains(last_kept)
   History newest(std::size_t entries_max) const;  // what ACK-E carries
+  bool valid() const;  // the invariants above hold; asked of what peers send
 
   friend bool operator==(const History&, const History&) = default;
 };

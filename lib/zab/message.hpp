@@ -26,7 +26,7 @@ enum class Standing : std::uint8_t {
 struct Handshake {
   std::uint32_t version_min = 1;  // protocol versions spoken
   std::uint32_t version_max = 1;
-  Uuid cluster;                   // all zero: the sender is empty
+  Uuid cluster;  // all zero: the sender is empty
   Uuid history;
   std::uint64_t config_version = 0;
   std::uint64_t voter_set_hash = 0;
@@ -38,12 +38,12 @@ struct Handshake {
 // Fast leader election: "I (sender) am for `leader`". Ordered by (current_epoch, last, leader).
 struct Vote {
   Handshake handshake;
-  ServerId leader = ServerId::none;       // the server voted for
-  Epoch current_epoch = Epoch::none;      // its currentEpoch
-  Zxid last;                              // its last durable zxid
-  std::uint64_t round = 0;                // the sender's election round
-  Role role = Role::looking;              // the sender's own role
-  Phase phase = Phase::election;          // the sender's own phase; LEADING in broadcast = established
+  ServerId leader = ServerId::none;   // the server voted for
+  Epoch current_epoch = Epoch::none;  // its currentEpoch
+  Zxid last;                          // its last durable zxid
+  std::uint64_t round = 0;            // the sender's election round
+  Role role = Role::looking;          // the sender's own role
+  Phase phase = Phase::election;      // the sender's own phase; LEADING in broadcast = established
   friend bool operator==(const Vote&, const Vote&) = default;
 };
 
@@ -51,8 +51,9 @@ struct Vote {
 struct StandingMessage {
   Handshake handshake;
   Standing standing = Standing::empty;
-  ServerId leader = ServerId::none;  // whom the sender follows in broadcast, or itself; none = nobody
-  bool answer = false;               // answers are not answered
+  ServerId leader =
+      ServerId::none;   // whom the sender follows in broadcast, or itself; none = nobody
+  bool answer = false;  // answers are not answered
   friend bool operator==(const StandingMessage&, const StandingMessage&) = default;
 };
 
@@ -61,55 +62,100 @@ struct StandingMessage {
 struct CEpoch {  // opens the session
   Handshake handshake;
   Standing standing = Standing::voter;
-  Uuid incarnation;                // drawn when the directory was created
-  Epoch accepted = Epoch::none;    // f.p, the last promise
+  Uuid incarnation;              // drawn when the directory was created
+  Epoch accepted = Epoch::none;  // f.p, the last promise
   friend bool operator==(const CEpoch&, const CEpoch&) = default;
 };
 struct AckEpoch {  // ACK-E: the promise is durable
   Epoch epoch = Epoch::none;
-  bool promised = false;           // false: promised before, so it does not count (ZK answers -1)
-  Epoch current = Epoch::none;     // f.a
-  History history;                 // its durable history: floor and newest entries
+  bool promised = false;        // false: promised before, so it does not count (ZK answers -1)
+  Epoch current = Epoch::none;  // f.a
+  History history;              // its durable history: floor and newest entries
   friend bool operator==(const AckEpoch&, const AckEpoch&) = default;
 };
-struct Progress { Zxid durable; friend bool operator==(const Progress&, const Progress&) = default; };  // before ACK-LD; counts only for window and time-outs
-struct AckLeader { Epoch epoch = Epoch::none; friend bool operator==(const AckLeader&, const AckLeader&) = default; };  // ACK-LD: history and currentEpoch are durable
-struct Ack { Zxid durable; friend bool operator==(const Ack&, const Ack&) = default; };  // cumulative, only after ACK-LD
-struct Pong { std::uint64_t number = 0; friend bool operator==(const Pong&, const Pong&) = default; };
+struct Progress {
+  Zxid durable;
+  friend bool operator==(const Progress&, const Progress&) = default;
+};  // before ACK-LD; counts only for window and time-outs
+struct AckLeader {
+  Epoch epoch = Epoch::none;
+  friend bool operator==(const AckLeader&, const AckLeader&) = default;
+};  // ACK-LD: history and currentEpoch are durable
+struct Ack {
+  Zxid durable;
+  friend bool operator==(const Ack&, const Ack&) = default;
+};  // cumulative, only after ACK-LD
+struct Pong {
+  std::uint64_t number = 0;
+  friend bool operator==(const Pong&, const Pong&) = default;
+};
 
 // --- leader to learner ---
 
-struct NewEpoch { Handshake handshake; Epoch epoch = Epoch::none; friend bool operator==(const NewEpoch&, const NewEpoch&) = default; };
+struct NewEpoch {
+  Handshake handshake;
+  Epoch epoch = Epoch::none;
+  friend bool operator==(const NewEpoch&, const NewEpoch&) = default;
+};
 // How synchronization begins: the learner's history goes on behind `common`. `digest` is the chain
 // digest there; the core leaves it empty and the sender's replica fills it in from its own log.
-struct Diff { Zxid common; Digest digest = Digest::none; friend bool operator==(const Diff&, const Diff&) = default; };   // nothing to cut
-struct Trunc { Zxid common; Digest digest = Digest::none; friend bool operator==(const Trunc&, const Trunc&) = default; };  // cut what is behind `common`
-struct Snap { Floor floor; friend bool operator==(const Snap&, const Snap&) = default; };  // the learner is below the leader's floor
+struct Diff {
+  Zxid common;
+  Digest digest = Digest::none;
+  friend bool operator==(const Diff&, const Diff&) = default;
+};  // nothing to cut
+struct Trunc {
+  Zxid common;
+  Digest digest = Digest::none;
+  friend bool operator==(const Trunc&, const Trunc&) = default;
+};  // cut what is behind `common`
+struct Snap {
+  Floor floor;
+  friend bool operator==(const Snap&, const Snap&) = default;
+};  // the learner is below the leader's floor
 // PROPOSE: a frame of records. The core sees only which; the bytes go past it.
 struct Propose {
   std::vector<Run> runs;  // what the frame holds, in order; never empty
   Zxid commit;            // commit point, as far as this session has the records
   friend bool operator==(const Propose&, const Propose&) = default;
 };
-struct NewLeader { Epoch epoch = Epoch::none; friend bool operator==(const NewLeader&, const NewLeader&) = default; };
-struct UpToDate { Epoch epoch = Epoch::none; Zxid commit; friend bool operator==(const UpToDate&, const UpToDate&) = default; };
-struct Commit { Zxid commit; friend bool operator==(const Commit&, const Commit&) = default; };
-struct Ping { std::uint64_t number = 0; Zxid commit; friend bool operator==(const Ping&, const Ping&) = default; };
+struct NewLeader {
+  Epoch epoch = Epoch::none;
+  friend bool operator==(const NewLeader&, const NewLeader&) = default;
+};
+struct UpToDate {
+  Epoch epoch = Epoch::none;
+  Zxid commit;
+  friend bool operator==(const UpToDate&, const UpToDate&) = default;
+};
+struct Commit {
+  Zxid commit;
+  friend bool operator==(const Commit&, const Commit&) = default;
+};
+struct Ping {
+  std::uint64_t number = 0;
+  Zxid commit;
+  friend bool operator==(const Ping&, const Ping&) = default;
+};
 
 // --- about the cluster's end; answered by lib/replica, the core never sees them ---
 
-// Learner to leader: what is committed by now? The answer is true at some moment after the question.
-struct EndQuestion { std::uint64_t number = 0; friend bool operator==(const EndQuestion&, const EndQuestion&) = default; };
+// Learner to leader: what is committed by now? The answer is true at some moment after the
+// question.
+struct EndQuestion {
+  std::uint64_t number = 0;
+  friend bool operator==(const EndQuestion&, const EndQuestion&) = default;
+};
 struct EndAnswer {
-  std::uint64_t number = 0;        // of the question
-  Offset offset = 0;               // last committed
+  std::uint64_t number = 0;  // of the question
+  Offset offset = 0;         // last committed
   Zxid zxid;
   friend bool operator==(const EndAnswer&, const EndAnswer&) = default;
 };
 
-using Message = std::variant<Vote, StandingMessage, CEpoch, AckEpoch, Progress, AckLeader, Ack, Pong,
-                             NewEpoch, Diff, Trunc, Snap, Propose, NewLeader, UpToDate, Commit, Ping,
-                             EndQuestion, EndAnswer>;
+using Message = std::variant<Vote, StandingMessage, CEpoch, AckEpoch, Progress, AckLeader, Ack,
+                             Pong, NewEpoch, Diff, Trunc, Snap, Propose, NewLeader, UpToDate,
+                             Commit, Ping, EndQuestion, EndAnswer>;
 
 // The paper's name in capitals ("ACK-E"), for events, counters and golden conversations.
 const char* name_of(const Message& message);

@@ -33,9 +33,16 @@ struct Rewind {
 
 // --- outputs, in the order in which they must enter the sessions' queues ---
 
-struct OpenSession { ServerId leader = ServerId::none; };  // learner: a fresh session; drop the old one's queues
-struct CloseSession { ServerId peer = ServerId::none; };   // both sides: drop what is queued to and from the peer
-struct Send { ServerId to = ServerId::none; Message message; };
+struct OpenSession {
+  ServerId leader = ServerId::none;
+};  // learner: a fresh session; drop the old one's queues
+struct CloseSession {
+  ServerId peer = ServerId::none;
+};  // both sides: drop what is queued to and from the peer
+struct Send {
+  ServerId to = ServerId::none;
+  Message message;
+};
 struct Stream {  // records (after, up_to] of the history, as PROPOSE frames, in the peer's queue
   ServerId to = ServerId::none;
   Zxid after;
@@ -47,12 +54,16 @@ using Output = std::variant<OpenSession, CloseSession, Send, Stream>;
 
 struct Event {
   enum class Kind : std::uint8_t {
-    role_changed, phase_changed,  // text: why
-    dropped,                      // a message that the state does not accept
-    refused_peer,                 // handshake mismatch; text has both values
-    learner_lost, renounced,
-    founded, adopted, wiped, waiting_for_voters,
-    alarm                         // two servers' histories disagree: a damaged disk or a bug
+    role_changed,
+    phase_changed,  // text: why
+    dropped,        // a message that the state does not accept
+    refused_peer,   // handshake mismatch; text has both values
+    learner_lost,
+    renounced,
+    founded,
+    adopted,
+    wiped,
+    alarm  // two servers' histories disagree: a damaged disk or a bug
   };
   Kind kind = Kind::dropped;
   ServerId peer = ServerId::none;
@@ -70,7 +81,8 @@ struct Ready {
   // Drop records that no write has begun to take, let running writes end, forget the sessions'
   // queues, then call drained() with the durable end. Until then the server has no role.
   bool drain = false;
-  // 2. The identity record: tmp, fsync, rename, fsync of the directory, then stored(). Never two at once.
+  // 2. The identity record: tmp, fsync, rename, fsync of the directory, then stored(). Never two at
+  // once.
   std::optional<Identity> store;
   // 3. Sessions, messages and streams, in this order for each peer.
   std::vector<Output> outputs;

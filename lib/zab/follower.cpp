@@ -1,0 +1,196 @@
+// Follower: phases 1 to 3 as a learner.
+#include <algorithm>
+
+#include "zab/core.hpp"
+#include "zabmq/check.hpp"
+
+namespace zabmq::zab {
+
+void Core::step_following(Following& self, ServerId from, const Message& message) {
+  if (const auto* vote = std::get_if<Vote>(&message)) {
+    if (from == self.leader && vote->role == Role::looking && vote->round > round_) {
+      return become_looking("the leader is LOOKING again");
+    }
+    return answer_vote(from, *vote);
+  }
+  if (from != self.leader) {
+    // CEPOCH of somebody who thinks we lead, or the rest of an older session.
+    close_session(from);
+    return drop(from, message, "not from the leader");
+  }
+  self.heard_at = now_ms_;
+  if (const auto* ping = std::get_if<Ping>(&message)) return on_ping(self, *ping);
+  if (rewinding_to_) return end_session(self, "a message came before the history was cut");
+  if (const auto* m = std::get_if<NewEpoch>(&message)) return on_new_epoch(self, *m);
+  if (const auto* m = std::get_if<Diff>(&message)) {
+    if (m->common != history_.last())
+      return end_session(self, "DIFF does not begin at the last record");
+    return on_sync_start(self, m->common, m->digest);
+  }
+  if (const auto* m = std::get_if<Trunc>(&message))
+    return on_sync_start(self, m->common, m->digest);
+  if (const auto* m = std::get_if<Snap>(&message)) {
+    note(Event::Kind::alarm, from,
+         "this server ends at " + to_string(history_.last()) +
+             ", the leader keeps only what is behind " + to_string(m->floor.zxid) +
+             ": empty the data directory of one that never had more");
+    distrust(from);
+    return end_session(self, "SNAP is needed: this history ends below the leader's floor");
+  }
+  if (const auto* m = std::get_if<Propose>(&message)) return on_propose(self, *m);
+  if (const auto* m = std::get_if<NewLeader>(&message)) return on_new_leader(self, *m);
+  if (const auto* m = std::get_if<UpToDate>(&message)) return on_up_to_date(self, *m);
+  if (const auto* m = std::get_if<Commit>(&message)) {
+    if (!self.up_to_date) return end_session(self, "COMMIT before UPTODATE");
+    return on_commit(self, m->commit);
+  }
+  end_session(self, std::string("a leader never sends ") + name_of(message));
+}
+
+// Step f.1.2: promise the leader's epoch. The promise counts only if it survives a crash, so ACK-E
+// waits for the identity record (advance_following). The epoch is newer, older, or promised before.
+void Core::on_new_epoch(Following& self, const NewEpoch& message) {
+  if (self.phase != Phase::discovery || self.epoch != Epoch::none) {
+    return end_session(self, "NEWEPOCH outside discovery");
+  }
+  if (!accepts(self.leader, message.handshake)) return end_session(self, "another cluster");
+  if (message.epoch < identity_.accepted) {
+    // Another leader has our promise for a later epoch. Following this one could give two leaders a
+    // quorum. The promise is never lowered.
+    return become_looking("NEWEPOCH " + to_string(message.epoch) + " is older than acceptedEpoch " +
+                          to_string(identity_.accepted));
+  }
+  self.epoch = message.epoch;
+  // Equal: promised before, to this leader in a session since lost or to another candidate for the
+  // same epoch. We may follow, but it must not count towards a second quorum (ZooKeeper answers
+  // -1).
+  self.promised = message.epoch > identity_.accepted;
+  if (self.promised) {
+    accepted_seen_ = std::max(accepted_seen_, message.epoch);
+    Identity wanted = identity_;
+    wanted.accepted = message.epoch;
+    store(wanted);
+  }
+}
+
+// DIFF or TRUNC: the history goes on behind `common`, once the digests there were compared.
+void Core::on_sync_start(Following& self, Zxid common, Digest digest) {
+  if (self.phase != Phase::synchronization || self.synchronizing) {
+    return end_session(self, "synchronization began twice or too early");
+  }
+  if (common < committed_ || common < history_.floor.zxid) {
+    // Never truncate committed data: one of the two histories is not of this cluster's life.
+    return stop("leader " + to_string(self.leader) +
+                " wants this server to cut its history behind " + to_string(common) + ", but " +
+                to_string(std::max(committed_, history_.floor.zxid)) +
+                " is committed here; find the server whose disk was replaced by an older copy");
+  }
+  if (!history_.contains(common)) {
+    note(Event::Kind::alarm, self.leader, to_string(common) + " is not in this history");
+    distrust(self.leader);
+    return end_session(self, "the common point is not in this history");
+  }
+  rewinding_to_ = common;
+  ready_.rewind = Rewind{common, digest};
+}
+
+bool Core::in_order(const Following& self, const Propose& message) const {
+  Zxid last = history_.last();
+  for (const Run& run : message.runs) {
+    if (run.first > run.last || run.epoch > self.epoch) return false;
+    if (!follows({run.epoch, run.first}, last)) return false;
+    last = {run.epoch, run.last};
+  }
+  return !message.runs.empty();
+}
+
+void Core::on_propose(Following& self, const Propose& message) {
+  if (!self.synchronizing) return end_session(self, "PROPOSE before synchronization");
+  if (!in_order(self, message)) {
+    return end_session(self, "PROPOSE does not continue " + to_string(history_.last()));
+  }
+  for (const Run& run : message.runs) history_.append(run);
+  ready_.append = true;
+  on_commit(self, message.commit);
+}
+
+void Core::on_new_leader(Following& self, const NewLeader& message) {
+  if (!self.synchronizing || self.new_leader_at || message.epoch != self.epoch) {
+    return end_session(self, "NEWLEADER out of place");
+  }
+  ZABMQ_CHECK(identity_.accepted == message.epoch);  // a later promise ends this session
+  self.new_leader_at = history_.last();
+}
+
+void Core::on_up_to_date(Following& self, const UpToDate& message) {
+  if (!self.acked_leader || self.up_to_date || message.epoch != self.epoch) {
+    return end_session(self, "UPTODATE out of place");
+  }
+  self.up_to_date = true;
+  enter(self.phase, Phase::broadcast, "UPTODATE");
+  on_commit(self, message.commit);
+}
+
+void Core::on_commit(Following& self, Zxid commit) {
+  if (commit <= committed_) return;
+  if (!history_.contains(commit)) {
+    return end_session(self,
+                       "COMMIT of " + to_string(commit) + ", which this server does not have");
+  }
+  committed_ = commit;
+}
+
+void Core::on_ping(Following& self, const Ping& message) {
+  if (!disk_stuck_) send(self.leader, Pong{message.number});
+  if (self.up_to_date) on_commit(self, message.commit);
+}
+
+// zab.md 1.10: the promise before ACK-E; the history, then currentEpoch, then ACK-LD, then ACKs.
+// This order is the fix of ZOOKEEPER-3911, 4643, 4646 and 4685.
+void Core::advance_following(Following& self) {
+  if (self.phase == Phase::discovery && self.epoch != Epoch::none && !storing_) {
+    send(self.leader, AckEpoch{.epoch = self.epoch,
+                               .promised = self.promised,
+                               .current = identity_.current,
+                               .history = history_.newest(epoch_entries_sent_max)});
+    enter(self.phase, Phase::synchronization, "epoch " + to_string(self.epoch));
+  }
+  if (self.new_leader_at && !self.acked_leader && durable_ >= *self.new_leader_at && !storing_) {
+    if (identity_.current < self.epoch) {
+      Identity wanted = identity_;
+      wanted.current = self.epoch;
+      store(wanted);
+    } else {
+      send(self.leader, AckLeader{self.epoch});
+      self.acked_leader = true;
+      self.reported = std::max(self.reported, *self.new_leader_at);
+    }
+  }
+  if (self.synchronizing && durable_ > self.reported) {
+    self.reported = durable_;
+    if (self.acked_leader) {
+      send(self.leader, Ack{durable_});
+    } else {
+      send(self.leader, Progress{durable_});
+    }
+  }
+  if (self.up_to_date) deliver();
+}
+
+void Core::tick_following(Following& self) {
+  if (now_ms_ > self.heard_at + options_.peer_timeout_ms) {
+    if (self.phase == Phase::discovery) distrust(self.leader);
+    return become_looking("the leader was silent for " + std::to_string(now_ms_ - self.heard_at) +
+                          " ms");
+  }
+  if (self.phase == Phase::discovery && now_ms_ > self.phase_deadline) {
+    distrust(self.leader);
+    become_looking("no NEWEPOCH in time");
+  }
+}
+
+void Core::end_session(Following&, const std::string& why) {
+  become_looking(why);
+}
+
+}  // namespace zabmq::zab

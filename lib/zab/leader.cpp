@@ -1,0 +1,331 @@
+// Leader: phases 1 to 3 as the leader.
+#include <algorithm>
+#include <limits>
+
+#include "zab/core.hpp"
+#include "zabmq/check.hpp"
+
+namespace zabmq::zab {
+
+void Core::step_leading(Leading& self, ServerId from, const Message& message) {
+  if (const auto* vote = std::get_if<Vote>(&message)) return answer_vote(from, *vote);
+  if (const auto* cepoch = std::get_if<CEpoch>(&message)) return on_cepoch(self, from, *cepoch);
+
+  const auto at = self.learners.find(from);
+  if (at == self.learners.end()) {
+    close_session(from);
+    return drop(from, message, "no session");
+  }
+  Learner& learner = at->second;
+  learner.heard_at = now_ms_;
+  if (learner.counts) self.heard_at[from] = now_ms_;
+
+  if (const auto* m = std::get_if<AckEpoch>(&message)) return on_ack_epoch(self, from, learner, *m);
+  if (const auto* m = std::get_if<AckLeader>(&message))
+    return on_ack_leader(self, from, learner, *m);
+  if (const auto* m = std::get_if<Pong>(&message)) {
+    if (m->number <= self.ping_number) learner.ponged = std::max(learner.ponged, m->number);
+    return;
+  }
+  if (const auto* m = std::get_if<Progress>(&message); m && !learner.acked_leader) {
+    return on_ack(self, from, learner, m->durable);
+  }
+  if (const auto* m = std::get_if<Ack>(&message); m && learner.acked_leader) {
+    return on_ack(self, from, learner, m->durable);
+  }
+  lose_learner(self, from, std::string(name_of(message)) + " out of place");
+}
+
+// --- discovery ---
+
+// Step l.1.1, and every late joiner. The session is new: what counted in an older one is gone.
+void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
+  if (self.learners.contains(from)) lose_learner(self, from, "replaced by a new session");
+  if (!accepts(from, message.handshake)) return close_session(from);
+  accepted_seen_ = std::max(accepted_seen_, message.accepted);
+
+  if (self.epoch && message.accepted > *self.epoch) {
+    // It may never lower its promise, so it can join only a later epoch: without this it would loop
+    // for ever (zab.md 1.9). Rate-limited, so that one server cannot keep the others from working.
+    if (config_.is_voter(from) && now_ms_ >= renounce_allowed_at_) {
+      renounce_allowed_at_ = now_ms_ + options_.renounce_interval_ms;
+      note(Event::Kind::renounced, from,
+           "its acceptedEpoch " + to_string(message.accepted) + " is above epoch " +
+               to_string(*self.epoch));
+      return become_looking("server " + to_string(from) + " promised a later epoch");
+    }
+    close_session(from);
+    return drop(from, message, "it promised a later epoch");
+  }
+  Learner learner;
+  learner.counts = config_.is_voter(from) && message.standing == Standing::voter;
+  learner.heard_at = learner.progress_at = now_ms_;
+  if (learner.counts) {
+    self.cepochs[from] = message.accepted;
+    self.heard_at[from] = now_ms_;
+  }
+  self.learners[from] = learner;
+}
+
+void Core::on_ack_epoch(Leading& self, ServerId from, Learner& learner, const AckEpoch& message) {
+  if (!learner.sent_new_epoch || learner.ack_epoch || message.epoch != *self.epoch ||
+      !message.history.valid()) {
+    return lose_learner(self, from, "ACK-E out of place");
+  }
+  learner.ack_epoch = message;
+  learner.progress_at = now_ms_;
+  // Once the quorum is closed, a longer history is an uncommitted tail: it is cut, and must not
+  // bring the leader down (ZOOKEEPER-1154).
+  if (self.phase != Phase::discovery || !learner.counts || !message.promised) return;
+
+  const Zxid theirs = message.history.last();
+  if (std::pair(message.current, theirs) > std::pair(identity_.current, history_.last())) {
+    return become_looking("server " + to_string(from) + " has the newer history: currentEpoch " +
+                          to_string(message.current) + ", last " + to_string(theirs));
+  }
+  self.acked_epoch.insert(from);
+}
+
+void Core::advance_discovery(Leading& self) {
+  if (!self.epoch && !storing_ &&
+      config_.is_quorum([&](ServerId id) { return self.cepochs.contains(id); })) {
+    if (accepted_seen_ == Epoch{std::numeric_limits<std::uint32_t>::max()}) {
+      return stop("the epochs are exhausted");
+    }
+    // One more than the greatest heard from anyone, also when it is equal to ours (ZOOKEEPER-1343).
+    self.epoch = next(accepted_seen_);
+    accepted_seen_ = *self.epoch;
+    Identity wanted = identity_;
+    wanted.accepted = *self.epoch;
+    store(wanted);
+  }
+  if (self.epoch && !self.epoch_durable && !storing_) {
+    self.epoch_durable = true;
+    self.acked_epoch.insert(self_);
+  }
+  if (!self.epoch_durable || self.phase != Phase::discovery) return;
+  if (!config_.is_quorum([&](ServerId id) { return self.acked_epoch.contains(id); })) return;
+
+  // Step l.1.2. I_e' is our own history: nobody who was counted has a newer one.
+  self.initial_end = history_.last();
+  ZABMQ_CHECK(durable_ == self.initial_end);
+  enter(self.phase, Phase::synchronization, "epoch " + to_string(*self.epoch));
+  Identity wanted = identity_;
+  wanted.current = *self.epoch;
+  store(wanted);
+}
+
+// --- synchronization ---
+
+void Core::advance_synchronization(Leading& self) {
+  if (!self.current_durable && !storing_) self.current_durable = true;  // our own ACK-LD
+
+  // By id: losing a learner must not disturb the walk.
+  for (ServerId id : config_.voters()) {
+    const auto at = self.learners.find(id);
+    if (at == self.learners.end()) continue;
+    const Learner& learner = at->second;
+    if (learner.ack_epoch && !learner.synchronizing && !learner.below_floor) {
+      start_sync(self, id, at->second);
+    }
+  }
+  if (self.phase != Phase::synchronization) return;
+  const bool acked = config_.is_quorum([&](ServerId id) {
+    if (id == self_) return self.current_durable;
+    const auto at = self.learners.find(id);
+    return at != self.learners.end() && at->second.counts && at->second.acked_leader;
+  });
+  if (acked) establish(self);
+}
+
+// A quorum has I_e' durable under our epoch: all of it is committed.
+void Core::establish(Leading& self) {
+  enter(self.phase, Phase::broadcast, "a quorum acknowledged NEWLEADER");
+  committed_ = std::max(committed_, self.initial_end);
+}
+
+void Core::start_sync(Leading& self, ServerId id, Learner& learner) {
+  const History& theirs = learner.ack_epoch->history;
+  const CommonPoint common = common_point(history_, theirs);
+  if (common.kind == CommonPoint::Kind::conflicting) {
+    note(Event::Kind::alarm, id,
+         "its history and ours share " + to_string(common.zxid) +
+             " but differ before it: one of the two disks is damaged");
+    return lose_learner(self, id, "conflicting histories");
+  }
+  learner.progress_at = now_ms_;
+  if (common.kind == CommonPoint::Kind::none || common.zxid < history_.floor.zxid) {
+    learner.below_floor = true;
+    return send(id, Snap{history_.floor});
+  }
+  learner.synchronizing = true;
+  learner.cursor = learner.durable = common.zxid;
+  // Not I_e' but all we have now: a joiner that acknowledges NEWLEADER with less than is already
+  // committed would let committed transactions be cut (found by model checking).
+  learner.target = history_.last();
+  if (common.zxid == theirs.last()) {
+    send(id, Diff{common.zxid});
+  } else {
+    send(id, Trunc{common.zxid});
+  }
+}
+
+void Core::on_ack_leader(Leading& self, ServerId from, Learner& learner, const AckLeader& message) {
+  if (!learner.sent_new_leader || learner.acked_leader || message.epoch != *self.epoch) {
+    return lose_learner(self, from, "ACK-LD out of place");
+  }
+  learner.acked_leader = true;
+  learner.durable = std::max(learner.durable, learner.target);
+  learner.progress_at = now_ms_;
+}
+
+// ACK and, before ACK-LD, PROGRESS: cumulative.
+void Core::on_ack(Leading& self, ServerId from, Learner& learner, Zxid durable) {
+  if (!learner.synchronizing || durable > learner.cursor) {
+    return lose_learner(self, from,
+                        "it acknowledged " + to_string(durable) + ", which it was never sent");
+  }
+  if (durable <= learner.durable) return;
+  learner.durable = durable;
+  learner.progress_at = now_ms_;
+}
+
+// --- broadcast ---
+
+// Only transactions of the own epoch are committed by counting; older ones with I_e'.
+void Core::commit_by_counting(Leading& self) {
+  const Zxid reached = config_.reached_by_quorum<Zxid>([&](ServerId id) {
+    if (id == self_) return self.current_durable ? durable_ : Zxid{};
+    const auto at = self.learners.find(id);
+    const bool counts = at != self.learners.end() && at->second.counts && at->second.acked_leader;
+    return counts ? at->second.durable : Zxid{};
+  });
+  if (reached.epoch == *self.epoch) committed_ = std::max(committed_, reached);
+}
+
+void Core::advance_leading(Leading& self) {
+  if (self.phase == Phase::discovery) advance_discovery(self);
+  if (stopped_) return;
+  if (self.epoch_durable) {
+    for (auto& [id, learner] : self.learners) {
+      if (learner.sent_new_epoch) continue;
+      learner.sent_new_epoch = true;
+      send(id, NewEpoch{handshake(), *self.epoch});
+    }
+  }
+  if (self.phase == Phase::discovery) return;
+  advance_synchronization(self);
+  if (self.phase != Phase::broadcast) return;
+  commit_by_counting(self);
+  deliver();
+  advance_round(self);
+}
+
+// Once per Ready: everything proposed since the last one is a single range for each learner.
+void Core::feed_learners(Leading& self) {
+  for (auto& [id, learner] : self.learners) {
+    if (!learner.synchronizing) continue;
+    const Zxid before = learner.cursor;
+    stream(id, learner);
+    if (self.phase == Phase::broadcast && learner.acked_leader) {
+      tell_commit(id, learner, learner.cursor != before);
+    }
+  }
+}
+
+// PROPOSE goes to every learner that was sent NEWLEADER, acknowledged or not; NEWLEADER is part of
+// the stream, so no record can slip between the two.
+void Core::stream(ServerId id, Learner& learner) {
+  const auto range = [&](Zxid up_to) {
+    if (learner.cursor == up_to) return;
+    ready_.outputs.push_back(Stream{id, learner.cursor, up_to});
+    learner.cursor = up_to;
+  };
+  if (!learner.sent_new_leader) {
+    range(learner.target);
+    learner.sent_new_leader = true;
+    send(id, NewLeader{*std::get<Leading>(role_).epoch});
+  }
+  range(history_.last());
+}
+
+void Core::tell_commit(ServerId id, Learner& learner, bool streamed) {
+  const Zxid commit = std::min(committed_, learner.cursor);
+  if (!learner.sent_up_to_date) {
+    // The current commit point, not the one of its ACK-LD (TLA+ issue 3).
+    learner.sent_up_to_date = true;
+    send(id, UpToDate{*std::get<Leading>(role_).epoch, commit});
+  } else if (commit > learner.told_commit && !streamed) {
+    send(id, Commit{commit});  // else the frames of the range carry it
+  }
+  learner.told_commit = std::max(learner.told_commit, commit);
+}
+
+// All waiting questions share one round, and one is under way at a time.
+void Core::advance_round(Leading& self) {
+  if (self.round_running == 0 && self.round_asked > self.round_done) {
+    self.round_running = self.round_asked;
+    ping_learners(self);
+    self.round_ping = self.ping_number;
+  }
+  if (self.round_running == 0 || delivered_ < self.initial_end) return;
+  const bool echoed = config_.is_quorum([&](ServerId id) {
+    if (id == self_) return true;
+    const auto at = self.learners.find(id);
+    return at != self.learners.end() && at->second.counts && at->second.acked_leader &&
+           at->second.ponged >= self.round_ping;
+  });
+  if (!echoed) return;
+  self.round_done = self.round_running;
+  self.round_running = 0;
+  ready_.rounds_answered = self.round_done;
+  if (self.round_asked > self.round_done) advance_round(self);
+}
+
+// --- time ---
+
+void Core::ping_learners(Leading& self) {
+  ++self.ping_number;
+  self.ping_at = now_ms_ + options_.heartbeat_ms;
+  for (auto& [id, learner] : self.learners) {
+    send(id, Ping{self.ping_number, std::min(committed_, learner.cursor)});
+  }
+}
+
+void Core::tick_leading(Leading& self) {
+  if (!disk_stuck_ && now_ms_ >= self.ping_at) ping_learners(self);
+  self.heard_at[self_] = now_ms_;
+
+  for (ServerId id : config_.voters()) {
+    const auto at = self.learners.find(id);
+    if (at == self.learners.end()) continue;
+    Learner& learner = at->second;
+    const bool nothing_to_do = learner.acked_leader && learner.durable >= learner.cursor;
+    if (nothing_to_do) learner.progress_at = now_ms_;
+    if (now_ms_ > learner.heard_at + options_.peer_timeout_ms) {
+      lose_learner(self, id, "silent for " + std::to_string(now_ms_ - learner.heard_at) + " ms");
+    } else if (now_ms_ > learner.progress_at + options_.sync_timeout_ms) {
+      lose_learner(self, id, "no progress for " + std::to_string(options_.sync_timeout_ms) + " ms");
+    }
+  }
+  if (self.phase == Phase::discovery) {
+    if (now_ms_ > self.phase_deadline) become_looking("no quorum followed in time");
+    return;
+  }
+  const std::uint64_t quorum_heard_at = config_.reached_by_quorum<std::uint64_t>([&](ServerId id) {
+    const auto at = self.heard_at.find(id);
+    return at == self.heard_at.end() ? std::uint64_t{0} : at->second;
+  });
+  if (now_ms_ > quorum_heard_at + options_.peer_timeout_ms) {
+    become_looking("no quorum heard for " + std::to_string(now_ms_ - quorum_heard_at) + " ms");
+  }
+}
+
+void Core::lose_learner(Leading& self, ServerId id, const std::string& why) {
+  self.learners.erase(id);
+  self.cepochs.erase(id);
+  close_session(id);
+  note(Event::Kind::learner_lost, id, why);
+}
+
+}  // namespace zabmq::zab
