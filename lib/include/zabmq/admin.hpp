@@ -13,23 +13,25 @@ namespace zabmq {
 
 struct ServerStatus {
   ServerId id = ServerId::none;
-  std::string client;                 // its client endpoint
-  bool reachable = false;             // false: the fields below mean nothing
+  std::string client;      // its client endpoint
+  bool reachable = false;  // false: the fields below mean nothing
   Role role = Role::looking;
   Phase phase = Phase::election;
   Epoch epoch = Epoch::none;
   Zxid last_logged;
   Zxid last_committed;
   Offset first_offset = 0;
-  Offset last_offset = 0;             // last committed
+  Offset last_offset = 0;  // last committed
   std::string durability;
   std::string standing;               // "voter", "empty", "founding", "wiped"
   std::vector<std::string> counters;  // "name=value"
 };
 
 struct ClusterStatus {
-  ServerId leader = ServerId::none;   // the server that itself answers leading in broadcast, greatest epoch
-  std::vector<ServerStatus> servers;  // every configured server, by id, also those not in the endpoints
+  // The server that itself answers leading in broadcast, with the greatest epoch.
+  ServerId leader = ServerId::none;
+  // Every configured server, by id, also those not in the endpoints.
+  std::vector<ServerStatus> servers;
 };
 
 // Asks all servers at once, each at most `patience`. Every endpoint given and every server that an

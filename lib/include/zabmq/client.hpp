@@ -18,7 +18,7 @@ std::vector<std::string> default_endpoints();
 
 struct ClientOptions {
   std::vector<std::string> endpoints = default_endpoints();  // client ports; some may be down
-  Millis timeout{5000};                    // of a call that is given none
+  Millis timeout{5000};                                      // of a call that is given none
 };
 
 // Message headers: names and values, in order.

@@ -1,4 +1,4 @@
-// Publisher: an ordered stream of messages into the cluster, exactly once per (publisher, sequence).
+// Publisher: an ordered stream of messages, each taken exactly once per (publisher, sequence).
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ namespace zabmq {
 // What an acknowledged message has: a place in the one sequence, durable on a quorum.
 struct Receipt {
   Offset offset = 0;
-  Zxid zxid;               // messages of one transaction share it
+  Zxid zxid;  // messages of one transaction share it
   Sequence sequence = 0;
 };
 
@@ -27,23 +27,24 @@ struct PublisherOptions : ClientOptions {
   // Keeps the publisher's id, so that its sequence goes on after a restart of the process; created
   // when missing. Empty: a new publisher each time.
   std::string session_file;
-  std::size_t window_messages = 65536;       // not yet acknowledged; more: publish waits, try_publish is busy
+  // Not yet acknowledged; more: publish waits, try_publish is busy.
+  std::size_t window_messages = 65536;
   std::size_t window_bytes = 64u << 20;
 };
 
 struct PublishOptions {
   Headers headers;
-  std::optional<Millis> timeout;             // from the call on; default: ClientOptions::timeout
+  std::optional<Millis> timeout;  // from the call on; default: ClientOptions::timeout
 };
 
-// All members may be called from any thread. One background thread owns the socket; `done` callbacks
-// run on it, in the order of publication, and must not block.
+// All members may be called from any thread. One background thread owns the socket; `done`
+// callbacks run on it, in the order of publication, and must not block.
 //
 // Errors: too_large, protocol (invalid topic; nothing was sent, no sequence was taken), busy,
-// refused (no: fenced by a newer process with the same session file), expired, no_space, unavailable
-// (no: never sent), unknown_outcome (maybe: sent, no answer before the deadline; sequence says which).
-// After an error that leaves the outcome open, later messages of this publisher fail as well, since
-// they may not overtake it: reopen with the session file, or retry().
+// refused (no: fenced by a newer process with the same session file), expired, no_space,
+// unavailable (no: never sent), unknown_outcome (maybe: sent, no answer before the deadline;
+// sequence says which). After an error that leaves the outcome open, later messages of this
+// publisher fail as well, since they may not overtake it: reopen with the session file, or retry().
 class Publisher {
  public:
   using Done = std::function<void(Result<Receipt>)>;
@@ -57,14 +58,16 @@ class Publisher {
 
   // Copies topic and payload. Blocks while the window is full, at most until the deadline.
   std::future<Receipt> publish(std::string_view topic, Bytes payload, PublishOptions options = {});
-  std::future<Receipt> publish(std::string_view topic, std::string_view payload, PublishOptions options = {});
+  std::future<Receipt> publish(std::string_view topic, std::string_view payload,
+                               PublishOptions options = {});
 
   // Never blocks. The result says whether the message was taken (its sequence) or not: busy,
   // too_large, protocol. `done` is called exactly once for a message that was taken.
-  Result<Sequence> try_publish(std::string_view topic, Bytes payload, Done done, PublishOptions options = {});
+  Result<Sequence> try_publish(std::string_view topic, Bytes payload, Done done,
+                               PublishOptions options = {});
 
-  // Resends the message of a publish whose outcome is unknown, and all behind it, until it is known.
-  // Throws Error: unknown_outcome again at the deadline, or the definite answer.
+  // Resends the message of a publish whose outcome is unknown, and all behind it, until it is
+  // known. Throws Error: unknown_outcome again at the deadline, or the definite answer.
   Receipt retry(Sequence sequence, Millis timeout);
 
   // Returns once everything published before has its outcome, true when all were acknowledged.

@@ -21,10 +21,10 @@ namespace zabmq {
 struct Message {
   Offset offset = 0;
   Zxid zxid;
-  LogTime time = 0;          // leader's log time, microseconds since 1970
+  LogTime time = 0;  // leader's log time, microseconds since 1970
   std::string_view topic;
   Bytes payload;
-  Bytes headers;             // msgpack map, or empty; see decode_headers
+  Bytes headers;  // msgpack map, or empty; see decode_headers
   std::string_view text() const {
     return {reinterpret_cast<const char*>(payload.data()), payload.size()};
   }
@@ -34,31 +34,43 @@ Headers decode_headers(Bytes headers);  // throws Error(protocol) on malformed b
 
 // Where a subscription begins; inclusive.
 struct FromFirst {};
-struct FromNew {};                     // behind everything acknowledged to anyone before
-struct FromOffset { Offset offset = 1; };
-struct FromZxidStart { Zxid zxid; };   // first message of the first transaction >= zxid
+struct FromNew {};  // behind everything acknowledged to anyone before
+struct FromOffset {
+  Offset offset = 1;
+};
+struct FromZxidStart {
+  Zxid zxid;
+};  // first message of the first transaction >= zxid
 using From = std::variant<FromFirst, FromNew, FromOffset, FromZxidStart>;
 
-inline From first() { return FromFirst{}; }
-inline From fresh() { return FromNew{}; }
-inline From at_offset(Offset offset) { return FromOffset{offset}; }
-inline From at_zxid(Zxid zxid) { return FromZxidStart{zxid}; }
+inline From first() {
+  return FromFirst{};
+}
+inline From fresh() {
+  return FromNew{};
+}
+inline From at_offset(Offset offset) {
+  return FromOffset{offset};
+}
+inline From at_zxid(Zxid zxid) {
+  return FromZxidStart{zxid};
+}
 
 struct SubscriberOptions : ClientOptions {
-  std::vector<std::string> topics;     // exact names; empty: all
+  std::vector<std::string> topics;  // exact names; empty: all
   From from = fresh();
-  bool until_end = false;              // stop at what was the end when subscribing
+  bool until_end = false;  // stop at what was the end when subscribing
   std::size_t credit_messages = 65536;
   std::size_t credit_bytes = 8u << 20;
 };
 
-// One thread at a time. A background thread owns the socket, fails over to another given server, and
-// resumes from the next offset: no gap, no duplicate, no reordering.
+// One thread at a time. A background thread owns the socket, fails over to another given server,
+// and resumes from the next offset: no gap, no duplicate, no reordering.
 //
-// Errors, thrown by poll and next (and by value() of try_ functions): unavailable (all given servers
-// silent for `timeout`, or until_end without quorum), gap (the start, or the resume point, is no
-// longer kept; `first` says where the log begins), refused (start beyond the end; `first` is the
-// last offset), protocol.
+// Errors, thrown by poll and next (and by value() of try_ functions): unavailable (all given
+// servers silent for `timeout`, or until_end without quorum), gap (the start, or the resume point,
+// is no longer kept; `first` says where the log begins), refused (start beyond the end; `first` is
+// the last offset), protocol.
 class Subscriber {
  public:
   explicit Subscriber(SubscriberOptions options);  // does not wait
@@ -70,11 +82,13 @@ class Subscriber {
   // until_end subscription (see at_end()).
   const Message* next(std::optional<Millis> timeout = std::nullopt);
 
-  // Calls `handler` for up to `limit` messages, waiting up to `timeout` for the first. Returns how many.
-  std::size_t poll(const std::function<void(const Message&)>& handler, std::size_t limit, Millis timeout);
+  // Calls `handler` for up to `limit` messages, waiting up to `timeout` for the first. Returns how
+  // many.
+  std::size_t poll(const std::function<void(const Message&)>& handler, std::size_t limit,
+                   Millis timeout);
 
-  bool at_end() const;                 // until_end: everything has been taken
-  Offset next_offset() const;          // where a new subscription would go on; 0: not known yet
+  bool at_end() const;         // until_end: everything has been taken
+  Offset next_offset() const;  // where a new subscription would go on; 0: not known yet
 
   // for (const Message& m : subscriber): blocks for each; ends at the end of until_end.
   class Iterator {
