@@ -1,0 +1,160 @@
+// Documents test: what README and docs name exists, and what they list is complete.
+#include "documents.hpp"
+
+#include <doctest/doctest.h>
+
+namespace zabmq::architecture {
+namespace {
+
+std::vector<SourceFile> documents() {
+  return read_tree({"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs"}, {".md"});
+}
+
+// All string literals of the tool's or daemon's sources: flags and sub-commands are among them.
+Texts words_of_program(const std::vector<std::string>& folders) {
+  Texts words;
+  for (const SourceFile& file : read_tree(folders, {".cpp"})) {
+    for (const std::string& literal : literals_of(file)) {
+      // CLI11 takes "-o,--output" and "--json,!--no-json".
+      std::string word;
+      for (const char c : literal + ",") {
+        if (c != ',') {
+          word += c;
+        } else {
+          words.insert(word);
+          word.clear();
+        }
+      }
+    }
+  }
+  return words;
+}
+
+std::vector<std::string> missing(const Texts& wanted, const Texts& present) {
+  std::vector<std::string> absent;
+  for (const std::string& text : wanted) {
+    if (!present.contains(text)) absent.push_back(text);
+  }
+  return absent;
+}
+
+void check_commands(const SourceFile& document, std::string_view program,
+                    const std::vector<std::string>& folders) {
+  Texts known = words_of_program(folders);
+  known.insert({"--help", "--version"});
+  const auto commands = missing(commands_of(document, program), known);
+  const auto options = missing(options_of(document, program), known);
+  CAPTURE(document.path);
+  INFO(joined(commands), joined(options));
+  CHECK(commands.empty());
+  CHECK(options.empty());
+}
+
+TEST_SUITE("architecture/documents") {
+  TEST_CASE("documents: every path and link -> exists") {
+    std::vector<std::string> absent;
+    for (const SourceFile& document : documents()) {
+      for (const std::string& path : named_paths(document)) {
+        if (!exists(path)) absent.push_back(document.path + ": " + path);
+      }
+    }
+    INFO(joined(absent));
+    CHECK(absent.empty());
+    CHECK(named_paths(read_source("README.md")).contains("docs/architecture.md"));
+  }
+
+  TEST_CASE("documents: quoted code -> is the file's") {
+    const auto quoted = quotations(read_source("README.md"));
+
+    REQUIRE(quoted.size() >= 2);
+    for (const auto& [path, text] : quoted) {
+      CAPTURE(path);
+      std::string source;
+      for (const std::string& line : read_source(path).lines) source += line + "\n";
+      CHECK(text.size() > 200);
+      CHECK(source.find(text) != std::string::npos);
+    }
+  }
+
+  TEST_CASE("documents: commands and flags of zabmq -> known to the tool") {
+    for (const SourceFile& document : documents())
+      check_commands(document, "zabmq", {"broker/cli"});
+    CHECK(commands_of(read_source("README.md"), "zabmq") ==
+          Texts{"bench", "dev", "pub", "status", "sub"});
+  }
+
+  TEST_CASE("documents: flags of zabmqd -> known to the daemon") {
+    for (const SourceFile& document : documents())
+      check_commands(document, "zabmqd", {"broker/arguments.cpp"});
+    CHECK(options_of(read_source("docs/operations.md"), "zabmqd").contains("--servers"));
+  }
+
+  TEST_CASE("documents: commands of ./run -> known to it") {
+    const SourceFile run = read_source("run");
+    const auto known = [&](const std::string& command) {
+      for (const std::string& line : run.lines) {
+        if (line.starts_with("    " + command + ")") || line.starts_with("  " + command + " "))
+          return true;
+      }
+      return false;
+    };
+    for (const SourceFile& document : documents()) {
+      for (const std::string& command : commands_of(document, "./run")) {
+        CAPTURE(command);
+        CHECK(known(command));
+      }
+    }
+  }
+
+  TEST_CASE("documents: keys of --set -> all of them, and no other, in operations.md") {
+    Texts keys;
+    for (const std::string& literal : literals_of(read_source("lib/node/options.cpp"))) {
+      const bool key = starts_with_any(literal, {"timing.", "limits.", "storage.", "log."});
+      if (key && literal.find_first_of(" =(") == literal.npos) keys.insert(literal);
+    }
+    Texts documented;
+    for (const std::string& cell : first_column(read_source("docs/operations.md"))) {
+      if (starts_with_any(cell, {"timing.", "limits.", "storage.", "log."}))
+        documented.insert(cell);
+    }
+    CHECK(documented == keys);
+    CHECK(keys.size() > 20);
+  }
+
+  TEST_CASE(
+      "documents: every message between servers -> in the tables of protocol.md and wire.md") {
+    std::size_t names = 0;
+    for (const char* path : {"docs/protocol.md", "docs/wire.md"}) {
+      const SourceFile document = read_source(path);
+      for (const std::string& name : literals_of(read_source("lib/zab/message.cpp"))) {
+        if (name.find('/') != name.npos) continue;  // an include
+        ++names;
+        CAPTURE(path);
+        CAPTURE(name);
+        bool found = false;
+        for (const std::string& line : document.lines)
+          found = found || (line.starts_with("|") && line.find(name) != line.npos);
+        CHECK(found);
+      }
+    }
+    CHECK(names >= 2 * 17);
+  }
+
+  TEST_CASE("documents: the reader -> finds what is planted") {
+    const SourceFile planted =
+        from_text("docs/x.md",
+                  "[a](wire.md) [b](https://example.org) `tests/zab` `tests/*.cpp`\n```sh\n"
+                  "zabmq pub t --json | zabmq-other --no  # --comment\n```\n"
+                  "<!-- examples/a.cpp -->\n```cpp\nint x;\n```\n| `key.a` | `other` |\n");
+
+    CHECK(named_paths(planted) == Texts{"docs/wire.md", "tests/zab"});
+    CHECK(commands_of(planted, "zabmq") == Texts{"pub"});
+    CHECK(options_of(planted, "zabmq") == Texts{"--json"});
+    REQUIRE(quotations(planted).size() == 1);
+    CHECK(quotations(planted).front().text == "int x;\n");
+    CHECK(first_column(planted) == Texts{"key.a"});
+  }
+}
+
+}  // namespace
+}  // namespace zabmq::architecture
