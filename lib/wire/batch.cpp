@@ -127,7 +127,7 @@ bool valid_batch(Bytes body, std::uint32_t count, const BatchLimits& limits) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::optional<BatchMessage> message = take_message(body);
     if (!message || message->payload.size() > limits.payload_max) return false;
-    if (message->topic != valid) {
+    if (i == 0 || message->topic != valid) {
       if (!valid_topic(message->topic)) return false;
       valid = message->topic;
     }

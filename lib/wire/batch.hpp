@@ -27,8 +27,8 @@ struct BatchLimits {
 
 struct BatchMessage {
   std::string_view topic;
-  Bytes headers;  // msgpack map, or empty
-  Bytes payload;
+  Bytes headers = {};  // msgpack map, or empty
+  Bytes payload = {};
 };
 
 // 1 to 200 bytes of UTF-8 without control characters and without '*'.
