@@ -80,7 +80,7 @@ TEST_SUITE("wire/client_frame") {
   }
 
   TEST_CASE("decoder: a missing element -> refused") {
-    CHECK(decode_server(frame_of(70, 9, 5.5)));
+    CHECK(decode_server(frame_of(70, 9, 500)));
     CHECK(refused(frame_of(70, 9)));
     CHECK(refused(frame_of(70)));
     CHECK(refused(frame_of()));
