@@ -1,0 +1,374 @@
+// Arguments: the flags of every command. The only file that knows the parsing library.
+#include "cli/arguments.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <utility>
+
+#include "cli/units.hpp"
+
+namespace zabmq::cli {
+
+namespace {
+
+constexpr std::uint64_t servers_max = 9;  // a tenth would meet the next server's peer port
+constexpr std::uint64_t window_max = 1u << 20;
+constexpr std::uint64_t publishers_max = 256;
+constexpr std::uint64_t generated_size_max = 64u << 20;
+
+constexpr const char* duration_form = "a duration such as 500ms, 5s or 1m (at most 24h)";
+constexpr const char* size_form = "a size such as 100, 64KiB or 1MiB";
+constexpr const char* from_form = "first, new, an offset from 1, or zxid:EPOCH.COUNTER";
+
+constexpr const char* exit_codes =
+    "Exit codes: 0 done, 1 usage, 2 unavailable (try again), 3 refused, 4 outcome unknown.";
+
+[[noreturn]] void reject(const std::string& flag, const std::string& value,
+                         const std::string& why) {
+  throw CLI::ValidationError(flag, "'" + value + "': " + why);
+}
+
+// An option whose word `parse` turns into the value; what it refuses is named with what it expects.
+template <class T, class Parse>
+CLI::Option* add(CLI::App& app, const std::string& flag, T& into, Parse parse,
+                 const std::string& expected, const std::string& help) {
+  const std::string name = flag.substr(flag.rfind(',') + 1);
+  const auto take = [&into, parse, name, expected](const std::string& text) {
+    const auto value = parse(text);
+    if (!value) reject(name, text, "expected " + expected);
+    into = static_cast<T>(*value);
+  };
+  return app.add_option_function<std::string>(flag, take, help);
+}
+
+auto number_between(std::uint64_t least, std::uint64_t most) {
+  return [least, most](const std::string& text) { return parse_number(text, least, most); };
+}
+
+std::string range(std::uint64_t least, std::uint64_t most) {
+  return "a number from " + std::to_string(least) + " to " + std::to_string(most);
+}
+
+CLI::Option* add_switch(CLI::App& app, const std::string& flag, bool& into,
+                        const std::string& help) {
+  return app.add_flag(flag, into, help)->disable_flag_override();
+}
+
+void add_not_yet(CLI::App& app, const std::string& flag) {
+  const auto refuse = [flag](std::int64_t) {
+    throw CLI::ValidationError(flag, "is not there yet");
+  };
+  app.add_flag_function(flag, refuse)->group("");
+}
+
+void check_endpoints(const std::string& flag, const std::vector<std::string>& endpoints) {
+  for (const std::string& endpoint : endpoints) {
+    if (!is_endpoint(endpoint)) reject(flag, endpoint, "expected tcp://HOST:PORT");
+  }
+}
+
+void add_common(CLI::App& app, ClientOptions& client) {
+  const auto take = [&client](const std::vector<std::string>& endpoints) {
+    check_endpoints("--endpoints", endpoints);
+    client.endpoints = endpoints;
+  };
+  app.add_option_function<std::vector<std::string>>(
+         "--endpoints", take,
+         "Client endpoints tcp://HOST:PORT, comma separated or repeated; servers may be down\n"
+         "(default: $ZABMQ_ENDPOINTS, else what `zabmq dev` opens)")
+      ->type_name("LIST")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  add(app, "--timeout", client.timeout, parse_duration, duration_form, "Deadline (default 5s)")
+      ->type_name("DURATION");
+}
+
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& what,
+                      const std::string& examples) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command->footer("\nExamples:\n" + examples + "\n" + exit_codes);
+  return command;
+}
+
+void add_dev(CLI::App& app, DevArguments& dev) {
+  CLI::App* command = add_command(
+      app, "dev", "Runs a real cluster of zabmqd processes on this machine until Ctrl-C",
+      "  zabmq dev                        three servers on ports 9470, 9480, 9490\n"
+      "  zabmq dev --servers 5            five servers\n"
+      "  zabmq dev --dir /var/tmp/dev     the data stays there; the next start goes on with it\n");
+  add(*command, "--servers", dev.servers, number_between(1, servers_max), range(1, servers_max),
+      "How many servers (default 3)")
+      ->type_name("N");
+  const auto take_directory = [&dev](const std::string& text) {
+    if (text.empty()) reject("--dir", text, "expected a directory");
+    dev.directory = text;
+  };
+  command
+      ->add_option_function<std::string>("--dir", take_directory,
+                                         "Data directories and logs (default .zabmq-dev)")
+      ->type_name("DIR");
+  const std::uint64_t port_max = 65535 - 10 * (servers_max - 1) - 200;
+  add(*command, "--port", dev.port, number_between(1, port_max), range(1, port_max),
+      "Server i has client port P + 10(i-1), peer port 100 above (default 9470)")
+      ->type_name("P");
+}
+
+void add_pub(CLI::App& app, PubArguments& pub) {
+  CLI::App* command = add_command(
+      app, "pub", "Publishes messages and waits until each is durable on a quorum",
+      "  zabmq pub greetings 'hello world'\n"
+      "  tail -F app.log | zabmq pub logs --lines\n"
+      "  zabmq pub orders --lines --session orders.session < orders.txt   run again to complete\n"
+      "  zabmq pub load --size 1KiB --count 100000 --rate 5000\n");
+  command->add_option("TOPIC", pub.topic, "Where to; 1 to 200 bytes of UTF-8")->required();
+  const auto take_message = [&pub](const std::string& text) {
+    if (text != "-") pub.message = text;
+  };
+  command->add_option_function<std::string>("MESSAGE", take_message,
+                                            "The message; - or none: standard input");
+  add_switch(*command, "--lines", pub.lines, "Each line of standard input is a message");
+  add(*command, "--count", pub.count, number_between(1, UINT64_MAX), "a number from 1",
+      "Publish the message so often, or only the first N lines")
+      ->type_name("N");
+  add(
+      *command, "--size", pub.size,
+      [](const std::string& text) {
+        const auto size = parse_size(text);
+        return size && *size <= generated_size_max ? size : std::nullopt;
+      },
+      size_form, "Generated messages of so many bytes instead")
+      ->type_name("B");
+  add(*command, "--rate", pub.rate, parse_rate, "messages in a second, more than 0",
+      "At most so many messages in a second")
+      ->type_name("R");
+  add(*command, "--window", pub.window, number_between(1, window_max), range(1, window_max),
+      "At most so many messages not yet acknowledged (default 65536)")
+      ->type_name("W");
+  const auto take_headers = [&pub](const std::vector<std::string>& words) {
+    for (const std::string& word : words) {
+      auto header = parse_header(word);
+      if (!header) reject("--header", word, "expected NAME=VALUE");
+      pub.headers.push_back(std::move(*header));
+    }
+  };
+  command
+      ->add_option_function<std::vector<std::string>>("--header", take_headers,
+                                                      "A header of every message; repeatable")
+      ->type_name("K=V")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--session", pub.session,
+                   "Keeps the publisher's id: message n is sequence n, a second run skips what is\n"
+                   "already taken")
+      ->type_name("FILE");
+  add_switch(*command, "--json", pub.json, "One object a line for each acknowledged message");
+  add_common(*command, pub.client);
+}
+
+void add_sub(CLI::App& app, SubArguments& sub) {
+  CLI::App* command =
+      add_command(app, "sub", "Prints the cluster's one sequence of messages",
+                  "  zabmq sub                              everything from now on\n"
+                  "  zabmq sub orders --from first --until-end\n"
+                  "  zabmq sub --from 1001 --count 10 --json\n"
+                  "  zabmq sub --from zxid:7.42 --endpoints tcp://127.0.0.1:9480\n");
+  const auto take_topics = [&sub](const std::vector<std::string>& topics) {
+    for (const std::string& topic : topics) {
+      const std::string problem = topic_problem(topic);
+      if (!problem.empty()) reject("TOPIC", topic, problem);
+    }
+    sub.topics = topics;
+  };
+  command
+      ->add_option_function<std::vector<std::string>>("TOPIC", take_topics,
+                                                      "Exact topics; none: all")
+      ->allow_extra_args(false)
+      ->expected(-1);
+  const auto take_from = [&sub](const std::string& text) {
+    if (text.starts_with("time:")) reject("--from", text, "starting at a time is not there yet");
+    const auto from = parse_from(text);
+    if (!from) reject("--from", text, std::string("expected ") + from_form);
+    sub.from = *from;
+  };
+  command
+      ->add_option_function<std::string>("--from", take_from,
+                                         "first, new, OFFSET or zxid:E.C; inclusive (default new)")
+      ->type_name("START");
+  add(*command, "--count", sub.count, number_between(1, UINT64_MAX), "a number from 1",
+      "End after so many messages")
+      ->type_name("N");
+  add_switch(*command, "--until-end", sub.until_end, "End at what is the end now");
+  const auto take_format = [&sub](SubFormat format) {
+    return [&sub, format](std::int64_t) { sub.format = format; };
+  };
+  CLI::Option* raw =
+      command->add_flag_function("--raw", take_format(SubFormat::raw), "Payloads only")
+          ->disable_flag_override();
+  command->add_flag_function("--json", take_format(SubFormat::json), "One object a line")
+      ->disable_flag_override()
+      ->excludes(raw);
+  add_common(*command, sub.client);
+}
+
+void add_status(CLI::App& app, StatusArguments& status) {
+  CLI::App* command = add_command(app, "status", "Shows every server of the cluster",
+                                  "  zabmq status\n"
+                                  "  zabmq status -o json | jq .leader\n");
+  const auto take_output = [&status](const std::string& text) {
+    if (text != "table" && text != "json") reject("-o", text, "expected table or json");
+    status.json = text == "json";
+  };
+  command->add_option_function<std::string>("-o", take_output, "table or json (default table)")
+      ->type_name("FORMAT");
+  add_not_yet(*command, "--watch");
+  add_common(*command, status.client);
+}
+
+void add_bench(CLI::App& app, BenchArguments& bench) {
+  CLI::App* command = add_command(
+      app, "bench", "Measures the cluster: publisher -> durable on a quorum -> acknowledged",
+      "  zabmq bench pub\n"
+      "  zabmq bench pub --size 1KiB --duration 30s --json | tail -1\n"
+      "  zabmq bench pub --rate 20000 --publishers 4\n");
+  const auto take_mode = [](const std::string& mode) {
+    constexpr const char* later[] = {"sub", "e2e", "latency"};
+    if (std::count(std::begin(later), std::end(later), mode) != 0) {
+      reject("bench", mode, "is not there yet");
+    }
+    if (mode != "pub") reject("bench", mode, "expected pub");
+  };
+  command->add_option_function<std::string>("MODE", take_mode, "pub")->required();
+  add(
+      *command, "--size", bench.size,
+      [](const std::string& text) {
+        const auto size = parse_size(text);
+        return size && *size <= generated_size_max ? size : std::nullopt;
+      },
+      size_form, "Bytes of a message (default 100)")
+      ->type_name("B");
+  add(*command, "--window", bench.window, number_between(1, window_max), range(1, window_max),
+      "Messages of a publisher not yet acknowledged (default 8192)")
+      ->type_name("W");
+  add(*command, "--rate", bench.rate, parse_rate, "messages in a second, more than 0",
+      "Open loop at R messages in a second, latency from the intended time")
+      ->type_name("R");
+  add(*command, "--duration", bench.duration, parse_duration, duration_form,
+      "How long (default 5s)")
+      ->type_name("D");
+  add(*command, "--publishers", bench.publishers, number_between(1, publishers_max),
+      range(1, publishers_max), "How many publishers (default 1)")
+      ->type_name("N");
+  command->add_option("--topic", bench.topic, "Where to (default bench)")->type_name("TOPIC");
+  add_switch(*command, "--json", bench.json, "The last line is the result as one object");
+  add_common(*command, bench.client);
+}
+
+void add_log(CLI::App& app, VerifyArguments& verify) {
+  CLI::App* command =
+      add_command(app, "log", "Checks a data directory of a server that is not running",
+                  "  zabmq log verify --data-dir .zabmq-dev/1\n");
+  const auto take_action = [](const std::string& action) {
+    if (action == "dump") reject("log", action, "is not there yet");
+    if (action != "verify") reject("log", action, "expected verify");
+  };
+  command->add_option_function<std::string>("ACTION", take_action, "verify")->required();
+  command->add_option("--data-dir", verify.directory, "The directory to check")
+      ->type_name("DIR")
+      ->required();
+}
+
+void check_pub(const PubArguments& pub) {
+  const std::string problem = topic_problem(pub.topic);
+  if (!problem.empty()) reject("TOPIC", pub.topic, problem);
+  if (pub.message && pub.lines) reject("--lines", *pub.message, "a MESSAGE has no lines to read");
+  if (pub.message && pub.size) reject("--size", *pub.message, "give a MESSAGE or --size, not both");
+  if (pub.lines && pub.size) throw CLI::ValidationError("--size", "excludes --lines");
+}
+
+void check_bench(const BenchArguments& bench) {
+  const std::string problem = topic_problem(bench.topic);
+  if (!problem.empty()) reject("--topic", bench.topic, problem);
+}
+
+void check_environment(const ClientOptions& client) {
+  check_endpoints("ZABMQ_ENDPOINTS", client.endpoints);
+}
+
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+// The whole command line while it is being read.
+struct CommandLine {
+  CLI::App app{"zabmq: ordered, replicated messaging", "zabmq"};
+  DevArguments dev;
+  PubArguments pub;
+  SubArguments sub;
+  StatusArguments status;
+  BenchArguments bench;
+  VerifyArguments verify;
+
+  CommandLine() {
+    app.footer(std::string("\n") + exit_codes + "\nzabmq COMMAND --help says more.");
+    app.set_version_flag("--version", "zabmq " ZABMQ_VERSION);
+    app.require_subcommand(1);
+    add_dev(app, dev);
+    add_pub(app, pub);
+    add_sub(app, sub);
+    add_status(app, status);
+    add_bench(app, bench);
+    add_log(app, verify);
+  }
+
+  Arguments chosen() const {
+    const std::string name = app.get_subcommands().at(0)->get_name();
+    if (name == "dev") return dev;
+    if (name == "log") return verify;
+    if (name == "pub") return checked(pub, check_pub);
+    if (name == "sub") return checked(sub, [](const SubArguments&) {});
+    if (name == "status") return checked(status, [](const StatusArguments&) {});
+    return checked(bench, check_bench);
+  }
+
+  // What is wrong, in one line. An unknown command is not "a subcommand is required".
+  std::string explain(const CLI::ParseError& error, int count, const char* const* words) const {
+    const bool no_command = app.get_subcommands().empty();
+    if (no_command && count > 1 && words[1][0] != '-') {
+      return "unknown command '" + std::string(words[1]) +
+             "': expected dev, pub, sub, status, bench or log";
+    }
+    if (no_command && count == 1) return "no command: see zabmq --help";
+    return one_line(error.what());
+  }
+
+ private:
+  template <class T, class Check>
+  static T checked(const T& arguments, Check check) {
+    check(arguments);
+    check_environment(arguments.client);
+    return arguments;
+  }
+};
+
+}  // namespace
+
+Parsed parse_arguments(int count, const char* const* words) {
+  CommandLine line;
+  const auto command = [&line] {
+    const auto chosen = line.app.get_subcommands();
+    return chosen.empty() ? std::string() : chosen.front()->get_name();
+  };
+  try {
+    line.app.parse(count, words);
+    return {command(), line.chosen()};
+  } catch (const CLI::CallForHelp&) {
+    return {command(), Answer{ExitCode::done, line.app.help()}};
+  } catch (const CLI::CallForVersion& version) {
+    return {command(), Answer{ExitCode::done, std::string(version.what()) + "\n"}};
+  } catch (const CLI::ParseError& error) {
+    return {command(), Answer{ExitCode::usage, line.explain(error, count, words)}};
+  }
+}
+
+}  // namespace zabmq::cli

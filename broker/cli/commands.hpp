@@ -1,0 +1,76 @@
+// Commands: what each command of the tool is told by its command line, and the commands themselves.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/exit_code.hpp"
+#include "zabmq/client.hpp"
+#include "zabmq/subscriber.hpp"
+
+namespace zabmq::cli {
+
+struct DevArguments {
+  std::size_t servers = 3;
+  std::filesystem::path directory = ".zabmq-dev";
+  std::uint16_t port = 9470;
+};
+
+struct PubArguments {
+  ClientOptions client;
+  std::string topic;
+  std::optional<std::string> message;  // none: standard input
+  bool lines = false;
+  std::optional<std::uint64_t> count;
+  std::optional<std::uint64_t> size;  // generated payloads of so many bytes
+  std::optional<double> rate;         // messages in a second
+  std::size_t window = 65536;         // read and not yet reported
+  Headers headers;
+  std::string session;
+  bool json = false;
+};
+
+enum class SubFormat { lines, raw, json };
+
+struct SubArguments {
+  ClientOptions client;
+  std::vector<std::string> topics;
+  From from = fresh();
+  std::optional<std::uint64_t> count;
+  bool until_end = false;
+  SubFormat format = SubFormat::lines;
+};
+
+struct StatusArguments {
+  ClientOptions client;
+  bool json = false;
+};
+
+struct BenchArguments {
+  ClientOptions client;
+  std::string topic = "bench";
+  std::size_t size = 100;
+  std::size_t window = 8192;   // of each publisher
+  std::optional<double> rate;  // of all publishers together
+  Millis duration{5000};
+  std::size_t publishers = 1;
+  bool json = false;
+};
+
+struct VerifyArguments {
+  std::filesystem::path directory;
+};
+
+// Each prints results on standard output and everything else on standard error. An Error that
+// leaves a command becomes its one line and exit code in main.
+ExitCode run(const DevArguments& arguments);
+ExitCode run(const PubArguments& arguments);
+ExitCode run(const SubArguments& arguments);
+ExitCode run(const StatusArguments& arguments);
+ExitCode run(const BenchArguments& arguments);
+ExitCode run(const VerifyArguments& arguments);
+
+}  // namespace zabmq::cli

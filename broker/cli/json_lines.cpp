@@ -1,0 +1,122 @@
+// JsonLines: the only file that knows the JSON library.
+#include "cli/json_lines.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "cli/units.hpp"
+
+namespace zabmq::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string line(const Json& object) {
+  return object.dump() + '\n';
+}
+
+std::string base64(Bytes bytes) {
+  constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    const std::size_t count = std::min<std::size_t>(bytes.size() - at, 3);
+    std::uint32_t group = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      group = group << 8 | (i < count ? std::to_integer<std::uint32_t>(bytes[at + i]) : 0);
+    }
+    for (std::size_t i = 0; i < 4; ++i) {
+      const std::uint32_t digit = group >> (18 - 6 * i) & 0x3f;
+      out += i <= count ? digits[digit] : '=';
+    }
+  }
+  return out;
+}
+
+Json number_or_null(ServerId id) {
+  return id == ServerId::none ? Json() : Json(static_cast<std::uint32_t>(id));
+}
+
+Json server_object(const ServerStatus& server) {
+  const auto known = [&server](const auto& value) {
+    return server.reachable ? Json(value) : Json();
+  };
+  return {{"id", number_or_null(server.id)},
+          {"client", server.client},
+          {"role", role_name(server)},
+          {"phase", known(std::string(to_string(server.phase)))},
+          {"epoch", known(static_cast<std::uint32_t>(server.epoch))},
+          {"last_logged", known(to_string(server.last_logged))},
+          {"last_committed", known(to_string(server.last_committed))},
+          {"first_offset", known(server.first_offset)},
+          {"last_offset", known(server.last_offset)}};
+}
+
+double thousandths(double value) {
+  return std::round(value * 1000) / 1000;
+}
+
+}  // namespace
+
+std::string role_name(const ServerStatus& server) {
+  if (!server.reachable) return "unreachable";
+  switch (server.role) {
+    case Role::leading:
+      return "leader";
+    case Role::following:
+      return "follower";
+    case Role::observing:
+      return "observer";
+    case Role::looking:
+      return "looking";
+  }
+  return "looking";
+}
+
+std::string json_line(const Receipt& receipt) {
+  return line({{"offset", receipt.offset},
+               {"zxid", to_string(receipt.zxid)},
+               {"sequence", receipt.sequence}});
+}
+
+std::string json_line(const Message& message) {
+  Json object{{"offset", message.offset},
+              {"zxid", to_string(message.zxid)},
+              {"topic", std::string(message.topic)}};
+  if (is_utf8(message.text())) {
+    object["payload"] = std::string(message.text());
+  } else {
+    object["payload_base64"] = base64(message.payload);
+  }
+  object["time"] = message.time;
+  return line(object);
+}
+
+std::string json_line(const ClusterStatus& status) {
+  Json servers = Json::array();
+  for (const ServerStatus& server : status.servers) servers.push_back(server_object(server));
+  return line({{"leader", number_or_null(status.leader)}, {"servers", std::move(servers)}});
+}
+
+double BenchResult::messages_per_second() const {
+  return seconds > 0 ? static_cast<double>(messages) / seconds : 0;
+}
+
+double BenchResult::megabytes_per_second() const {
+  return seconds > 0 ? static_cast<double>(bytes) / seconds / 1e6 : 0;
+}
+
+std::string json_line(const BenchResult& result) {
+  return line({{"messages_per_second", std::llround(result.messages_per_second())},
+               {"megabytes_per_second", thousandths(result.megabytes_per_second())},
+               {"latency_us",
+                {{"p50", result.latency_us.percentile(0.5)},
+                 {"p99", result.latency_us.percentile(0.99)},
+                 {"p999", result.latency_us.percentile(0.999)},
+                 {"max", result.latency_us.max()}}},
+               {"messages", result.messages},
+               {"durability", result.durability}});
+}
+
+}  // namespace zabmq::cli

@@ -1,0 +1,66 @@
+// sub: prints the messages of a subscription, each as soon as it is there.
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "cli/commands.hpp"
+#include "cli/json_lines.hpp"
+#include "cli/output.hpp"
+#include "cli/signals.hpp"
+#include "zabmq/subscriber.hpp"
+
+namespace zabmq::cli {
+
+namespace {
+
+constexpr std::size_t messages_between_flushes = 4096;
+constexpr Millis signal_interval{100};  // how late Ctrl-C may be noticed
+
+SubscriberOptions subscriber_options(const SubArguments& arguments) {
+  SubscriberOptions options;
+  static_cast<ClientOptions&>(options) = arguments.client;
+  options.topics = arguments.topics;
+  options.from = arguments.from;
+  options.until_end = arguments.until_end;
+  return options;
+}
+
+void print(const Message& message, SubFormat format) {
+  switch (format) {
+    case SubFormat::json:
+      return write_out(json_line(message));
+    case SubFormat::raw:
+      return write_out(message.text());
+    case SubFormat::lines:
+      write_out(message.text());
+      return write_out("\n");
+  }
+}
+
+void tell_how_to_resume(Offset next) {
+  if (next == 0) return;
+  std::fprintf(stderr, "zabmq sub: interrupted; go on with: zabmq sub --from %llu\n",
+               static_cast<unsigned long long>(next));
+}
+
+}  // namespace
+
+ExitCode run(const SubArguments& arguments) {
+  StopSignals stop;  // before the library's thread starts
+  Subscriber subscriber(subscriber_options(arguments));
+  std::uint64_t left = arguments.count.value_or(UINT64_MAX);
+  Offset next = 0;
+  while (left > 0 && !subscriber.at_end() && !stop.arrived()) {
+    const auto limit = std::min<std::uint64_t>(left, messages_between_flushes);
+    const auto take = [&](const Message& message) {
+      print(message, arguments.format);
+      next = message.offset + 1;
+    };
+    left -= subscriber.poll(take, limit, signal_interval);
+    flush_out();
+  }
+  if (stop.arrived()) tell_how_to_resume(next);
+  return ExitCode::done;
+}
+
+}  // namespace zabmq::cli

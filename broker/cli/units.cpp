@@ -1,0 +1,149 @@
+// Units: the parsers.
+#include "cli/units.hpp"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+
+namespace zabmq::cli {
+
+namespace {
+
+struct Unit {
+  std::string_view name;
+  std::uint64_t factor;
+};
+
+constexpr std::array<Unit, 4> duration_units{
+    {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}}};
+constexpr std::array<Unit, 5> size_units{
+    {{"", 1}, {"B", 1}, {"KiB", 1u << 10}, {"MiB", 1u << 20}, {"GiB", 1u << 30}}};
+
+// A number and one of `units` behind it; nothing when the product does not fit.
+template <std::size_t N>
+std::optional<std::uint64_t> parse_with_unit(std::string_view text,
+                                             const std::array<Unit, N>& units) {
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const auto number = parse_number(text.substr(0, digits), 0);
+  if (!number) return std::nullopt;
+  for (const Unit& unit : units) {
+    if (text.substr(digits) != unit.name) continue;
+    if (*number > UINT64_MAX / unit.factor) return std::nullopt;
+    return *number * unit.factor;
+  }
+  return std::nullopt;
+}
+
+// How many bytes follow a UTF-8 lead byte, and the least code point that needs so many.
+struct LeadByte {
+  int more;
+  std::uint32_t bits;
+  std::uint32_t least;
+};
+
+std::optional<LeadByte> lead(unsigned char byte) {
+  if (byte < 0x80) return LeadByte{0, byte, 0};
+  if ((byte & 0xe0) == 0xc0) return LeadByte{1, byte & 0x1fu, 0x80};
+  if ((byte & 0xf0) == 0xe0) return LeadByte{2, byte & 0x0fu, 0x800};
+  if ((byte & 0xf8) == 0xf0) return LeadByte{3, byte & 0x07u, 0x10000};
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t least,
+                                          std::uint64_t most) {
+  std::uint64_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (text.empty() || error != std::errc{} || stop != end) return std::nullopt;
+  if (number < least || number > most) return std::nullopt;
+  return number;
+}
+
+std::optional<Millis> parse_duration(std::string_view text) {
+  const auto millis = parse_with_unit(text, duration_units);
+  const auto most = static_cast<std::uint64_t>(duration_max.count());
+  if (!millis || *millis == 0 || *millis > most) return std::nullopt;
+  return Millis{static_cast<Millis::rep>(*millis)};
+}
+
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+  return parse_with_unit(text, size_units);
+}
+
+std::optional<double> parse_rate(std::string_view text) {
+  double rate = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, rate, std::chars_format::fixed);
+  if (text.empty() || error != std::errc{} || stop != end) return std::nullopt;
+  if (!std::isfinite(rate) || rate <= 0 || rate > 1e9) return std::nullopt;
+  return rate;
+}
+
+std::optional<Zxid> parse_zxid(std::string_view text) {
+  const std::size_t dot = text.find('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const auto epoch = parse_number(text.substr(0, dot), 0, UINT32_MAX);
+  const auto counter = parse_number(text.substr(dot + 1), 0);
+  if (!epoch || !counter) return std::nullopt;
+  return Zxid{Epoch{static_cast<std::uint32_t>(*epoch)}, *counter};
+}
+
+std::optional<From> parse_from(std::string_view text) {
+  constexpr std::string_view zxid_prefix = "zxid:";
+  if (text == "first") return first();
+  if (text == "new") return fresh();
+  if (text.starts_with(zxid_prefix)) {
+    const auto zxid = parse_zxid(text.substr(zxid_prefix.size()));
+    return zxid ? std::optional<From>(at_zxid(*zxid)) : std::nullopt;
+  }
+  const auto offset = parse_number(text, 1);
+  return offset ? std::optional<From>(at_offset(*offset)) : std::nullopt;
+}
+
+bool is_endpoint(std::string_view text) {
+  constexpr std::string_view scheme = "tcp://";
+  if (!text.starts_with(scheme)) return false;
+  text.remove_prefix(scheme.size());
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  return parse_number(text.substr(colon + 1), 1, 65535).has_value();
+}
+
+std::optional<std::pair<std::string, std::string>> parse_header(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0) return std::nullopt;
+  return std::pair{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
+}
+
+bool is_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const auto begin = lead(static_cast<unsigned char>(text[at++]));
+    if (!begin || text.size() - at < static_cast<std::size_t>(begin->more)) return false;
+    std::uint32_t point = begin->bits;
+    for (int i = 0; i < begin->more; ++i) {
+      const auto byte = static_cast<unsigned char>(text[at++]);
+      if ((byte & 0xc0) != 0x80) return false;
+      point = point << 6 | (byte & 0x3fu);
+    }
+    const bool surrogate = point >= 0xd800 && point <= 0xdfff;
+    if (point < begin->least || point > 0x10ffff || surrogate) return false;
+  }
+  return true;
+}
+
+std::string topic_problem(std::string_view topic) {
+  if (topic.empty()) return "a topic has at least one byte";
+  if (topic.size() > topic_size_max) return "a topic has at most 200 bytes";
+  if (topic.find('*') != std::string_view::npos) {
+    return "topic prefixes are not there yet: give the exact name";
+  }
+  for (const char c : topic) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) return "a topic has no control characters";
+  }
+  return is_utf8(topic) ? "" : "a topic is UTF-8";
+}
+
+}  // namespace zabmq::cli
