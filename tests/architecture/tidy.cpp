@@ -14,6 +14,14 @@ std::string place(const SourceFile& file, std::size_t line, const std::string& w
   return file.path + ":" + std::to_string(line + 1) + ": " + what;
 }
 
+// A path that begins there: "/var/x/" does not begin with "/x/".
+bool names_path(const std::string& line, const std::string& path) {
+  for (std::size_t at = line.find(path); at != line.npos; at = line.find(path, at + 1)) {
+    if (at == 0 || std::isalnum(static_cast<unsigned char>(line[at - 1])) == 0) return true;
+  }
+  return false;
+}
+
 // Columns count characters, not bytes: UTF-8 continuation bytes are not counted.
 std::size_t columns_of(const std::string& line) {
   return static_cast<std::size_t>(std::count_if(line.begin(), line.end(), [](char c) {
@@ -151,7 +159,7 @@ std::vector<std::string> forbidden_text(const SourceFile& file) {
         bad.push_back(place(file, i, word));
     }
     for (const std::string& path : paths) {
-      if (file.lines[i].find(path) != std::string::npos) bad.push_back(place(file, i, path));
+      if (names_path(file.lines[i], path)) bad.push_back(place(file, i, path));
     }
   }
   return bad;
