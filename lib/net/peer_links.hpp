@@ -2,16 +2,15 @@
 // promise (integrity, prefix, single iteration) or ends; its end is told once.
 #pragma once
 
-#include <vector>
-
-#include "zabmq/slice.hpp"
 #include "zab/message.hpp"
+#include "zabmq/slice.hpp"
 #include "zabmq/types.hpp"
 
 namespace zabmq::net {
 
 class PeerLinks {
  public:
+  // Called from within the loop's receive call only, never from within a call below.
   struct Listener {
     virtual ~Listener() = default;
     // `records` is empty but for PROPOSE: the frame's records, back to back, not yet verified.
@@ -21,9 +20,12 @@ class PeerLinks {
 
   virtual ~PeerLinks() = default;
 
-  virtual void set_cluster(const Uuid& cluster) = 0;   // frames of other clusters are dropped and counted
-  virtual void open_session(ServerId leader) = 0;      // learner: the next session message opens it
-  virtual void close_session(ServerId peer) = 0;       // drops what is queued both ways; not reported back
+  // Frames of other clusters are dropped and counted.
+  virtual void set_cluster(const Uuid& cluster) = 0;
+  // Learner: a fresh session, replacing any other with this peer; its first message is CEPOCH.
+  virtual void open_session(ServerId leader) = 0;
+  // Drops what is queued both ways; not reported back.
+  virtual void close_session(ServerId peer) = 0;
   // Datagram or session frame, by the message's kind. Never blocks. False: the frame could not be
   // sent; for a session message the session is over (not reported again).
   virtual bool send(ServerId to, const zab::Message& message) = 0;

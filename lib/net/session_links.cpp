@@ -1,0 +1,114 @@
+// SessionLinks: stamps and encodes what goes out, decodes and judges what comes in.
+#include "net/session_links.hpp"
+
+#include <utility>
+
+#include "zabmq/check.hpp"
+
+namespace zabmq::net {
+namespace {
+
+Lane lane_of(const zab::Message& message) {
+  switch (kind_of(message)) {
+    case Kind::vote:
+      return Lane::vote;
+    case Kind::standing:
+      return Lane::standing;
+    default:
+      return Lane::session;
+  }
+}
+
+bool is_propose(const Frame& frame) {
+  const auto* message = std::get_if<zab::Message>(&frame.content);
+  return message && std::holds_alternative<zab::Propose>(*message);
+}
+
+}  // namespace
+
+void SessionLinks::open_session(ServerId leader) {
+  transport_.drop_queued(leader);
+  sessions_.open(leader);
+}
+
+void SessionLinks::close_session(ServerId peer) {
+  transport_.drop_queued(peer);
+  if (const std::optional<Link> link = sessions_.close(peer)) send_reset(peer, *link);
+}
+
+bool SessionLinks::send(ServerId to, const zab::Message& message) {
+  ZABMQ_CHECK(!std::holds_alternative<zab::Propose>(message));  // its records would be missing
+  return send_frame(to, message, {});
+}
+
+bool SessionLinks::send_records(ServerId to, const zab::Propose& message, Slice records) {
+  ZABMQ_CHECK(!records.empty());
+  return send_frame(to, message, std::move(records));
+}
+
+bool SessionLinks::send_frame(ServerId to, const zab::Message& message, Slice records) {
+  const std::optional<Link> link = sessions_.stamp(to, message);
+  if (!link) return false;
+  std::vector<std::byte> header = encode(*link, message);
+  const std::size_t size = header.size() + records.size();
+  if (transport_.transmit(to, lane_of(message), std::move(header), std::move(records))) {
+    ++counters().frames_sent;
+    counters().bytes_sent += size;
+    return true;
+  }
+  if (zab::is_datagram(message)) {
+    ++counters().datagrams_unsent;
+    return false;
+  }
+  ++counters().ended_by_full_queue;
+  sessions_.lose(to);
+  transport_.drop_queued(to);
+  return false;
+}
+
+void SessionLinks::send_reset(ServerId to, const Link& link) {
+  // Without a promise: the peer asks again by its next frame, or falls silent.
+  transport_.transmit(to, Lane::reset, encode_reset(link), {});
+}
+
+void SessionLinks::receive(Bytes header, Slice records, std::optional<Life> claimed,
+                           Listener& listener) {
+  std::optional<Frame> frame = decode(header);
+  if (!frame || is_propose(*frame) == records.empty()) return unreadable(claimed, listener);
+
+  const ServerId from = frame->link.sender;
+  Verdict verdict = judge(*frame, listener);
+  if (verdict.again) verdict = judge(*frame, listener);
+  if (!verdict.deliver) return;
+  ++counters().frames_received;
+  counters().bytes_received += header.size() + records.size();
+  listener.on_peer_message(from, std::get<zab::Message>(std::move(frame->content)),
+                           std::move(records));
+}
+
+Verdict SessionLinks::judge(const Frame& frame, Listener& listener) {
+  Verdict verdict = sessions_.receive(frame);
+  if (verdict.lost) lost(frame.link.sender, listener);
+  if (verdict.reset) send_reset(frame.link.sender, *verdict.reset);
+  return verdict;
+}
+
+void SessionLinks::unreadable(std::optional<Life> claimed, Listener& listener) {
+  ++counters().malformed;
+  if (claimed && sessions_.corrupt(claimed->server, claimed->incarnation)) {
+    lost(claimed->server, listener);
+  }
+}
+
+void SessionLinks::disconnected(ServerId peer, Listener& listener) {
+  if (!sessions_.lose(peer)) return;
+  ++counters().ended_by_disconnect;
+  lost(peer, listener);
+}
+
+void SessionLinks::lost(ServerId peer, Listener& listener) {
+  transport_.drop_queued(peer);
+  listener.on_session_lost(peer);
+}
+
+}  // namespace zabmq::net
