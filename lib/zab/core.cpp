@@ -99,7 +99,7 @@ std::optional<std::uint64_t> Core::ask_quorum() {
 void Core::session_lost(ServerId peer) {
   if (stopped_) return;
   if (auto* leading = std::get_if<Leading>(&role_)) {
-    if (leading->learners.contains(peer)) lose_learner(*leading, peer, "session lost");
+    if (leading->learners.contains(peer)) forget_learner(*leading, peer, "session lost");
   } else if (auto* following = std::get_if<Following>(&role_)) {
     if (following->leader == peer) become_looking("the session with the leader was lost");
   }

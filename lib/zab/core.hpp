@@ -172,6 +172,7 @@ class Core {
   void tick_leading(Leading& self);
   void ping_learners(Leading& self);
   void lose_learner(Leading& self, ServerId id, const std::string& why);
+  void forget_learner(Leading& self, ServerId id, const std::string& why);  // its session has ended
 
   ServerId self_;
   Config config_;

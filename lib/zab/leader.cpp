@@ -40,7 +40,8 @@ void Core::step_leading(Leading& self, ServerId from, const Message& message) {
 
 // Step l.1.1, and every late joiner. The session is new: what counted in an older one is gone.
 void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
-  if (self.learners.contains(from)) lose_learner(self, from, "replaced by a new session");
+  // Not closed: the new session has taken the old one's place below us, and would be ended instead.
+  if (self.learners.contains(from)) forget_learner(self, from, "replaced by a new session");
   if (!accepts(from, message.handshake)) return close_session(from);
   accepted_seen_ = std::max(accepted_seen_, message.accepted);
 
@@ -322,9 +323,13 @@ void Core::tick_leading(Leading& self) {
 }
 
 void Core::lose_learner(Leading& self, ServerId id, const std::string& why) {
+  close_session(id);
+  forget_learner(self, id, why);
+}
+
+void Core::forget_learner(Leading& self, ServerId id, const std::string& why) {
   self.learners.erase(id);
   self.cepochs.erase(id);
-  close_session(id);
   note(Event::Kind::learner_lost, id, why);
 }
 
