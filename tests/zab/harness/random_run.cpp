@@ -1,0 +1,199 @@
+// RandomRun: the dice.
+#include "zab/harness/random_run.hpp"
+
+#include <algorithm>
+
+namespace zabmq::zab::test {
+
+RandomRun::RandomRun(std::uint64_t seed, std::size_t steps)
+    : random_(seed),
+      steps_(steps),
+      count_(chance(70) ? 3 : 5),
+      founding_(chance(15)),
+      rates_(draw_rates()),
+      cluster_(std::make_unique<Cluster>(draw_pasts())) {}
+
+RandomRun::Rates RandomRun::draw_rates() {
+  const auto up_to = [this](unsigned most) { return static_cast<unsigned>(below(most + 1)); };
+  Rates rates;
+  rates.crash = up_to(8);
+  rates.restart = 4 + up_to(20);
+  rates.lose_session = up_to(10);
+  rates.cut = up_to(8);
+  rates.heal = 2 + up_to(10);
+  rates.pause = chance(30) ? up_to(6) : 0;
+  // A founding whose directories are emptied may rightly come to nothing.
+  rates.wipe = !founding_ && chance(20) ? 1 : 0;
+  rates.drop = up_to(40);
+  rates.duplicate = up_to(20);
+  rates.propose = 10 + up_to(80);
+  rates.ask = up_to(10);
+  return rates;
+}
+
+std::vector<Past> RandomRun::draw_pasts() {
+  if (founding_) return Cluster::same(count_, empty_directory());
+  return Cluster::same(count_, {.history = chance(50) ? "" : "1:3", .accepted = 1});
+}
+
+RandomRunResult RandomRun::run(const Trace& trace) {
+  for (ServerId id : cluster_->ids()) {
+    Server& server = (*cluster_)[static_cast<unsigned>(id)];
+    server.hold_log = server.hold_store = true;
+    server.hold_streams = true;
+    server.trace = trace;
+  }
+  for (std::size_t i = 0; i < steps_; ++i) step();
+  heal();
+  result_.steps = steps_;
+  result_.committed = cluster_->checker().committed().size();
+  result_.epochs = cluster_->checker().epochs_established();
+  return result_;
+}
+
+void RandomRun::step() {
+  if (fault(below(1000))) return;
+  const std::uint64_t dice = below(100);
+  if (dice < 58) return deliver();
+  if (dice < 78) return complete();
+  if (dice < 88) return pump();
+  cluster_->tick();
+}
+
+bool RandomRun::fault(std::uint64_t dice) {
+  const auto falls = [&dice](unsigned rate) {
+    const bool hit = dice < rate;
+    dice = hit ? 1000 : dice - rate;
+    return hit;
+  };
+  if (falls(rates_.crash)) return crash(), true;
+  if (falls(rates_.restart)) return restart(), true;
+  if (falls(rates_.lose_session)) return lose_session(), true;
+  if (falls(rates_.cut)) return cut(), true;
+  if (falls(rates_.heal)) return cluster_->heal(), true;
+  if (falls(rates_.pause)) return toggle_pause(), true;
+  if (falls(rates_.wipe)) return wipe(), true;
+  if (falls(rates_.drop)) return disturb_datagram(false), true;
+  if (falls(rates_.duplicate)) return disturb_datagram(true), true;
+  if (falls(rates_.propose)) return propose(), true;
+  if (falls(rates_.ask)) return static_cast<void>((*cluster_)[any_server()].ask_quorum()), true;
+  return false;
+}
+
+void RandomRun::deliver() {
+  std::vector<Network::Arrival> waiting = cluster_->arrivals();
+  // Datagrams are many; sessions must not starve behind them.
+  const bool datagrams = chance(30);
+  std::vector<Network::Arrival> chosen;
+  for (const Network::Arrival& arrival : waiting) {
+    if ((arrival.kind == Network::Arrival::Kind::datagram) == datagrams) chosen.push_back(arrival);
+  }
+  if (chosen.empty()) chosen = waiting;
+  if (!chosen.empty()) cluster_->take(chosen[below(chosen.size())]);
+}
+
+void RandomRun::complete() {
+  Server& server = (*cluster_)[any_server()];
+  if (!server.up() || cluster_->paused.contains(server.id())) return;
+  const bool log = server.disk().log_busy();
+  const bool store = server.disk().storing();
+  if (log && (!store || chance(50))) {
+    server.complete_log();
+  } else if (store) {
+    server.complete_store();
+  }
+}
+
+void RandomRun::pump() {
+  Server& server = (*cluster_)[any_server()];
+  if (!server.up() || cluster_->paused.contains(server.id())) return;
+  const std::vector<ServerId> peers = server.peers_with_streams();
+  if (!peers.empty()) server.pump(peers[below(peers.size())], 1 + below(4));
+}
+
+void RandomRun::crash() {
+  Server& server = (*cluster_)[any_server()];
+  if (!server.up()) return;
+  CrashChoice choice;
+  choice.records_kept = below(server.disk().records_being_written() + 1);
+  choice.identity_kept = chance(50);
+  choice.rewind_kept = chance(50);
+  server.crash(choice, chance(50), below(4));
+  cluster_->paused.erase(server.id());
+  ++result_.crashes;
+}
+
+void RandomRun::restart() {
+  const unsigned id = any_server();
+  if (!(*cluster_)[id].up()) cluster_->restart(id);
+}
+
+// One disk of three (or five) may be lost: that is what the promise allows for.
+void RandomRun::wipe() {
+  const unsigned id = any_server();
+  if (wiped_ || (*cluster_)[id].up()) return;
+  wiped_ = true;
+  cluster_->wipe(id);
+}
+
+void RandomRun::toggle_pause() {
+  const ServerId id{any_server()};
+  if (cluster_->paused.erase(id) == 0) cluster_->paused.insert(id);
+}
+
+void RandomRun::cut() {
+  const ServerId a{any_server()};
+  const ServerId b{any_server()};
+  if (a == b) return;
+  cluster_->network().cut(a, b);
+  if (chance(60)) cluster_->network().cut(b, a);
+}
+
+void RandomRun::lose_session() {
+  cluster_->network().lose(ServerId{any_server()}, ServerId{any_server()});
+  ++result_.sessions_lost;
+}
+
+void RandomRun::disturb_datagram(bool duplicate) {
+  std::vector<Network::Arrival> datagrams;
+  for (const Network::Arrival& arrival : cluster_->arrivals()) {
+    if (arrival.kind == Network::Arrival::Kind::datagram) datagrams.push_back(arrival);
+  }
+  if (datagrams.empty()) return;
+  const Network::Arrival& chosen = datagrams[below(datagrams.size())];
+  duplicate ? cluster_->network().duplicate(chosen) : cluster_->network().drop(chosen);
+}
+
+void RandomRun::propose() {
+  Server& server = (*cluster_)[any_server()];
+  if (cluster_->paused.contains(server.id())) return;
+  std::vector<std::string> group;
+  for (std::uint64_t i = 0, size = 1 + below(4); i < size; ++i) {
+    group.push_back("value " + std::to_string(++values_));
+  }
+  server.propose(group);
+}
+
+// Phase 2: from now on nothing fails.
+void RandomRun::heal() {
+  cluster_->heal();
+  cluster_->paused.clear();
+  for (ServerId server_id : cluster_->ids()) {
+    const auto id = static_cast<unsigned>(server_id);
+    Server& server = (*cluster_)[id];
+    server.hold_log = server.hold_store = server.hold_streams = false;
+    if (!server.up()) cluster_->restart(id);
+    while (server.up() && !server.peers_with_streams().empty()) {
+      server.pump(server.peers_with_streams().front(), 1000);
+    }
+  }
+  const bool converged = cluster_->run_until_converged();
+  REQUIRE_MESSAGE(converged, "no convergence after healing\n" << cluster_->describe());
+  const std::size_t before = cluster_->checker().delivered().size();
+  cluster_->propose(cluster_->leader(), "after healing");
+  const bool delivered = cluster_->run_until_converged();
+  REQUIRE_MESSAGE(delivered, "no delivery after healing\n" << cluster_->describe());
+  REQUIRE(cluster_->checker().delivered().size() > before);
+}
+
+}  // namespace zabmq::zab::test
