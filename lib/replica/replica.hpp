@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -115,35 +116,46 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   // replica.cpp
   void receive(ServerId from, const zab::Message& message, Slice records);
   bool receive_here(ServerId from, const zab::Message& message);
-  void receive_propose(ServerId from, zab::Propose message, Slice records);
+  void receive_propose(ServerId from, Zxid commit, Slice records);
   void look_at_report(ServerId from, const zab::Message& message);
-  bool hold_back(ServerId from, zab::Message& message, Slice& records);
+  void hold_back(ServerId from, zab::Message message, Slice records);
   void release_held();
-  void propose_group();
-  void settle_publishers();
+  void forget_held(ServerId from);
+  bool accepts_publishes() const;
+  bool may_form_group() const;
+  void propose_groups();
+  void on_delivered_record(const RecordHeader& header);
+  void start_round();
 
   // perform.cpp
+  void settle_core();
   void run_core();
   void perform(zab::Ready ready);
   void perform_output(zab::Output output);
   void send(ServerId to, zab::Message message);
-  void note(const zab::Event& event);
-  void stop(const std::string& text);
-  void break_session(ServerId peer, const std::string& why);
+  void answer_round(std::uint64_t ticket);
   void follow_leadership();
+  void note(const zab::Event& event);
+  void break_session(ServerId peer, const std::string& why);
+  void stop(const std::string& text);
 
   // client_frames.cpp
-  void answer_malformed(ConnectionId from);
-  void on_frame(ConnectionId from, const Principal& principal, wire::ClientMessage& message,
-                Slice body);
-  void on_hello(ConnectionId from, const wire::Hello& hello);
+  void on_frame(ConnectionId from, wire::ClientMessage& message, Slice body);
+  void on_malformed_frame(ConnectionId from);
+  void on_hello(ConnectionId from, const Principal& principal, const wire::Hello& hello);
+  std::optional<wire::Refused> mismatch(const wire::Hello& hello) const;
   void on_publish(ConnectionId from, const wire::Publish& publish, Slice body);
+  std::optional<wire::Refused> refusal_of(const wire::Publish& publish, const Slice& body);
   void on_close_publisher(ConnectionId from, const wire::ClosePublisher& close);
-  void on_status_question(ConnectionId from, const wire::StatusQuestion& question);
+  void settle_publishers();
+  void settle_publisher(ConnectionId id);
+  void reopen_publisher(ConnectionId id);
+  void on_opened(ConnectionId id, const Uuid& publisher, std::optional<Instance> instance);
   void welcome(ConnectionId to);
-  wire::Welcome make_welcome() const;
+  wire::StatusAnswer make_status_answer(std::uint64_t request) const;
   wire::Refused not_leading(wire::About about, std::uint64_t id) const;
-  std::string leader_endpoint() const;
+  ServerId known_leader() const;
+  std::string endpoint_of(ServerId server) const;
   std::string why_unavailable() const;
 
   const Options options_;
@@ -159,12 +171,14 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   bool rewinding_ = false;
   bool draining_ = false;
   Slice frame_;  // records of the PROPOSE being received
-  std::vector<Held> held_;
+  std::deque<Held> held_;
   std::size_t held_bytes_ = 0;
   std::vector<ServerId> broken_;  // sessions that ended under our hands; the core is told next
   std::map<ServerId, std::uint64_t> heard_ms_;
-  ServerId followed_ = ServerId::none;
+  ServerId leader_ = ServerId::none;  // as of the last Ready, with its phase: broadcast or not
   bool leading_ = false;
+  std::uint64_t question_number_ = 0;
+  Zxid announced_;  // delivered point that the subscriptions were told of
 
   PublisherTable publishers_;
   std::unique_ptr<LearnerQueues> learners_;

@@ -1,0 +1,115 @@
+// Clients: answers in order, and forgetting connections.
+#include "replica/clients.hpp"
+
+#include <utility>
+
+namespace zabmq::replica {
+
+using Sent = ClientLinks::Sent;
+
+wire::Refused refused(wire::About about, std::uint64_t id, Code code, Outcome outcome,
+                      std::string text) {
+  wire::Refused answer;
+  answer.about = about;
+  answer.id = id;
+  answer.code = code;
+  answer.outcome = outcome;
+  answer.text = std::move(text);
+  return answer;
+}
+
+Connection* Clients::find(ConnectionId id) {
+  const auto it = connections_.find(id);
+  return it == connections_.end() ? nullptr : &it->second;
+}
+
+void Clients::heard(ConnectionId id) {
+  if (Connection* connection = find(id)) connection->heard_ms = now_ms_;
+}
+
+Connection* Clients::add(ConnectionId id) {
+  if (Connection* known = find(id)) return known;
+  if (connections_.size() >= options_.connections_max) return nullptr;
+  Connection& connection = connections_[id];
+  connection.heard_ms = now_ms_;
+  return &connection;
+}
+
+void Clients::forget(ConnectionId id) {
+  if (connections_.erase(id) == 0) return;
+  if (forgotten_) forgotten_(id);
+}
+
+void Clients::reset(ConnectionId id, const std::string& reason) {
+  ++counters_.resets;
+  if (now_ms_ / 1000 != reset_second_) {
+    reset_second_ = now_ms_ / 1000;
+    resets_this_second_ = 0;
+  }
+  if (++resets_this_second_ > options_.resets_per_second_max) return;
+  answer_stranger(id, wire::Reset{reason});
+}
+
+void Clients::answer_stranger(ConnectionId id, const wire::ServerMessage& message) {
+  static_cast<void>(links_.send(id, message, Slice{}));  // it asks again when the answer is lost
+}
+
+void Clients::answer(ConnectionId id, wire::ServerMessage message) {
+  const auto it = connections_.find(id);
+  if (it == connections_.end()) return;
+  Connection& connection = it->second;
+  if (connection.held.empty()) {
+    const Sent sent = links_.send(id, message, Slice{});
+    if (sent == Sent::ok) return;
+    if (sent == Sent::gone) return forget(id);
+    blocked_.push_back(id);
+  }
+  connection.held.push_back(std::move(message));
+  if (connection.held.size() > options_.answers_max) {
+    ++counters_.connections_forgotten;
+    forget(id);
+  }
+}
+
+Sent Clients::try_send(ConnectionId id, const wire::ServerMessage& message, Slice body) {
+  const auto it = connections_.find(id);
+  if (it == connections_.end()) return Sent::gone;
+  if (!it->second.held.empty()) return Sent::full;
+  const Sent sent = links_.send(id, message, std::move(body));
+  if (sent == Sent::gone) forget(id);
+  return sent;
+}
+
+void Clients::tick(std::uint64_t now_ms) {
+  now_ms_ = now_ms;
+  for (ConnectionId id : std::exchange(blocked_, {})) flush_held(id);
+  if (now_ms_ - silence_checked_ms_ >= 1000) {
+    silence_checked_ms_ = now_ms_;
+    forget_silent();
+  }
+}
+
+void Clients::flush_held(ConnectionId id) {
+  const auto it = connections_.find(id);
+  if (it == connections_.end()) return;
+  std::deque<wire::ServerMessage>& held = it->second.held;
+  while (!held.empty()) {
+    const Sent sent = links_.send(id, held.front(), Slice{});
+    if (sent == Sent::gone) return forget(id);
+    if (sent == Sent::full) return blocked_.push_back(id);
+    held.pop_front();
+  }
+}
+
+void Clients::forget_silent() {
+  std::vector<ConnectionId> silent;
+  for (const auto& [id, connection] : connections_) {
+    if (now_ms_ - connection.heard_ms > options_.client_timeout_ms) silent.push_back(id);
+  }
+  for (ConnectionId id : silent) {
+    ++counters_.connections_forgotten;
+    forget(id);
+  }
+}
+
+}  // namespace zabmq::replica

@@ -1,0 +1,93 @@
+// Clients: the connections that have said HELLO, and the answers that wait for their links.
+//
+// Invariants: 1. answers to one connection leave in order, and before any later DELIVER; 2. at most
+// connections_max connections, answers_max answers held for each; a client that lets more gather is
+// forgotten, and told so by RESET when it speaks again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "replica/environment.hpp"
+#include "replica/options.hpp"
+#include "wire/client_frame.hpp"
+#include "zabmq/types.hpp"
+
+namespace zabmq::replica {
+
+wire::Refused refused(wire::About about, std::uint64_t id, Code code, Outcome outcome,
+                      std::string text);
+
+struct Connection {
+  // What the connection's publisher waits for.
+  enum class Publishing : std::uint8_t {
+    none,     // HELLO named no publisher, or it was answered without opening it
+    wanted,   // HELLO named one; the decision waits until this server may take it
+    opening,  // its transaction is under way
+    open
+  };
+  Principal principal;
+  Uuid publisher;
+  Instance instance = 0;  // as HELLO named it, then as it was opened; 0: open a new one
+  Publishing publishing = Publishing::none;
+  std::uint64_t heard_ms = 0;
+  std::deque<wire::ServerMessage> held;  // its link was full
+};
+
+class Clients {
+ public:
+  using Forgotten = std::function<void(ConnectionId)>;
+
+  Clients(ClientLinks& links, const Options& options, Counters& counters)
+      : links_(links), options_(options), counters_(counters) {}
+
+  // Called for each connection that is forgotten, for whatever reason, after it is gone from here.
+  void on_forgotten(Forgotten forgotten) { forgotten_ = std::move(forgotten); }
+
+  Connection* find(ConnectionId id);
+  void heard(ConnectionId id);  // any frame of it is a sign of life
+  // A new connection, or the one that there is; nullptr: connections_max is reached.
+  Connection* add(ConnectionId id);
+  void forget(ConnectionId id);
+  std::size_t size() const { return connections_.size(); }
+
+  // Frames of connections that are not known are answered RESET, within resets_per_second_max.
+  void reset(ConnectionId id, const std::string& reason);
+  // To a connection that is not kept: once, if its link takes it.
+  void answer_stranger(ConnectionId id, const wire::ServerMessage& message);
+  // Sent now or as soon as the link takes it. Nothing happens when the connection is gone.
+  void answer(ConnectionId id, wire::ServerMessage message);
+  // DELIVER and COVERED: sent now or not at all.
+  ClientLinks::Sent try_send(ConnectionId id, const wire::ServerMessage& message, Slice body);
+
+  // Resends what was held, and forgets the silent.
+  void tick(std::uint64_t now_ms);
+
+  // Connections whose publisher waits for a decision; taken out.
+  std::vector<ConnectionId> take_wanting() { return std::exchange(wanting_, {}); }
+  void add_wanting(ConnectionId id) { wanting_.push_back(id); }
+
+ private:
+  void flush_held(ConnectionId id);
+  void forget_silent();
+
+  ClientLinks& links_;
+  const Options& options_;
+  Counters& counters_;
+  Forgotten forgotten_;
+  std::unordered_map<ConnectionId, Connection> connections_;
+  std::vector<ConnectionId> blocked_;  // those with held answers
+  std::vector<ConnectionId> wanting_;
+  std::uint64_t now_ms_ = 0;
+  std::uint64_t silence_checked_ms_ = 0;
+  std::uint64_t reset_second_ = 0;
+  std::size_t resets_this_second_ = 0;
+};
+
+}  // namespace zabmq::replica

@@ -1,0 +1,185 @@
+// Decisions: what a leader answers to a publisher, by the delivered table plus what is in flight.
+#include <string>
+#include <utility>
+
+#include "replica/proposals.hpp"
+#include "zabmq/check.hpp"
+
+namespace zabmq::replica {
+namespace {
+
+Sequence last_of(const wire::Publish& publish) {
+  return publish.first_sequence + publish.count - 1;
+}
+
+bool same_boundaries(const wire::Publish& publish, Sequence first, std::uint32_t count) {
+  return publish.first_sequence == first && publish.count == count;
+}
+
+std::string range_of(const wire::Publish& publish) {
+  return std::to_string(publish.first_sequence) + ".." + std::to_string(last_of(publish));
+}
+
+}  // namespace
+
+void Proposals::decide(const Request& request, Forming& group) {
+  switch (request.kind) {
+    case Kind::batch:
+      return decide_batch(request, group);
+    case Kind::open:
+      return decide_open(request, group);
+    case Kind::close:
+      return decide_close(request, group);
+  }
+}
+
+void Proposals::decide_batch(const Request& request, Forming& group) {
+  const wire::Publish& publish = request.publish;
+  const std::optional<Taken> known = taken(request.publisher);
+  if (!known || known->closing) {
+    return refuse(request, Code::expired,
+                  "publisher " + to_string(request.publisher) +
+                      " is not known (closed, or idle for too long): open it again");
+  }
+  if (publish.instance < known->instance) {
+    ++counters_.fenced;
+    return refuse(request, Code::refused,
+                  "fenced: publisher " + to_string(request.publisher) +
+                      " was opened again as instance " + std::to_string(known->instance) +
+                      ", this is instance " + std::to_string(publish.instance));
+  }
+  if (publish.instance > known->instance) {
+    return refuse(request, Code::protocol,
+                  "instance " + std::to_string(publish.instance) +
+                      " was never opened, the newest is " + std::to_string(known->instance));
+  }
+  if (publish.first_sequence <= known->last_sequence) return answer_old_batch(request, *known);
+  if (publish.first_sequence > known->last_sequence + 1) {
+    return refuse_hole(request, known->last_sequence);
+  }
+  Flight& flight = flight_of(request.publisher);
+  if (flight.batches.size() >= options_.receipts_max) {
+    return refuse(request, Code::busy,
+                  std::to_string(options_.receipts_max) +
+                      " batches of this publisher are in flight: wait for receipts");
+  }
+  accept(request, publish.instance, group);
+  flight.taken.last_sequence = last_of(publish);
+}
+
+// The first answer again, if it is still kept: a retry never appends.
+void Proposals::answer_old_batch(const Request& request, const Taken& known) {
+  const wire::Publish& publish = request.publish;
+  if (Proposal* proposal = find_in_flight(request.publisher, publish.first_sequence)) {
+    if (same_boundaries(publish, proposal->header.first_sequence, proposal->header.count)) {
+      ++counters_.duplicates;
+      proposal->connection = request.connection;
+      if (proposal->committed) answer_committed(*proposal);
+      return;
+    }
+  } else if (const PublisherState* state = table_.find(request.publisher)) {
+    const BatchReceipt* receipt = state->receipts.find(publish.first_sequence);
+    if (receipt && same_boundaries(publish, receipt->first_sequence, receipt->count)) {
+      ++counters_.duplicates;
+      return send_receipt(request.connection, *receipt);
+    }
+    const bool older_than_kept =
+        state->receipts.size() == 0 || last_of(publish) < state->receipts[0].first_sequence;
+    if (!receipt && older_than_kept && last_of(publish) <= known.last_sequence) {
+      ++counters_.duplicates;
+      wire::Refused answer =
+          refused(wire::About::publish, publish.first_sequence, Code::duplicate, Outcome::maybe,
+                  "sequences " + range_of(publish) +
+                      " were taken before, too long ago for their receipt to be kept");
+      answer.last_sequence = known.last_sequence;
+      return clients_.answer(request.connection, std::move(answer));
+    }
+  }
+  refuse(request, Code::protocol,
+         "sequences " + range_of(publish) + " were taken in other batches (the last one is " +
+             std::to_string(known.last_sequence) +
+             "): send a batch again with the same boundaries");
+}
+
+void Proposals::decide_open(const Request& request, Forming& group) {
+  Connection* connection = clients_.find(request.connection);
+  if (!connection) return;  // nobody waits for it
+  const std::optional<Taken> known = taken(request.publisher);
+  if (!known && table_.size() + publishers_opening_ >= options_.publishers_max) {
+    connection->publishing = Connection::Publishing::none;
+    return refuse(request, Code::busy,
+                  "this cluster keeps at most " + std::to_string(options_.publishers_max) +
+                      " publishers: close some, or wait until idle ones expire");
+  }
+  const Instance instance = known ? known->instance + 1 : table_.next_unknown_instance();
+  accept(request, instance, group);
+  Taken& now = flight_of(request.publisher).taken;
+  now.instance = instance;
+  if (now.closing) now.last_sequence = 0;  // the close frees the entry before this one is delivered
+  now.closing = false;
+}
+
+void Proposals::decide_close(const Request& request, Forming& group) {
+  const std::optional<Taken> known = taken(request.publisher);
+  const Instance instance = request.publish.instance;
+  if (!known) return clients_.answer(request.connection, wire::Closed{instance});
+  if (instance < known->instance) {
+    ++counters_.fenced;
+    return refuse(request, Code::refused,
+                  "fenced: publisher " + to_string(request.publisher) +
+                      " was opened again as instance " + std::to_string(known->instance));
+  }
+  if (instance > known->instance) {
+    return refuse(request, Code::protocol,
+                  "instance " + std::to_string(instance) + " was never opened");
+  }
+  accept(request, instance, group);
+  flight_of(request.publisher).taken.closing = true;
+}
+
+Proposals::Proposal* Proposals::find_in_flight(const Uuid& publisher, Sequence sequence) {
+  const auto it = flights_.find(publisher);
+  if (it == flights_.end()) return nullptr;
+  const std::deque<std::uint64_t>& batches = it->second.batches;
+  const auto of = [this](std::uint64_t number) -> Proposal& {
+    return proposals_[static_cast<std::size_t>(number - first_number_)];
+  };
+  const auto behind = std::upper_bound(batches.begin(), batches.end(), sequence,
+                                       [&of](Sequence wanted, std::uint64_t number) {
+                                         return wanted < of(number).header.first_sequence;
+                                       });
+  if (behind == batches.begin()) return nullptr;
+  Proposal& proposal = of(*std::prev(behind));
+  const Sequence last = proposal.header.first_sequence + proposal.header.count - 1;
+  return sequence <= last ? &proposal : nullptr;
+}
+
+void Proposals::refuse(const Request& request, Code code, std::string text) {
+  ++counters_.publishes_refused;
+  wire::About about = wire::About::publish;
+  std::uint64_t id = request.publish.first_sequence;
+  if (request.kind == Kind::open) about = wire::About::connection;
+  if (request.kind == Kind::close) {
+    about = wire::About::close;
+    id = request.publish.instance;
+  }
+  clients_.answer(request.connection, refused(about, id, code, Outcome::no, std::move(text)));
+}
+
+void Proposals::refuse_hole(const Request& request, Sequence last) {
+  ++counters_.publishes_refused;
+  wire::Refused answer =
+      refused(wire::About::publish, request.publish.first_sequence, Code::refused, Outcome::no,
+              "sequence " + std::to_string(request.publish.first_sequence) +
+                  " leaves a hole, the last one taken is " + std::to_string(last));
+  answer.last_sequence = last;
+  answer.hole = true;
+  clients_.answer(request.connection, std::move(answer));
+}
+
+void Proposals::send_receipt(ConnectionId to, const BatchReceipt& receipt) {
+  clients_.answer(
+      to, wire::Receipt{receipt.first_sequence, receipt.count, receipt.base_offset, receipt.zxid});
+}
+
+}  // namespace zabmq::replica

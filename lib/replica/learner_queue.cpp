@@ -1,0 +1,230 @@
+// Learner queues: pumping one session's queue until something must be waited for.
+#include "replica/learner_queue.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "replica/records.hpp"
+#include "zabmq/check.hpp"
+
+namespace zabmq::replica {
+
+using storage::After;
+using storage::ReadResult;
+
+void LearnerQueues::open(ServerId peer) {
+  Session& session = sessions_[peer];
+  session = Session{};
+  session.number = ++sessions_opened_;
+}
+
+void LearnerQueues::close(ServerId peer) {
+  sessions_.erase(peer);
+}
+
+LearnerQueues::Session* LearnerQueues::find(ServerId peer) {
+  const auto it = sessions_.find(peer);
+  return it == sessions_.end() ? nullptr : &it->second;
+}
+
+LearnerQueues::Session* LearnerQueues::find(ServerId peer, std::uint64_t number) {
+  Session* session = find(peer);
+  return session && session->number == number ? session : nullptr;
+}
+
+std::size_t LearnerQueues::unreported_bytes(ServerId peer) const {
+  const auto it = sessions_.find(peer);
+  return it == sessions_.end() ? 0 : it->second.unreported_bytes;
+}
+
+void LearnerQueues::push(ServerId to, zab::Message message) {
+  Session* session = find(to);
+  if (!session) return;  // it ended while the core was still asking
+  std::deque<Item>& items = session->items;
+  if (std::holds_alternative<zab::Commit>(message) && !items.empty()) {
+    // Whatever leaves later tells the commit point of that moment: a range in its last frame, an
+    // older COMMIT by itself.
+    const auto* last = std::get_if<zab::Message>(&items.back());
+    if (!last || std::holds_alternative<zab::Commit>(*last)) return;
+  }
+  items.emplace_back(std::move(message));
+  pump(to);
+}
+
+void LearnerQueues::push_range(ServerId to, Zxid after, Zxid up_to) {
+  Session* session = find(to);
+  if (!session) return;
+  std::deque<Item>& items = session->items;
+  if (!items.empty()) {
+    // The frames of the new range carry the commit point: a COMMIT in front of it says nothing
+    // more.
+    const auto* last = std::get_if<zab::Message>(&items.back());
+    if (last && std::holds_alternative<zab::Commit>(*last)) items.pop_back();
+  }
+  Range* range = items.empty() ? nullptr : std::get_if<Range>(&items.back());
+  if (range) {
+    ZABMQ_CHECK(range->up_to == after);
+    range->up_to = up_to;
+  } else {
+    items.emplace_back(Range{after, up_to});
+  }
+  pump(to);
+}
+
+void LearnerQueues::send_ping(ServerId to, zab::Ping ping) {
+  Session* session = find(to);
+  if (!session) return;
+  ping.commit = std::min(ping.commit, session->last_sent);
+  if (!peers_.send(to, ping)) session->failure = "a heartbeat could not be sent";
+  pump(to);
+}
+
+void LearnerQueues::on_reported(ServerId from, Zxid durable) {
+  Session* session = find(from);
+  if (!session) return;
+  report(*session, durable);
+  pump(from);
+}
+
+void LearnerQueues::on_acked_leader(ServerId from) {
+  Session* session = find(from);
+  if (!session) return;
+  report(*session, session->before_new_leader);
+  pump(from);
+}
+
+void LearnerQueues::report(Session& session, Zxid durable) {
+  while (!session.unreported.empty() && session.unreported.front().last <= durable) {
+    session.unreported_bytes -= session.unreported.front().bytes;
+    session.unreported.pop_front();
+  }
+}
+
+// A completion may come at once and pump the same queue from inside: the session is looked up anew
+// in every turn.
+void LearnerQueues::pump(ServerId peer) {
+  bool more = true;
+  while (more) {
+    Session* session = find(peer);
+    more = session && !session->failure && !session->waiting && !session->items.empty() &&
+           send_front(peer, *session);
+  }
+  const auto it = sessions_.find(peer);
+  if (it == sessions_.end() || !it->second.failure) return;
+  const std::string why = *it->second.failure;
+  sessions_.erase(it);
+  broken_(peer, why);
+}
+
+// True: the front item left, or a part of it; go on.
+bool LearnerQueues::send_front(ServerId peer, Session& session) {
+  Item& front = session.items.front();
+  if (const Range* range = std::get_if<Range>(&front)) return send_range(peer, session, *range);
+  return send_message(peer, session, std::get<zab::Message>(front));
+}
+
+bool LearnerQueues::send_message(ServerId peer, Session& session, zab::Message& message) {
+  const Zxid commit = std::min(committed_, session.last_sent);
+  if (auto* diff = std::get_if<zab::Diff>(&message)) {
+    if (!fill_in_digest(peer, session, diff->common)) return false;
+    session.last_sent = diff->common;
+  } else if (auto* trunc = std::get_if<zab::Trunc>(&message)) {
+    if (!fill_in_digest(peer, session, trunc->common)) return false;
+    session.last_sent = trunc->common;
+  } else if (std::holds_alternative<zab::NewLeader>(message)) {
+    session.before_new_leader = session.last_sent;
+  } else if (auto* up_to_date = std::get_if<zab::UpToDate>(&message)) {
+    up_to_date->commit = commit;
+  } else if (auto* cumulative = std::get_if<zab::Commit>(&message)) {
+    cumulative->commit = commit;
+  }
+  if (!peers_.send(peer, message)) {
+    session.failure = std::string(zab::name_of(message)) + " could not be sent";
+    return false;
+  }
+  session.items.pop_front();
+  return true;
+}
+
+// False: the DIFF or TRUNC at the front waits for the digest, or has left with it already.
+bool LearnerQueues::fill_in_digest(ServerId peer, Session& session, Zxid common) {
+  if (session.digest_known) {
+    session.digest_known = false;
+    return true;
+  }
+  session.waiting = true;
+  log_.digest_at(common, [this, alive = std::weak_ptr<char>(alive_), peer,
+                          number = session.number](std::optional<Digest> digest) {
+    if (!alive.expired()) on_digest(peer, number, digest);
+  });
+  return false;
+}
+
+void LearnerQueues::on_digest(ServerId peer, std::uint64_t number, std::optional<Digest> digest) {
+  Session* session = find(peer, number);
+  if (!session) return;
+  session->waiting = false;
+  session->digest_known = true;
+  zab::Message& front = std::get<zab::Message>(session->items.front());
+  if (!digest) {
+    session->failure = "the log has no digest at the common point";
+  } else if (auto* diff = std::get_if<zab::Diff>(&front)) {
+    diff->digest = *digest;
+  } else {
+    std::get<zab::Trunc>(front).digest = *digest;
+  }
+  pump(peer);
+}
+
+bool LearnerQueues::send_range(ServerId peer, Session& session, Range range) {
+  if (session.unreported_bytes >= limits_.window_bytes) return false;
+  const std::size_t room = limits_.window_bytes - session.unreported_bytes;
+  const std::size_t bytes_max = std::min(room, limits_.read_bytes_max);
+  const auto hot = log_.read_hot(After{range.after}, range.up_to, bytes_max);
+  if (hot) return send_records(peer, session, *hot);
+  session.waiting = true;
+  log_.read_cold(After{range.after}, range.up_to, bytes_max,
+                 [this, alive = std::weak_ptr<char>(alive_), peer,
+                  number = session.number](const ReadResult& result) {
+                   if (!alive.expired()) on_read(peer, number, result);
+                 });
+  return false;
+}
+
+void LearnerQueues::on_read(ServerId peer, std::uint64_t number, const ReadResult& result) {
+  Session* session = find(peer, number);
+  if (!session) return;
+  session->waiting = false;
+  send_records(peer, *session, result);
+  pump(peer);
+}
+
+bool LearnerQueues::send_records(ServerId peer, Session& session, const ReadResult& result) {
+  if (result.slices.empty()) {
+    session.failure = "the log could not be read";
+    return false;
+  }
+  for (const Slice& records : result.slices) {
+    if (!send_frame(peer, session, records)) return false;
+  }
+  Range& range = std::get<Range>(session.items.front());
+  range.after = session.last_sent;
+  if (range.after == range.up_to) session.items.pop_front();
+  return true;
+}
+
+bool LearnerQueues::send_frame(ServerId peer, Session& session, const Slice& records) {
+  zab::Propose propose{runs_of(records.bytes()), Zxid{}};
+  const Zxid last{propose.runs.back().epoch, propose.runs.back().last};
+  propose.commit = std::min(committed_, last);
+  if (!peers_.send_records(peer, propose, records)) {
+    session.failure = "PROPOSE could not be sent";
+    return false;
+  }
+  session.unreported.push_back({last, records.size()});
+  session.unreported_bytes += records.size();
+  session.last_sent = last;
+  return true;
+}
+
+}  // namespace zabmq::replica

@@ -1,0 +1,220 @@
+// Proposals: waiting, forming groups, and what becomes of them.
+#include "replica/proposals.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "zabmq/check.hpp"
+
+namespace zabmq::replica {
+
+Proposals::Proposals(const PublisherTable& table, Clients& clients, const Options& options,
+                     Counters& counters, Opened opened)
+    : table_(table),
+      clients_(clients),
+      options_(options),
+      counters_(counters),
+      opened_(std::move(opened)) {}
+
+bool Proposals::publish(ConnectionId from, const Uuid& publisher, const wire::Publish& publish,
+                        Slice body) {
+  const std::size_t bytes = record_size(static_cast<std::uint32_t>(body.size()));
+  if (waiting_bytes_ + in_flight_bytes_ + bytes > options_.in_flight_bytes_max) return false;
+  add_request({Kind::batch, from, publisher, publish, std::move(body)});
+  return true;
+}
+
+void Proposals::open(ConnectionId from, const Uuid& publisher) {
+  add_request({Kind::open, from, publisher, {}, {}});
+}
+
+void Proposals::close(ConnectionId from, const Uuid& publisher, Instance instance) {
+  wire::Publish only_instance;
+  only_instance.instance = instance;
+  add_request({Kind::close, from, publisher, only_instance, {}});
+}
+
+void Proposals::add_request(Request request) {
+  waiting_bytes_ += record_size(static_cast<std::uint32_t>(request.body.size()));
+  requests_.push_back(std::move(request));
+}
+
+Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us,
+                            const NextZxid& next_zxid) {
+  Forming group{next_zxid, last.offset, std::max(last.time, wall_us), 0};
+  group_.clear();
+  while (!requests_.empty()) {
+    const std::size_t bytes =
+        record_size(static_cast<std::uint32_t>(requests_.front().body.size()));
+    if (group.bytes > 0 && group.bytes + bytes > options_.group_bytes_max) break;
+    const Request request = std::move(requests_.front());
+    requests_.pop_front();
+    waiting_bytes_ -= bytes;
+    decide(request, group);
+  }
+  return build(last, group.bytes);
+}
+
+// One allocation and one copy for the whole group: from here on its bytes are shared by the log,
+// the followers' frames and the subscribers' frames.
+Slice Proposals::build(const storage::LastRecord& last, std::size_t bytes) {
+  if (bytes == 0) return {};
+  const std::shared_ptr<std::byte[]> buffer = std::make_shared_for_overwrite<std::byte[]>(bytes);
+  std::byte* at = buffer.get();
+  Digest previous = last.digest;
+  for (auto& [header, body] : group_) {
+    header.previous = previous;
+    previous =
+        encode_header(header, std::span<std::byte, record_header_size>(at, record_header_size));
+    if (!body.empty()) std::memcpy(at + record_header_size, body.bytes().data(), body.size());
+    const std::size_t end = record_header_size + body.size();
+    const std::size_t padded = record_size(header.body_size);
+    std::memset(at + end, 0, padded - end);
+    at += padded;
+  }
+  group_.clear();  // the bodies are copied: let their frames go
+  ZABMQ_CHECK(at == buffer.get() + bytes);
+  return {buffer, Bytes(buffer.get(), bytes)};
+}
+
+void Proposals::accept(const Request& request, Instance instance, Forming& group) {
+  RecordHeader header;
+  header.kind = request.kind == Kind::batch ? RecordKind::batch : RecordKind::publisher;
+  header.flags = request.kind == Kind::close ? record_flag_close : std::uint8_t{0};
+  header.body_size = static_cast<std::uint32_t>(request.body.size());
+  header.count = request.publish.count;
+  header.zxid = group.next_zxid();
+  header.base_offset = request.kind == Kind::batch ? group.last_offset + 1 : group.last_offset;
+  header.time = group.time;
+  header.publisher = request.publisher;
+  header.instance = instance;
+  header.first_sequence = request.publish.first_sequence;
+  header.body_checksum =
+      request.kind == Kind::batch ? request.publish.body_checksum : checksum(Bytes{});
+  ZABMQ_CHECK(proposals_.empty() || follows(header.zxid, proposals_.back().header.zxid));
+
+  Flight& flight = flight_of(request.publisher);
+  ++flight.proposals;
+  if (request.kind == Kind::batch) flight.batches.push_back(first_number_ + proposals_.size());
+
+  const std::size_t bytes = record_size(header.body_size);
+  group.last_offset = header.end_offset();
+  group.bytes += bytes;
+  in_flight_bytes_ += bytes;
+  ++counters_.proposals;
+  counters_.messages_proposed += header.count;
+  proposals_.push_back({request.kind, request.connection, header, false});
+  group_.emplace_back(header, request.body);
+}
+
+void Proposals::on_committed(Zxid up_to) {
+  while (committed_count_ < proposals_.size()) {
+    Proposal& proposal = proposals_[committed_count_];
+    if (proposal.header.zxid > up_to) return;
+    proposal.committed = true;
+    ++committed_count_;
+    ++counters_.commits;
+    in_flight_bytes_ -= record_size(proposal.header.body_size);
+    committed_offset_ = std::max(committed_offset_, proposal.header.end_offset());
+    answer_committed(proposal);
+  }
+}
+
+void Proposals::answer_committed(Proposal& proposal) {
+  const RecordHeader& h = proposal.header;
+  if (proposal.kind == Kind::batch) {
+    send_receipt(proposal.connection, {h.first_sequence, h.base_offset, h.zxid, h.count});
+  } else if (proposal.kind == Kind::close) {
+    clients_.answer(proposal.connection, wire::Closed{h.instance});
+  }
+}
+
+void Proposals::on_delivered(const RecordHeader& header) {
+  if (proposals_.empty() || proposals_.front().header.zxid != header.zxid) return;
+  const Proposal proposal = std::move(proposals_.front());
+  ZABMQ_CHECK(proposal.committed && committed_count_ > 0);
+  proposals_.pop_front();
+  ++first_number_;
+  --committed_count_;
+  if (proposal.kind == Kind::batch) flights_.at(header.publisher).batches.pop_front();
+  end_flight(header.publisher);
+  if (proposal.kind == Kind::open) {
+    opened_(proposal.connection, header.publisher, header.instance);
+  }
+}
+
+void Proposals::end_flight(const Uuid& publisher) {
+  const auto it = flights_.find(publisher);
+  ZABMQ_CHECK(it != flights_.end() && it->second.proposals > 0);
+  if (--it->second.proposals > 0) return;
+  if (!it->second.in_table) --publishers_opening_;
+  flights_.erase(it);
+}
+
+Proposals::Flight& Proposals::flight_of(const Uuid& publisher) {
+  const auto [it, added] = flights_.try_emplace(publisher);
+  if (!added) return it->second;
+  if (const PublisherState* state = table_.find(publisher)) {
+    it->second.in_table = true;
+    it->second.taken = {state->instance, state->last_sequence, false};
+  } else {
+    ++publishers_opening_;
+  }
+  return it->second;
+}
+
+std::optional<Taken> Proposals::taken(const Uuid& publisher) const {
+  const auto flight = flights_.find(publisher);
+  if (flight != flights_.end()) return flight->second.taken;
+  const PublisherState* state = table_.find(publisher);
+  if (!state) return std::nullopt;
+  return Taken{state->instance, state->last_sequence, false};
+}
+
+Offset Proposals::committed_offset() const {
+  return std::max(committed_offset_, table_.delivered_offset());
+}
+
+// What was never proposed did not happen; what was may still be committed by the next leader. Both
+// are forgotten here: the publisher asks the next leader, who knows what was taken.
+void Proposals::step_down(const wire::Refused& refusal) {
+  std::deque<Proposal> proposals = std::exchange(proposals_, {});
+  std::deque<Request> requests = std::exchange(requests_, {});
+  first_number_ += proposals.size();
+  committed_count_ = 0;
+  in_flight_bytes_ = 0;
+  waiting_bytes_ = 0;
+  publishers_opening_ = 0;
+  flights_.clear();
+  for (const Proposal& proposal : proposals) give_up(proposal);
+  for (const Request& request : requests) give_up(request, refusal);
+}
+
+void Proposals::give_up(const Proposal& proposal) {
+  const RecordHeader& h = proposal.header;
+  if (proposal.kind == Kind::open) return opened_(proposal.connection, h.publisher, std::nullopt);
+  if (proposal.committed) return;  // answered
+  const bool batch = proposal.kind == Kind::batch;
+  ++counters_.publishes_refused;
+  clients_.answer(
+      proposal.connection,
+      refused(batch ? wire::About::publish : wire::About::close,
+              batch ? h.first_sequence : h.instance, Code::unknown_outcome, Outcome::maybe,
+              "this server stopped leading before transaction " + to_string(h.zxid) +
+                  " was committed: ask the next leader by sending it again"));
+}
+
+void Proposals::give_up(const Request& request, wire::Refused refusal) {
+  if (request.kind == Kind::open) {
+    return opened_(request.connection, request.publisher, std::nullopt);
+  }
+  const bool batch = request.kind == Kind::batch;
+  refusal.about = batch ? wire::About::publish : wire::About::close;
+  refusal.id = batch ? request.publish.first_sequence : request.publish.instance;
+  ++counters_.publishes_refused;
+  clients_.answer(request.connection, std::move(refusal));
+}
+
+}  // namespace zabmq::replica

@@ -1,0 +1,137 @@
+// Proposals: the leader's side of publishing. Requests wait here until a group may be formed; then
+// each is decided, in order, against the delivered table plus what is in flight, and the accepted
+// ones become one contiguous group of records. A proposal stays until it is delivered here.
+//
+// Invariants: 1. a publisher's sequences in flight continue its last delivered one without a hole;
+// 2. receipts leave in the order of the records; 3. waiting and in-flight bytes are bounded.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "replica/clients.hpp"
+#include "replica/options.hpp"
+#include "replica/publisher_table.hpp"
+#include "storage/history_log.hpp"
+#include "wire/client_frame.hpp"
+#include "zabmq/record.hpp"
+#include "zabmq/slice.hpp"
+#include "zabmq/types.hpp"
+
+namespace zabmq::replica {
+
+// What a publisher has taken: delivered plus in flight.
+struct Taken {
+  Instance instance = 0;
+  Sequence last_sequence = 0;
+  bool closing = false;  // a clean close is in flight
+};
+
+class Proposals {
+ public:
+  // An opening is over: delivered with this instance, or given up without one.
+  using Opened = std::function<void(ConnectionId, const Uuid& publisher, std::optional<Instance>)>;
+  using NextZxid = std::function<Zxid()>;
+
+  Proposals(const PublisherTable& table, Clients& clients, const Options& options,
+            Counters& counters, Opened opened);
+
+  // --- requests; they wait for the next group ---
+  // `body` was validated. False: in_flight_bytes_max is reached, nothing was taken.
+  bool publish(ConnectionId from, const Uuid& publisher, const wire::Publish& publish, Slice body);
+  void open(ConnectionId from, const Uuid& publisher);
+  void close(ConnectionId from, const Uuid& publisher, Instance instance);
+
+  // --- groups ---
+  bool empty() const { return requests_.empty() && proposals_.empty(); }
+  bool waiting() const { return !requests_.empty(); }
+  std::size_t waiting_bytes() const { return waiting_bytes_; }
+  bool all_committed() const { return committed_count_ == proposals_.size(); }
+  std::size_t in_flight_bytes() const { return in_flight_bytes_; }
+  // Decides requests from the front until a group is full, and builds its records behind `last`.
+  // Empty: none of them became a proposal. `next_zxid` is asked once for each record.
+  Slice form_group(const storage::LastRecord& last, LogTime wall_us, const NextZxid& next_zxid);
+
+  // --- what becomes of proposals ---
+  void on_committed(Zxid up_to);                  // receipts
+  void on_delivered(const RecordHeader& header);  // after the table has taken it
+  // Leadership is lost. `refusal` is the answer to what was never proposed.
+  void step_down(const wire::Refused& refusal);
+
+  std::optional<Taken> taken(const Uuid& publisher) const;
+  // Last offset of what is committed; at least the delivered one.
+  Offset committed_offset() const;
+
+ private:
+  enum class Kind : std::uint8_t { batch, open, close };
+  struct Request {
+    Kind kind = Kind::batch;
+    ConnectionId connection = ConnectionId::none;
+    Uuid publisher;
+    wire::Publish publish;  // instance only, unless it is a batch
+    Slice body;
+  };
+  struct Proposal {
+    Kind kind = Kind::batch;
+    ConnectionId connection = ConnectionId::none;  // where the answer goes: the newest that asked
+    RecordHeader header;
+    bool committed = false;
+  };
+  struct Flight {  // a publisher with proposals in flight
+    Taken taken;
+    bool in_table = false;  // it had an entry when the flight began
+    std::size_t proposals = 0;
+    std::deque<std::uint64_t> batches;  // numbers of its batch proposals
+  };
+
+  struct Forming {  // the group under construction
+    const NextZxid& next_zxid;
+    Offset last_offset = 0;
+    LogTime time = 0;
+    std::size_t bytes = 0;
+  };
+
+  void decide(const Request& request, Forming& group);
+  void decide_batch(const Request& request, Forming& group);
+  void answer_old_batch(const Request& request, const Taken& taken);
+  void decide_open(const Request& request, Forming& group);
+  void decide_close(const Request& request, Forming& group);
+  Proposal* find_in_flight(const Uuid& publisher, Sequence sequence);
+  Flight& flight_of(const Uuid& publisher);
+  void accept(const Request& request, Instance instance, Forming& group);
+  Slice build(const storage::LastRecord& last, std::size_t bytes);
+  void refuse(const Request& request, Code code, std::string text);
+  void refuse_hole(const Request& request, Sequence last);
+  void send_receipt(ConnectionId to, const BatchReceipt& receipt);
+  void answer_committed(Proposal& proposal);
+  void give_up(const Proposal& proposal);
+  void give_up(const Request& request, wire::Refused refusal);
+  void end_flight(const Uuid& publisher);
+  void add_request(Request request);
+
+  const PublisherTable& table_;
+  Clients& clients_;
+  const Options& options_;
+  Counters& counters_;
+  Opened opened_;
+
+  std::deque<Request> requests_;
+  std::size_t waiting_bytes_ = 0;
+  std::deque<Proposal> proposals_;      // in log order
+  std::uint64_t first_number_ = 0;      // of the proposal at the front
+  std::size_t committed_count_ = 0;     // how many of them, from the front, are committed
+  std::size_t in_flight_bytes_ = 0;     // not committed
+  std::size_t publishers_opening_ = 0;  // flights of publishers without an entry
+  Offset committed_offset_ = 0;
+  std::unordered_map<Uuid, Flight, UuidHash> flights_;
+
+  // Of the group being formed; kept to save allocations.
+  std::vector<std::pair<RecordHeader, Slice>> group_;
+};
+
+}  // namespace zabmq::replica

@@ -1,0 +1,51 @@
+// Records: the two walks, trusting and not.
+#include "replica/records.hpp"
+
+#include "zabmq/check.hpp"
+
+namespace zabmq::replica {
+namespace {
+
+void add_to_runs(std::vector<zab::Run>& runs, Zxid zxid) {
+  if (!runs.empty() && runs.back().epoch == zxid.epoch) {
+    runs.back().last = zxid.counter;
+  } else {
+    runs.push_back({zxid.epoch, zxid.counter, zxid.counter});
+  }
+}
+
+}  // namespace
+
+std::optional<RecordHeader> RecordWalk::next() {
+  if (rest_.empty()) return std::nullopt;
+  const std::optional<RecordHeader> header = parse_header(rest_);
+  ZABMQ_CHECK(header.has_value());
+  const std::size_t size = record_size(header->body_size);
+  ZABMQ_CHECK(size <= rest_.size());
+  rest_ = rest_.subspan(size);
+  return header;
+}
+
+std::vector<zab::Run> runs_of(Bytes records) {
+  std::vector<zab::Run> runs;
+  RecordWalk walk(records);
+  while (const auto header = walk.next()) add_to_runs(runs, header->zxid);
+  return runs;
+}
+
+std::optional<std::vector<zab::Run>> verify_frame(Bytes records) {
+  std::vector<zab::Run> runs;
+  std::optional<RecordHeader> previous;
+  while (!records.empty()) {
+    const std::optional<RecordHeader> header = parse_record(records);
+    if (!header || is_none(header->zxid)) return std::nullopt;
+    if (previous && !follows(header->zxid, previous->zxid)) return std::nullopt;
+    add_to_runs(runs, header->zxid);
+    records = records.subspan(record_size(header->body_size));
+    previous = header;
+  }
+  if (runs.empty()) return std::nullopt;
+  return runs;
+}
+
+}  // namespace zabmq::replica

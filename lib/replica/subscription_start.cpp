@@ -1,0 +1,149 @@
+// Subscription starts: where a subscription begins, and who must be asked for it.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "replica/records.hpp"
+#include "replica/subscriptions.hpp"
+
+namespace zabmq::replica {
+
+using storage::AtOffset;
+using storage::FromZxid;
+using wire::StartKind;
+
+// This server answers what its own delivered history answers. What may lie beyond it, and "new",
+// asks the leader: everything that was acknowledged to anyone before must be included.
+void Subscriptions::begin(Subscription& s) {
+  const bool beyond_here =
+      (s.start == StartKind::offset && s.start_offset > delivered_.delivered_offset() + 1) ||
+      (s.start == StartKind::zxid && s.start_zxid > delivered_.delivered());
+  if (s.start == StartKind::fresh || s.until_end || beyond_here) {
+    questions_.ask(s.id);
+  } else {
+    resolve(s, std::nullopt);
+  }
+}
+
+void Subscriptions::on_end(std::uint64_t id, std::optional<End> end) {
+  Subscription* s = find(id);
+  if (!s) return;
+  if (end) return resolve(*s, end);
+  refuse(
+      *s, Code::unavailable,
+      "the cluster's end is not known: " + (why_unavailable_ ? why_unavailable_() : "no answer"));
+}
+
+// `end` is known when it was asked for. It may lie behind our own delivered point by now, or
+// before.
+void Subscriptions::resolve(Subscription& s, std::optional<End> end) {
+  if (s.until_end && end) s.end = end->offset;
+  switch (s.start) {
+    case StartKind::first:
+      return start_behind(s, log_.first_offset() - 1);
+    case StartKind::fresh:
+      return start_behind(s, end ? end->offset : delivered_.delivered_offset());
+    case StartKind::offset:
+      return resolve_offset(s, end);
+    case StartKind::zxid:
+      return resolve_zxid(s, end);
+  }
+}
+
+void Subscriptions::resolve_offset(Subscription& s, std::optional<End> end) {
+  const Offset last = std::max(delivered_.delivered_offset(), end ? end->offset : 0);
+  if (s.start_offset > last + 1) return refuse_beyond_end(s, last);
+  if (s.start_offset < log_.first_offset()) return end_with_gap(s);
+  start_behind(s, s.start_offset - 1);
+}
+
+void Subscriptions::resolve_zxid(Subscription& s, std::optional<End> end) {
+  const Floor floor = log_.floor();
+  if (s.start_zxid <= floor.zxid && floor.offset > 0) return end_with_gap(s);
+  if (s.start_zxid <= delivered_.delivered()) return locate(s);
+  // `end` was asked for, since the start lies beyond our own delivered point.
+  if (end && s.start_zxid <= end->zxid) {
+    s.state = State::behind;
+    behind_.push_back(s.id);
+    return;
+  }
+  if (end && s.start_zxid == next(end->zxid)) return start_behind(s, end->offset);
+  refuse_beyond_end(s, end ? end->offset : delivered_.delivered_offset());
+}
+
+void Subscriptions::locate(Subscription& s) {
+  s.state = State::locating;
+  constexpr std::size_t one_record = 1;
+  s.from = FromZxid{s.start_zxid};
+  if (const auto hot = log_.read_hot(s.from, delivered_.delivered(), one_record)) {
+    return on_located(s.id, *hot);
+  }
+  read_cold(s, one_record);
+}
+
+void Subscriptions::on_located(std::uint64_t id, const storage::ReadResult& result) {
+  Subscription* s = find(id);
+  if (!s) return;
+  if (result.slices.empty()) {
+    return refuse(*s, Code::unavailable,
+                  "transaction " + to_string(s->start_zxid) + " could not be read from the log");
+  }
+  const auto header = RecordWalk(result.slices.front().bytes()).next();
+  const bool batch = header->kind == RecordKind::batch;
+  start_behind(*s, batch ? header->base_offset - 1 : header->base_offset);
+}
+
+void Subscriptions::start_behind(Subscription& s, Offset covered) {
+  s.covered = covered;
+  s.from = AtOffset{covered + 1};
+  s.state = State::announcing;
+  announce(s);
+}
+
+void Subscriptions::announce(Subscription& s) {
+  const std::uint64_t id = s.id;
+  const wire::Subscribed answer{s.name, s.covered + 1, s.end.value_or(0), s.end.has_value()};
+  const ClientLinks::Sent sent = clients_.try_send(s.connection, answer, Slice{});
+  if (sent == ClientLinks::Sent::gone) return;  // and so is the subscription
+  if (sent == ClientLinks::Sent::full) return on_link_full(s);
+  s.state = State::streaming;
+  s.backoff_ms = 0;
+  s.last_sent_ms = now_ms_;
+  heartbeats_.emplace(now_ms_ + options_.client_heartbeat_ms, id);
+  make_ready(s);
+}
+
+// The last three end the subscription; it is gone before the answer leaves, because answering may
+// forget the connection.
+void Subscriptions::refuse(Subscription& s, Code code, std::string text) {
+  wire::Refused answer =
+      refused(wire::About::subscribe, s.name, code, Outcome::no, std::move(text));
+  answer.first_offset = log_.first_offset();
+  answer.last_offset = delivered_.delivered_offset();
+  const ConnectionId connection = s.connection;
+  erase(s);
+  clients_.answer(connection, std::move(answer));
+}
+
+void Subscriptions::refuse_beyond_end(Subscription& s, Offset end) {
+  const std::string start = s.start == StartKind::zxid ? "transaction " + to_string(s.start_zxid)
+                                                       : "offset " + std::to_string(s.start_offset);
+  wire::Refused answer = refused(wire::About::subscribe, s.name, Code::refused, Outcome::no,
+                                 start + " is beyond the end, the last offset is " +
+                                     std::to_string(end) + ": start at most one behind it");
+  answer.first_offset = log_.first_offset();
+  answer.last_offset = end;
+  const ConnectionId connection = s.connection;
+  erase(s);
+  clients_.answer(connection, std::move(answer));
+}
+
+void Subscriptions::end_with_gap(Subscription& s) {
+  const ConnectionId connection = s.connection;
+  const wire::Gap answer{s.name, log_.first_offset()};
+  ++counters_.gaps;
+  erase(s);
+  clients_.answer(connection, answer);
+}
+
+}  // namespace zabmq::replica
