@@ -1,0 +1,225 @@
+// ArgumentsTest: the command lines that scripts may write, and the one line for all others.
+#include "cli/arguments.hpp"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <initializer_list>
+#include <vector>
+
+namespace zabmq::cli {
+namespace {
+
+Parsed parse(std::initializer_list<const char*> words) {
+  std::vector<const char*> all{"zabmq"};
+  all.insert(all.end(), words);
+  return parse_arguments(static_cast<int>(all.size()), all.data());
+}
+
+template <class T>
+T parsed(std::initializer_list<const char*> words) {
+  const Parsed result = parse(words);
+  if (const auto* answer = std::get_if<Answer>(&result.result)) FAIL(answer->text);
+  return std::get<T>(std::get<Arguments>(result.result));
+}
+
+// The error line; a command line that is accepted fails the test.
+std::string refusal(std::initializer_list<const char*> words) {
+  const Parsed result = parse(words);
+  const auto* answer = std::get_if<Answer>(&result.result);
+  REQUIRE(answer != nullptr);
+  REQUIRE(answer->code == ExitCode::usage);
+  CHECK(answer->text.find('\n') == std::string::npos);
+  return answer->text;
+}
+
+bool names(const std::string& line, const char* part) {
+  return line.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_SUITE("cli/arguments") {
+  TEST_CASE("pub: options and positionals in any order") {
+    const auto a = parsed<PubArguments>({"pub", "t", "hello", "--json", "--timeout", "2s"});
+    const auto b = parsed<PubArguments>({"pub", "--timeout=2s", "t", "--json", "hello"});
+    const auto c = parsed<PubArguments>({"pub", "--json", "--timeout", "2s", "t", "hello"});
+
+    for (const PubArguments& pub : {a, b, c}) {
+      CHECK(pub.topic == "t");
+      CHECK(pub.message == "hello");
+      CHECK(pub.json);
+      CHECK(pub.client.timeout == Millis{2000});
+    }
+  }
+
+  TEST_CASE("pub: every flag") {
+    const auto pub = parsed<PubArguments>({"pub", "--lines", "--count", "7", "--rate", "2.5",
+                                           "--window", "10", "--header", "a=1", "--header", "b=2",
+                                           "--session", "s.file", "topic"});
+
+    CHECK(pub.lines);
+    CHECK(pub.count == 7);
+    CHECK(pub.rate == 2.5);
+    CHECK(pub.window == 10);
+    CHECK(pub.headers == Headers{{"a", "1"}, {"b", "2"}});
+    CHECK(pub.session == "s.file");
+    CHECK_FALSE(pub.message);
+    CHECK(pub.client.timeout == Millis{5000});
+    CHECK(parsed<PubArguments>({"pub", "t", "--size", "1KiB"}).size == 1024);
+  }
+
+  TEST_CASE("pub: - is standard input, an empty message is a message, -- ends the options") {
+    CHECK_FALSE(parsed<PubArguments>({"pub", "t", "-"}).message);
+    CHECK(parsed<PubArguments>({"pub", "t", ""}).message == "");
+    CHECK(parsed<PubArguments>({"pub", "t", "--", "--json"}).message == "--json");
+    CHECK(parsed<PubArguments>({"pub", "t", "[a,b]"}).message == "[a,b]");
+    CHECK(parsed<PubArguments>({"pub", "t", "a b\nc"}).message == "a b\nc");
+  }
+
+  TEST_CASE("endpoints: comma separated and repeated") {
+    const auto sub = parsed<SubArguments>(
+        {"sub", "--endpoints", "tcp://a:1,tcp://b:2", "--endpoints", "tcp://c:3", "topic"});
+
+    CHECK(sub.client.endpoints == std::vector<std::string>{"tcp://a:1", "tcp://b:2", "tcp://c:3"});
+    CHECK(sub.topics == std::vector<std::string>{"topic"});
+  }
+
+  TEST_CASE("endpoints: from the environment, unless given; checked there too") {
+    setenv("ZABMQ_ENDPOINTS", "tcp://e:7", 1);
+    const auto inherited = parsed<StatusArguments>({"status"}).client.endpoints;
+    const auto given = parsed<StatusArguments>({"status", "--endpoints", "tcp://f:8"});
+    setenv("ZABMQ_ENDPOINTS", "e:7", 1);
+    const std::string line = refusal({"status"});
+    unsetenv("ZABMQ_ENDPOINTS");
+
+    CHECK(inherited == std::vector<std::string>{"tcp://e:7"});
+    CHECK(given.client.endpoints == std::vector<std::string>{"tcp://f:8"});
+    CHECK(names(line, "ZABMQ_ENDPOINTS"));
+    CHECK(names(line, "'e:7'"));
+  }
+
+  TEST_CASE("sub: topics, start, format") {
+    const auto sub = parsed<SubArguments>(
+        {"sub", "a", "--from", "zxid:7.42", "b", "--count", "3", "--until-end", "--raw"});
+
+    CHECK(sub.topics == std::vector<std::string>{"a", "b"});
+    CHECK(std::get<FromZxidStart>(sub.from).zxid == Zxid{Epoch{7}, 42});
+    CHECK(sub.count == 3);
+    CHECK(sub.until_end);
+    CHECK(sub.format == SubFormat::raw);
+    CHECK(parsed<SubArguments>({"sub", "--json"}).format == SubFormat::json);
+    CHECK(parsed<SubArguments>({"sub"}).topics.empty());
+    CHECK(std::holds_alternative<FromNew>(parsed<SubArguments>({"sub"}).from));
+    CHECK(parsed<SubArguments>({"sub", "[a,b]"}).topics == std::vector<std::string>{"[a,b]"});
+  }
+
+  TEST_CASE("dev, status, bench, log: flags and defaults") {
+    const auto dev =
+        parsed<DevArguments>({"dev", "--servers", "5", "--dir", "d", "--port", "7000"});
+    CHECK(dev.servers == 5);
+    CHECK(dev.directory == "d");
+    CHECK(dev.port == 7000);
+    CHECK(parsed<DevArguments>({"dev"}).port == 9470);
+    CHECK(parsed<DevArguments>({"dev"}).directory == ".zabmq-dev");
+    CHECK(parsed<StatusArguments>({"status", "-o", "json"}).json);
+    CHECK_FALSE(parsed<StatusArguments>({"status", "-o", "table"}).json);
+    const auto bench =
+        parsed<BenchArguments>({"bench", "--size", "64KiB", "pub", "--window", "5", "--rate", "100",
+                                "--duration", "1m", "--publishers", "3", "--json"});
+    CHECK(bench.size == 65536);
+    CHECK(bench.window == 5);
+    CHECK(bench.rate == 100.0);
+    CHECK(bench.duration == Millis{60000});
+    CHECK(bench.publishers == 3);
+    CHECK(bench.json);
+    CHECK(parsed<VerifyArguments>({"log", "verify", "--data-dir", "x"}).directory == "x");
+    CHECK(parsed<VerifyArguments>({"log", "--data-dir", "x", "verify"}).directory == "x");
+  }
+
+  TEST_CASE("impossible value -> one line that names flag and value") {
+    struct Case {
+      std::initializer_list<const char*> words;
+      const char* flag;
+      const char* value;
+    };
+    const Case cases[] = {
+        {{"pub", "t", "--timeout", "5"}, "--timeout", "'5'"},
+        {{"pub", "t", "--timeout", "0s"}, "--timeout", "'0s'"},
+        {{"pub", "t", "--count", "0"}, "--count", "'0'"},
+        {{"pub", "t", "--count", "-3"}, "--count", "'-3'"},
+        {{"pub", "t", "--size", "1XB"}, "--size", "'1XB'"},
+        {{"pub", "t", "--rate", "0"}, "--rate", "'0'"},
+        {{"pub", "t", "--window", "0"}, "--window", "'0'"},
+        {{"pub", "t", "--header", "nothing"}, "--header", "'nothing'"},
+        {{"pub", "t", "--endpoints", "localhost:1"}, "--endpoints", "'localhost:1'"},
+        {{"pub", "a*", "m"}, "TOPIC", "'a*'"},
+        {{"pub", "", "m"}, "TOPIC", "''"},
+        {{"sub", "--from", "0"}, "--from", "'0'"},
+        {{"sub", "--from", "zxid:1"}, "--from", "'zxid:1'"},
+        {{"sub", "--count", "many"}, "--count", "'many'"},
+        {{"status", "-o", "xml"}, "-o", "'xml'"},
+        {{"dev", "--servers", "0"}, "--servers", "'0'"},
+        {{"dev", "--servers", "10"}, "--servers", "'10'"},
+        {{"dev", "--port", "70000"}, "--port", "'70000'"},
+        {{"bench", "pub", "--duration", "fast"}, "--duration", "'fast'"},
+        {{"bench", "pub", "--publishers", "0"}, "--publishers", "'0'"},
+        {{"bench", "all"}, "bench", "'all'"},
+        {{"log", "repair", "--data-dir", "x"}, "log", "'repair'"},
+    };
+    for (const Case& c : cases) {
+      const std::string line = refusal(c.words);
+      CAPTURE(line);
+      CHECK(names(line, c.flag));
+      CHECK(names(line, c.value));
+    }
+  }
+
+  TEST_CASE("unknown flags and commands, missing and surplus words -> one line that names them") {
+    CHECK(names(refusal({"pub", "t", "--jsonn"}), "--jsonn"));
+    CHECK(names(refusal({"status", "--bogus"}), "--bogus"));
+    CHECK(names(refusal({"dev", "--endpoints", "tcp://a:1"}), "--endpoints"));
+    CHECK(names(refusal({"status", "surplus"}), "surplus"));
+    CHECK(names(refusal({"pub", "t", "m", "surplus"}), "surplus"));
+    CHECK(names(refusal({"publish"}), "'publish'"));
+    CHECK(names(refusal({}), "--help"));
+    CHECK(names(refusal({"pub"}), "TOPIC"));
+    CHECK(names(refusal({"log", "verify"}), "--data-dir"));
+    CHECK(names(refusal({"bench"}), "MODE"));
+    CHECK(names(refusal({"pub", "t", "--count"}), "--count"));
+    CHECK(names(refusal({"pub", "t", "--json=5"}), "--json"));
+    CHECK(names(refusal({"pub", "t", "--count", "1", "--count", "2"}), "--count"));
+  }
+
+  TEST_CASE("flags that contradict each other -> refused") {
+    CHECK(names(refusal({"sub", "--raw", "--json"}), "--raw"));
+    CHECK(names(refusal({"pub", "t", "m", "--lines"}), "--lines"));
+    CHECK(names(refusal({"pub", "t", "m", "--size", "5"}), "--size"));
+    CHECK(names(refusal({"pub", "t", "--lines", "--size", "5"}), "--size"));
+  }
+
+  TEST_CASE("what has its own issue -> refused by name, not unknown") {
+    CHECK(names(refusal({"sub", "--from", "time:-10m"}), "not there yet"));
+    CHECK(names(refusal({"sub", "a/*"}), "not there yet"));
+    CHECK(names(refusal({"status", "--watch"}), "not there yet"));
+    CHECK(names(refusal({"log", "dump", "--data-dir", "x"}), "not there yet"));
+    for (const char* mode : {"sub", "e2e", "latency"}) {
+      CHECK(names(refusal({"bench", mode}), "not there yet"));
+    }
+    CHECK(names(refusal({"sub", "--config", "file"}), "--config"));
+  }
+
+  TEST_CASE("help: every command has examples and the exit codes") {
+    for (const char* command : {"dev", "pub", "sub", "status", "bench", "log"}) {
+      const Parsed result = parse({command, "--help"});
+      const auto* answer = std::get_if<Answer>(&result.result);
+      REQUIRE(answer != nullptr);
+      CHECK(answer->code == ExitCode::done);
+      CHECK(names(answer->text, "Examples:"));
+      CHECK(names(answer->text, (std::string("zabmq ") + command).c_str()));
+      CHECK(names(answer->text, "Exit codes: 0 done"));
+    }
+  }
+}
+
+}  // namespace zabmq::cli

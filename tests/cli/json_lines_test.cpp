@@ -1,0 +1,107 @@
+// JsonLinesTest: the objects that scripts read, to the letter.
+#include "cli/json_lines.hpp"
+
+#include <doctest/doctest.h>
+
+namespace zabmq::cli {
+namespace {
+
+Message message(std::string_view payload) {
+  Message message;
+  message.offset = 42;
+  message.zxid = {Epoch{7}, 9};
+  message.time = 1700000000123456;
+  message.topic = "t";
+  message.payload = {reinterpret_cast<const std::byte*>(payload.data()), payload.size()};
+  return message;
+}
+
+std::string line_with(const std::string& payload_field) {
+  return R"({"offset":42,"zxid":"7.9","topic":"t",)" + payload_field +
+         R"(,"time":1700000000123456})" + "\n";
+}
+
+}  // namespace
+
+TEST_SUITE("cli/json_lines") {
+  TEST_CASE("receipt: offset, zxid, sequence") {
+    const Receipt receipt{.offset = 1234, .zxid = {Epoch{7}, 42}, .sequence = 3};
+
+    CHECK(json_line(receipt) == R"({"offset":1234,"zxid":"7.42","sequence":3})"
+                                "\n");
+  }
+
+  TEST_CASE("message: a payload of UTF-8 is a string with JSON's escapes") {
+    CHECK(json_line(message("hello")) == line_with(R"("payload":"hello")"));
+    CHECK(json_line(message("")) == line_with(R"("payload":"")"));
+    CHECK(json_line(message("\"\\/\b\f\n\r\t")) == line_with(R"("payload":"\"\\/\b\f\n\r\t")"));
+    CHECK(json_line(message(std::string_view("\x00\x1f\x7f", 3))) ==
+          line_with("\"payload\":\"\\u0000\\u001f\x7f\""));
+    CHECK(json_line(message("\xe2\x82\xac")) == line_with("\"payload\":\"\xe2\x82\xac\""));
+  }
+
+  TEST_CASE("message: any other payload is base64 of RFC 4648") {
+    CHECK(json_line(message("\xff")) == line_with(R"("payload_base64":"/w==")"));
+    CHECK(json_line(message("\xff\xfe")) == line_with(R"("payload_base64":"//4=")"));
+    CHECK(json_line(message("\xff\xfe\xfd")) == line_with(R"("payload_base64":"//79")"));
+    CHECK(json_line(message("foob\xe9")) == line_with(R"("payload_base64":"Zm9vYuk=")"));
+  }
+
+  TEST_CASE("status: every field of every server, null where nothing is known") {
+    ClusterStatus status;
+    status.leader = ServerId{1};
+    ServerStatus leader;
+    leader.id = ServerId{1};
+    leader.client = "tcp://127.0.0.1:9470";
+    leader.reachable = true;
+    leader.role = Role::leading;
+    leader.phase = Phase::broadcast;
+    leader.epoch = Epoch{7};
+    leader.last_logged = {Epoch{7}, 43};
+    leader.last_committed = {Epoch{7}, 42};
+    leader.first_offset = 1;
+    leader.last_offset = 1234;
+    ServerStatus missing;
+    missing.id = ServerId{2};
+    missing.client = "tcp://127.0.0.1:9480";
+    status.servers = {leader, missing};
+
+    CHECK(json_line(status) ==
+          R"({"leader":1,"servers":[{"id":1,"client":"tcp://127.0.0.1:9470","role":"leader",)"
+          R"("phase":"broadcast","epoch":7,"last_logged":"7.43","last_committed":"7.42",)"
+          R"("first_offset":1,"last_offset":1234},)"
+          R"({"id":2,"client":"tcp://127.0.0.1:9480","role":"unreachable","phase":null,)"
+          R"("epoch":null,"last_logged":null,"last_committed":null,"first_offset":null,)"
+          R"("last_offset":null}]})"
+          "\n");
+  }
+
+  TEST_CASE("status: no leader -> null; the words for roles") {
+    CHECK(json_line(ClusterStatus{}) == R"({"leader":null,"servers":[]})"
+                                        "\n");
+    ServerStatus server;
+    server.reachable = true;
+    CHECK(role_name(server) == "looking");
+    server.role = Role::following;
+    CHECK(role_name(server) == "follower");
+    server.role = Role::observing;
+    CHECK(role_name(server) == "observer");
+  }
+
+  TEST_CASE("bench: the fields of the last line") {
+    BenchResult result;
+    result.messages = 4;
+    result.bytes = 400;
+    result.seconds = 2;
+    result.durability = "fsync";
+    for (const std::uint64_t latency : {10, 20, 30, 40}) result.latency_us.record(latency);
+
+    CHECK(json_line(result) ==
+          R"({"messages_per_second":2,"megabytes_per_second":0.0,)"
+          R"("latency_us":{"p50":20,"p99":40,"p999":40,"max":40},"messages":4,)"
+          R"("durability":"fsync"})"
+          "\n");
+  }
+}
+
+}  // namespace zabmq::cli

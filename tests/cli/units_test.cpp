@@ -1,0 +1,118 @@
+// UnitsTest: every word that a flag takes, and those that it does not.
+#include "cli/units.hpp"
+
+#include <doctest/doctest.h>
+
+namespace zabmq::cli {
+
+TEST_SUITE("cli/units") {
+  TEST_CASE("duration: milliseconds, seconds, minutes, hours") {
+    CHECK(parse_duration("500ms") == Millis{500});
+    CHECK(parse_duration("5s") == Millis{5000});
+    CHECK(parse_duration("1m") == Millis{60000});
+    CHECK(parse_duration("24h") == duration_max);
+  }
+
+  TEST_CASE("duration: no unit, no number, nothing, too long, more than a word -> refused") {
+    for (const char* text : {"", "5", "s", "0s", "0ms", "-1s", "+1s", "1.5s", "5 s", "5sec", "25h",
+                             "5S", "99999999999999999999s", "18446744073709551615h"}) {
+      CAPTURE(text);
+      CHECK_FALSE(parse_duration(text));
+    }
+  }
+
+  TEST_CASE("size: bytes and binary units") {
+    CHECK(parse_size("0") == 0);
+    CHECK(parse_size("100") == 100);
+    CHECK(parse_size("7B") == 7);
+    CHECK(parse_size("64KiB") == 65536);
+    CHECK(parse_size("1MiB") == 1048576);
+    CHECK(parse_size("2GiB") == 2147483648);
+    for (const char* text : {"", "KiB", "1K", "1kb", "1.5KiB", "-1", "99999999999GiB"}) {
+      CAPTURE(text);
+      CHECK_FALSE(parse_size(text));
+    }
+  }
+
+  TEST_CASE("number: the bounds belong to it") {
+    CHECK(parse_number("1", 1, 9) == 1);
+    CHECK(parse_number("9", 1, 9) == 9);
+    CHECK_FALSE(parse_number("0", 1, 9));
+    CHECK_FALSE(parse_number("10", 1, 9));
+    CHECK(parse_number("18446744073709551615", 0) == UINT64_MAX);
+    CHECK_FALSE(parse_number("18446744073709551616", 0));
+    CHECK_FALSE(parse_number("1 ", 0));
+    CHECK_FALSE(parse_number("0x1", 0));
+  }
+
+  TEST_CASE("rate: positive decimal numbers") {
+    CHECK(parse_rate("5000") == 5000.0);
+    CHECK(parse_rate("0.5") == 0.5);
+    for (const char* text : {"", "0", "-1", "nan", "inf", "1e3", "5/s", "10000000000"}) {
+      CAPTURE(text);
+      CHECK_FALSE(parse_rate(text));
+    }
+  }
+
+  TEST_CASE("from: first, new, an offset, a zxid") {
+    CHECK(std::holds_alternative<FromFirst>(*parse_from("first")));
+    CHECK(std::holds_alternative<FromNew>(*parse_from("new")));
+    CHECK(std::get<FromOffset>(*parse_from("1001")).offset == 1001);
+    CHECK(std::get<FromZxidStart>(*parse_from("zxid:7.42")).zxid == Zxid{Epoch{7}, 42});
+    for (const char* text :
+         {"", "0", "last", "First", "-10", "zxid:", "zxid:7", "zxid:7.", "zxid:.42", "zxid:7.42.1",
+          "zxid:4294967296.1", "zxid 7.42", "time:-10m"}) {
+      CAPTURE(text);
+      CHECK_FALSE(parse_from(text));
+    }
+  }
+
+  TEST_CASE("endpoint: tcp, a host and a port") {
+    CHECK(is_endpoint("tcp://127.0.0.1:9470"));
+    CHECK(is_endpoint("tcp://[::1]:1"));
+    CHECK(is_endpoint("tcp://some.host:65535"));
+    for (const char* text : {"", "127.0.0.1:9470", "tcp://127.0.0.1", "tcp://:9470", "tcp://a:0",
+                             "tcp://a:65536", "tcp://a:", "ipc:///x", "tcp://a:9470x"}) {
+      CAPTURE(text);
+      CHECK_FALSE(is_endpoint(text));
+    }
+  }
+
+  TEST_CASE("header: the first equals sign divides") {
+    CHECK(parse_header("k=v") == std::pair<std::string, std::string>("k", "v"));
+    CHECK(parse_header("k=a=b") == std::pair<std::string, std::string>("k", "a=b"));
+    CHECK(parse_header("k=") == std::pair<std::string, std::string>("k", ""));
+    CHECK_FALSE(parse_header("k"));
+    CHECK_FALSE(parse_header("=v"));
+    CHECK_FALSE(parse_header(""));
+  }
+
+  TEST_CASE("utf-8: well-formed only") {
+    for (const char* text : {"", "plain", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
+                             "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf", "\xee\x80\x80"}) {
+      CAPTURE(text);
+      CHECK(is_utf8(text));
+    }
+    for (const char* text :
+         {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xed\xa0\x80",
+          "\xf4\x90\x80\x80", "\xff", "\xe2\x82", "a\xc3(", "\xf8\x88\x80\x80\x80"}) {
+      CHECK_FALSE(is_utf8(text));
+    }
+  }
+
+  TEST_CASE("topic: 1 to 200 bytes of UTF-8 without control characters and '*'") {
+    CHECK(topic_problem("orders").empty());
+    CHECK(topic_problem("gr\xc3\xbc\xc3\x9f"
+                        "e/heute")
+              .empty());
+    CHECK(topic_problem(std::string(200, 'a')).empty());
+    CHECK_FALSE(topic_problem("").empty());
+    CHECK_FALSE(topic_problem(std::string(201, 'a')).empty());
+    CHECK_FALSE(topic_problem("a\nb").empty());
+    CHECK_FALSE(topic_problem("\x7f").empty());
+    CHECK_FALSE(topic_problem("\xff").empty());
+    CHECK(topic_problem("a/*").find("not there yet") != std::string::npos);
+  }
+}
+
+}  // namespace zabmq::cli
