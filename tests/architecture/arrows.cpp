@@ -73,16 +73,11 @@ const std::map<std::string, Rules, std::less<>>& table() {
 }
 
 // The outermost files of layers that are pure otherwise: only they see sockets, threads and disks.
-struct OuterFiles {
-  std::string prefix;
-  Names libraries;
-};
-const std::vector<OuterFiles>& outer_files() {
-  static const std::vector<OuterFiles> files = {{"lib/storage/posix_", {}},
-                                                {"lib/net/zmq_", {"zmq"}},
-                                                {"lib/client/connection", {"zmq"}},
-                                                {"lib/client/zmq_", {"zmq"}}};
-  return files;
+// Their names say so.
+bool is_outermost(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return starts_with_any(name, {"posix_", "zmq_"}) &&
+         starts_with_any(path, {"lib/storage/", "lib/net/", "lib/client/"});
 }
 
 std::optional<Include> include_of(std::string_view line) {
@@ -121,11 +116,8 @@ std::string layer_of_header(const std::string& from_layer, std::string_view name
 
 Rules rules_of(const SourceFile& file, const std::string& layer) {
   Rules rules = table().at(layer);
-  for (const OuterFiles& outer : outer_files()) {
-    if (!file.path.starts_with(outer.prefix)) continue;
-    rules.system = rules.outer = true;
-    rules.libraries.insert(outer.libraries.begin(), outer.libraries.end());
-  }
+  if (is_outermost(file.path)) rules.system = rules.outer = true;
+  if (is_outermost(file.path) && layer != "storage") rules.libraries.insert("zmq");
   return rules;
 }
 
