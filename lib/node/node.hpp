@@ -5,25 +5,17 @@
 // it uses the calling thread and returns when asked to stop, or when it must.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <variant>
 
 #include "node/event_fd.hpp"
+#include "node/node_config.hpp"
 #include "node/notice.hpp"
-#include "node/options.hpp"
 #include "node/problem.hpp"
-#include "node/server_list.hpp"
-#include "zabmq/types.hpp"
 
 namespace zabmq::node {
-
-struct NodeConfig {
-  ServerId self = ServerId::none;
-  ServerList servers;  // holds `self`
-  std::string data_dir;
-  Options options;
-};
 
 struct Ending {
   enum class Kind : std::uint8_t {
