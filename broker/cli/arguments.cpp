@@ -23,9 +23,26 @@ constexpr const char* from_form = "first, new, an offset from 1, or zxid:EPOCH.C
 constexpr const char* exit_codes =
     "Exit codes: 0 done, 1 usage, 2 unavailable (try again), 3 refused, 4 outcome unknown.";
 
+// The parsing library takes "[a,b]" among several positionals for a list of two. A word in brackets
+// is shielded from it by a byte that no topic has.
+constexpr char shield = '\x01';
+
+std::vector<std::string> shielded(int count, const char* const* words) {
+  std::vector<std::string> safe(words, words + count);
+  if (count < 2 || safe[1] != "sub") return safe;
+  for (std::string& word : safe) {
+    if (word.starts_with('[')) word.insert(word.begin(), shield);
+  }
+  return safe;
+}
+
+std::string unshielded(const std::string& word) {
+  return word.starts_with(shield) ? word.substr(1) : word;
+}
+
 [[noreturn]] void reject(const std::string& flag, const std::string& value,
                          const std::string& why) {
-  throw CLI::ValidationError(flag, "'" + value + "': " + why);
+  throw CLI::ValidationError(flag, "'" + unshielded(value) + "': " + why);
 }
 
 // An option whose word `parse` turns into the value; what it refuses is named with what it expects.
@@ -173,16 +190,16 @@ void add_sub(CLI::App& app, SubArguments& sub) {
                   "  zabmq sub --from 1001 --count 10 --json\n"
                   "  zabmq sub --from zxid:7.42 --endpoints tcp://127.0.0.1:9480\n");
   const auto take_topics = [&sub](const std::vector<std::string>& topics) {
-    for (const std::string& topic : topics) {
+    for (const std::string& word : topics) {
+      const std::string topic = unshielded(word);
       const std::string problem = topic_problem(topic);
       if (!problem.empty()) reject("TOPIC", topic, problem);
+      sub.topics.push_back(topic);
     }
-    sub.topics = topics;
   };
   command
       ->add_option_function<std::vector<std::string>>("TOPIC", take_topics,
                                                       "Exact topics; none: all")
-      ->allow_extra_args(false)
       ->expected(-1);
   const auto take_from = [&sub](const std::string& text) {
     if (text.starts_with("time:")) reject("--from", text, "starting at a time is not there yet");
@@ -360,7 +377,10 @@ Parsed parse_arguments(int count, const char* const* words) {
     return chosen.empty() ? std::string() : chosen.front()->get_name();
   };
   try {
-    line.app.parse(count, words);
+    std::vector<std::string> safe = shielded(count, words);
+    std::reverse(safe.begin(), safe.end());
+    safe.pop_back();  // the program's name
+    line.app.parse(safe);
     return {command(), line.chosen()};
   } catch (const CLI::CallForHelp&) {
     return {command(), Answer{ExitCode::done, line.app.help()}};

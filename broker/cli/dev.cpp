@@ -1,10 +1,12 @@
 // dev: a local cluster in the foreground.
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <set>
 #include <string>
 
 #include "cli/commands.hpp"
+#include "cli/json_lines.hpp"
 #include "cli/local_cluster.hpp"
 #include "cli/output.hpp"
 #include "cli/signals.hpp"
@@ -16,23 +18,26 @@ namespace {
 constexpr Millis start_bound{20000};
 constexpr Millis look_interval{1000};
 
-std::string server_line(const ServerStatus& status, const LocalServer& server) {
-  char line[256];
-  std::snprintf(line, sizeof line, "  %-3s %-9s %-26s data %s\n", to_string(server.id).c_str(),
-                status.role == Role::leading ? "leader" : "follower",
-                ("tcp://127.0.0.1:" + std::to_string(server.client_port)).c_str(),
-                server.data_directory.c_str());
-  return line;
+constexpr const char* row_format = "  %-3s %-9s %-22s  %8s  %s\n";
+
+void print_row(const std::string& id, const std::string& role, const std::string& client,
+               const std::string& process, const std::string& data) {
+  std::array<char, 512> line{};
+  std::snprintf(line.data(), line.size(), row_format, id.c_str(), role.c_str(), client.c_str(),
+                process.c_str(), data.c_str());
+  write_out(line.data());
 }
 
 void print_table(const LocalCluster& cluster) {
   const ClusterStatus status = cluster.status();
+  print_row("ID", "ROLE", "CLIENT", "PROCESS", "DATA");
   for (const LocalServer& server : cluster.servers()) {
     ServerStatus known;
     for (const ServerStatus& candidate : status.servers) {
       if (candidate.id == server.id) known = candidate;
     }
-    write_out(server_line(known, server));
+    print_row(to_string(server.id), role_name(known), cluster.endpoint(server.id),
+              std::to_string(cluster.process_id(server.id)), server.data_directory);
   }
 }
 

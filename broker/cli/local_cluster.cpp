@@ -151,6 +151,11 @@ std::optional<int> LocalCluster::wait_for_end(ServerId id, Millis bound) {
   return found == processes_.end() ? std::nullopt : found->second->wait_for(bound);
 }
 
+pid_t LocalCluster::process_id(ServerId id) const {
+  const auto found = processes_.find(id);
+  return found == processes_.end() ? -1 : found->second->pid();
+}
+
 int LocalCluster::ready_fd(ServerId id) const {
   const auto found = processes_.find(id);
   return found == processes_.end() ? -1 : found->second->ready_fd();

@@ -27,7 +27,7 @@ struct LocalClusterOptions {
   std::filesystem::path directory = {};
   std::uint16_t first_port = 0;  // client ports from here, ten apart, peer 100 above; 0: free ones
   std::vector<std::string> arguments = {};  // further ones for every zabmqd
-  Millis stop_patience{10000};         // from SIGTERM to SIGKILL
+  Millis stop_patience{10000};              // from SIGTERM to SIGKILL
 };
 
 struct LocalServer {
@@ -62,7 +62,8 @@ class LocalCluster {
   void stop();                           // all at once
   bool running(ServerId id);
   std::optional<int> wait_for_end(ServerId id, Millis bound);
-  int ready_fd(ServerId id) const;  // readable once its process has ended; -1: none
+  pid_t process_id(ServerId id) const;  // -1: none
+  int ready_fd(ServerId id) const;      // readable once its process has ended; -1: none
 
   // The server that leads, once there is one. nullopt: none within `bound`, a server ended that was
   // running when this began, or `give_up` said so.

@@ -1,10 +1,66 @@
 // log: looks into a data directory while its server does not run.
+#include <cstdio>
+#include <string>
+
 #include "cli/commands.hpp"
+#include "cli/output.hpp"
+#include "storage/verify.hpp"
 
 namespace zabmq::cli {
 
-ExitCode run(const VerifyArguments&) {
-  return ExitCode::refused;
+namespace {
+
+using Verdict = storage::VerifyReport::Verdict;
+
+const char* name_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::clean:
+      return "clean";
+    case Verdict::torn:
+      return "clean, with a torn end";
+    case Verdict::corrupt:
+      return "CORRUPT";
+    case Verdict::unreadable:
+      return "unreadable";
+  }
+  return "unreadable";
+}
+
+std::string range(const std::string& first, const std::string& last) {
+  return first + " to " + last;
+}
+
+std::string contents(const storage::VerifyReport& report) {
+  std::string text = std::to_string(report.segments) + " segments, " +
+                     std::to_string(report.records) + " records, " +
+                     std::to_string(report.messages) + " messages, " +
+                     std::to_string(report.bytes) + " bytes";
+  if (report.records > 0) {
+    text += "\nzxids " + range(to_string(report.first), to_string(report.last)) + ", delivered " +
+            to_string(report.delivered);
+  }
+  if (report.messages > 0) {
+    text += "\noffsets " +
+            range(std::to_string(report.first_offset), std::to_string(report.last_offset));
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+ExitCode run(const VerifyArguments& arguments) {
+  const std::string directory = arguments.directory.string();
+  const storage::VerifyReport report = storage::verify_directory(directory);
+  if (report.verdict == Verdict::unreadable) {
+    std::fprintf(stderr, "zabmq log: --data-dir %s: %s\n", directory.c_str(), report.text.c_str());
+    return ExitCode::usage;
+  }
+  write_out(directory + ": " + name_of(report.verdict) + "\n" + contents(report));
+  flush_out();
+  if (report.verdict == Verdict::clean) return ExitCode::done;
+  // Where a crash cut the end off is worth a line, and no error.
+  std::fprintf(stderr, "zabmq log: %s: %s\n", directory.c_str(), report.text.c_str());
+  return report.verdict == Verdict::torn ? ExitCode::done : ExitCode::refused;
 }
 
 }  // namespace zabmq::cli

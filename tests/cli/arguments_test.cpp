@@ -75,6 +75,8 @@ TEST_SUITE("cli/arguments") {
     CHECK(parsed<PubArguments>({"pub", "t", "--", "--json"}).message == "--json");
     CHECK(parsed<PubArguments>({"pub", "t", "[a,b]"}).message == "[a,b]");
     CHECK(parsed<PubArguments>({"pub", "t", "a b\nc"}).message == "a b\nc");
+    CHECK(parsed<PubArguments>({"pub", "status", "log"}).topic == "status");
+    CHECK(parsed<PubArguments>({"pub", "status", "log"}).message == "log");
   }
 
   TEST_CASE("endpoints: comma separated and repeated") {
@@ -111,6 +113,8 @@ TEST_SUITE("cli/arguments") {
     CHECK(parsed<SubArguments>({"sub", "--json"}).format == SubFormat::json);
     CHECK(parsed<SubArguments>({"sub"}).topics.empty());
     CHECK(std::holds_alternative<FromNew>(parsed<SubArguments>({"sub"}).from));
+    CHECK(parsed<SubArguments>({"sub", "pub", "dev"}).topics ==
+          std::vector<std::string>{"pub", "dev"});
     CHECK(parsed<SubArguments>({"sub", "[a,b]"}).topics == std::vector<std::string>{"[a,b]"});
   }
 
@@ -187,7 +191,7 @@ TEST_SUITE("cli/arguments") {
     CHECK(names(refusal({"log", "verify"}), "--data-dir"));
     CHECK(names(refusal({"bench"}), "MODE"));
     CHECK(names(refusal({"pub", "t", "--count"}), "--count"));
-    CHECK(names(refusal({"pub", "t", "--json=5"}), "--json"));
+    CHECK(names(refusal({"pub", "t", "--json=5"}), "json"));
     CHECK(names(refusal({"pub", "t", "--count", "1", "--count", "2"}), "--count"));
   }
 
