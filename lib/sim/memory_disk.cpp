@@ -1,0 +1,425 @@
+// Memory disk: page cache, platter, and what happens between them.
+#include "sim/memory_disk.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "zabmq/check.hpp"
+
+namespace zabmq::sim {
+
+using storage::FileId;
+using storage::IoStatus;
+
+namespace {
+
+const char* name_of_error(int error) {
+  switch (error) {
+    case EIO:
+      return "Input/output error";
+    case ENOSPC:
+      return "No space left on device";
+    case ENOENT:
+      return "No such file or directory";
+    case EEXIST:
+      return "File exists";
+    default:
+      return "Error";
+  }
+}
+
+IoStatus failed_with(int error, const std::string& what) {
+  return {error, what + ": " + name_of_error(error)};
+}
+
+const char* verb(MemoryDisk::Operation operation) {
+  switch (operation) {
+    case MemoryDisk::Operation::write:
+      return "write ";
+    case MemoryDisk::Operation::sync:
+      return "fdatasync ";
+    case MemoryDisk::Operation::create:
+      return "create ";
+    case MemoryDisk::Operation::rename:
+      return "rename ";
+    case MemoryDisk::Operation::remove:
+      return "unlink ";
+    case MemoryDisk::Operation::sync_directory:
+      return "fsync ";
+    case MemoryDisk::Operation::read:
+      return "pread ";
+  }
+  return "";
+}
+
+// Puts one sector of `from` into `to`, growing it as needed.
+void copy_sector(const std::vector<std::byte>& from, std::vector<std::byte>& to,
+                 std::uint64_t sector) {
+  const std::size_t begin = static_cast<std::size_t>(sector) * sector_size;
+  if (begin >= from.size()) return;
+  const std::size_t end = std::min(begin + sector_size, from.size());
+  if (to.size() < end) to.resize(end);
+  std::copy(from.begin() + static_cast<std::ptrdiff_t>(begin),
+            from.begin() + static_cast<std::ptrdiff_t>(end),
+            to.begin() + static_cast<std::ptrdiff_t>(begin));
+}
+
+}  // namespace
+
+// --- running ---
+
+void MemoryDisk::submit(std::deque<Queued>& queue, Job job) {
+  ZABMQ_CHECK(locked_);  // a program that has not opened the directory submits nothing
+  queue.push_back({next_order_++, std::move(job)});
+}
+
+bool MemoryDisk::step_queue(std::deque<Queued>& queue) {
+  if (queue.empty()) return false;
+  ++steps_;
+  // Taken out while it runs: its completion may submit, or drop the whole queue by a crash.
+  Queued front = std::move(queue.front());
+  queue.pop_front();
+  if (!front.job()) queue.push_front(std::move(front));
+  return true;
+}
+
+bool MemoryDisk::step_writer() {
+  return step_queue(writer_);
+}
+
+bool MemoryDisk::step_reader() {
+  return step_queue(reader_);
+}
+
+bool MemoryDisk::step() {
+  if (writer_.empty()) return step_reader();
+  if (reader_.empty()) return step_writer();
+  return writer_.front().order < reader_.front().order ? step_writer() : step_reader();
+}
+
+void MemoryDisk::run_all() {
+  while (step()) {
+  }
+}
+
+// --- faults ---
+
+void MemoryDisk::fail(Operation operation, int error, std::size_t skip) {
+  faults_.push_back({operation, error, skip});
+}
+
+IoStatus MemoryDisk::fault(Operation operation, const std::string& what) {
+  for (auto it = faults_.begin(); it != faults_.end(); ++it) {
+    if (it->operation != operation) continue;
+    if (it->skip > 0) {
+      --it->skip;
+      continue;
+    }
+    const int error = it->error;
+    faults_.erase(it);
+    return failed_with(error, verb(operation) + what);
+  }
+  return {};
+}
+
+void MemoryDisk::flip_bit(const std::string& name, std::uint64_t position, unsigned bit) {
+  FileData& file = state_.files.at(state_.live.at(name));
+  const auto at = static_cast<std::size_t>(position);
+  ZABMQ_CHECK(at < file.cache.size());
+  file.cache[at] ^= std::byte{1} << bit;
+  if (at < file.platter.size()) file.platter[at] ^= std::byte{1} << bit;
+}
+
+// --- crashes ---
+
+void MemoryDisk::forget_handles() {
+  writer_.clear();
+  reader_.clear();
+  faults_.clear();
+  open_.clear();
+  locked_ = false;
+  // Files without a name, now or durably, are nobody's any more.
+  std::set<std::uint32_t> named;
+  for (const Entries& entries : state_.history) {
+    for (const auto& [name, file] : entries) named.insert(file);
+  }
+  for (const auto& [name, file] : state_.live) named.insert(file);
+  std::erase_if(state_.files, [&](const auto& entry) { return !named.contains(entry.first); });
+}
+
+void MemoryDisk::crash_process() {
+  forget_handles();
+}
+
+std::vector<MemoryDisk::Sector> MemoryDisk::dirty_sectors() const {
+  std::vector<Sector> all;
+  for (const auto& [id, file] : state_.files) {
+    for (const std::uint64_t sector : file.dirty) all.push_back({id, sector});
+  }
+  return all;
+}
+
+void MemoryDisk::lose_power(const Survival& survival) {
+  std::size_t ordinal = 0;
+  for (auto& [id, file] : state_.files) {
+    for (const std::uint64_t sector : file.dirty) {
+      if (survival.sector && survival.sector(ordinal))
+        copy_sector(file.cache, file.platter, sector);
+      ++ordinal;
+    }
+    file.dirty.clear();
+    file.cache = file.platter;
+  }
+  state_.live = state_.history[std::min(survival.directory_changes, directory_changes())];
+  state_.history.assign(1, state_.live);
+  forget_handles();
+}
+
+// --- looking ---
+
+std::vector<std::string> MemoryDisk::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, file] : state_.live) names.push_back(name);
+  return names;
+}
+
+const std::vector<std::byte>& MemoryDisk::content(const std::string& name) const {
+  return state_.files.at(state_.live.at(name)).cache;
+}
+
+void MemoryDisk::set_content(const std::string& name, std::vector<std::byte> bytes) {
+  auto [entry, added] = state_.live.try_emplace(name, state_.next_file);
+  if (added) {
+    ++state_.next_file;
+    for (Entries& entries : state_.history) entries.emplace(name, entry->second);
+  }
+  FileData& file = state_.files[entry->second];
+  file.cache = file.platter = std::move(bytes);
+  file.dirty.clear();
+}
+
+bool MemoryDisk::holds_durably(const std::string& name, std::uint64_t position, Bytes bytes) const {
+  const auto entry = state_.history.front().find(name);
+  if (entry == state_.history.front().end()) return false;
+  const Bytes platter = state_.files.at(entry->second).platter;
+  if (position + bytes.size() > platter.size()) return false;
+  const Bytes there = platter.subspan(static_cast<std::size_t>(position), bytes.size());
+  return std::equal(there.begin(), there.end(), bytes.begin());
+}
+
+std::string MemoryDisk::name_of(std::uint32_t file) const {
+  for (const auto& [name, id] : state_.live) {
+    if (id == file) return name;
+  }
+  return "a removed file";
+}
+
+std::uint64_t MemoryDisk::used_bytes() const {
+  std::uint64_t used = 0;
+  for (const auto& [name, file] : state_.live) {
+    const auto found = state_.files.find(file);
+    if (found != state_.files.end()) used += found->second.cache.size();
+  }
+  return used;
+}
+
+// --- FileSystem: start ---
+
+IoStatus MemoryDisk::open_directory() {
+  if (locked_) return {EWOULDBLOCK, "the data directory is in use by another process"};
+  locked_ = true;
+  return {};
+}
+
+IoStatus MemoryDisk::list(std::vector<std::string>& all) {
+  all = names();
+  return {};
+}
+
+IoStatus MemoryDisk::open(const std::string& name, FileId& file, std::uint64_t& size) {
+  const auto entry = state_.live.find(name);
+  if (entry == state_.live.end()) return failed_with(ENOENT, "open " + name);
+  file = FileId{entry->second};
+  open_.insert(entry->second);
+  size = state_.files.at(entry->second).cache.size();
+  return {};
+}
+
+MemoryDisk::FileData& MemoryDisk::data(FileId file) {
+  const auto id = static_cast<std::uint32_t>(file);
+  ZABMQ_CHECK(open_.contains(id));
+  return state_.files[id];
+}
+
+IoStatus MemoryDisk::read_now(FileId file, std::uint64_t position, std::span<std::byte> into,
+                              std::size_t& count) {
+  count = 0;
+  const FileData& from = data(file);
+  if (IoStatus status = fault(Operation::read, name_of(static_cast<std::uint32_t>(file))); !status)
+    return status;
+  if (position >= from.cache.size()) return {};
+  const auto at = static_cast<std::size_t>(position);
+  count = std::min(into.size(), from.cache.size() - at);
+  std::memcpy(into.data(), from.cache.data() + at, count);
+  return {};
+}
+
+// --- FileSystem: write queue ---
+
+IoStatus MemoryDisk::write_to_cache(std::uint32_t id, std::uint64_t position,
+                                    const std::vector<Slice>& slices) {
+  std::size_t size = 0;
+  for (const Slice& slice : slices) size += slice.size();
+  IoStatus status = fault(Operation::write, name_of(id));
+  std::size_t allowed = status ? size : size / 2;
+  FileData& file = state_.files[id];
+  const std::uint64_t used = used_bytes();
+  const std::uint64_t room = file.cache.size() + (capacity_ > used ? capacity_ - used : 0);
+  if (position + allowed > std::max<std::uint64_t>(room, file.cache.size())) {
+    allowed = room > position ? static_cast<std::size_t>(room - position) : 0;
+    status = failed_with(ENOSPC, "write " + name_of(id));
+  }
+  auto at = static_cast<std::size_t>(position);
+  if (allowed > 0 && file.cache.size() < at + allowed) file.cache.resize(at + allowed);
+  for (const Slice& slice : slices) {
+    const std::size_t count = std::min(slice.size(), allowed);
+    if (count == 0) continue;
+    std::memcpy(file.cache.data() + at, slice.bytes().data(), count);
+    for (std::size_t s = at / sector_size; s <= (at + count - 1) / sector_size; ++s)
+      file.dirty.insert(s);
+    at += count;
+    allowed -= count;
+  }
+  return status;
+}
+
+IoStatus MemoryDisk::sync_file(std::uint32_t id) {
+  FileData& file = state_.files[id];
+  IoStatus status = fault(Operation::sync, name_of(id));
+  if (status) {
+    if (file.platter.size() < file.cache.size()) file.platter.resize(file.cache.size());
+    for (const std::uint64_t sector : file.dirty) copy_sector(file.cache, file.platter, sector);
+  }
+  file.dirty.clear();
+  return status;
+}
+
+void MemoryDisk::write(FileId file, std::uint64_t position, std::vector<Slice> slices, bool sync,
+                       Done done) {
+  const auto id = static_cast<std::uint32_t>(file);
+  ZABMQ_CHECK(open_.contains(id));
+  submit(writer_, [this, id, position, slices = std::move(slices), sync, done = std::move(done),
+                   written = false]() mutable {
+    if (!written) {
+      written = true;
+      IoStatus status = write_to_cache(id, position, slices);
+      if (status && sync) return false;
+      done(std::move(status));
+      return true;
+    }
+    done(sync_file(id));
+    return true;
+  });
+}
+
+void MemoryDisk::change_directory(Operation operation, const std::string& what,
+                                  std::function<int(Entries&)> change, Done done) {
+  submit(writer_, [this, operation, what, change = std::move(change), done = std::move(done)] {
+    IoStatus status = fault(operation, what);
+    if (status) {
+      if (const int error = change(state_.live)) {
+        status = failed_with(error, verb(operation) + what);
+      } else {
+        state_.history.push_back(state_.live);
+      }
+    }
+    done(std::move(status));
+    return true;
+  });
+}
+
+FileId MemoryDisk::create(const std::string& name, Done done) {
+  const std::uint32_t id = state_.next_file++;
+  open_.insert(id);
+  change_directory(
+      Operation::create, name,
+      [this, name, id](Entries& entries) {
+        if (used_bytes() >= capacity_) return ENOSPC;
+        if (!entries.emplace(name, id).second) return EEXIST;
+        state_.files.try_emplace(id);
+        return 0;
+      },
+      std::move(done));
+  return FileId{id};
+}
+
+void MemoryDisk::rename(const std::string& from, const std::string& to, Done done) {
+  change_directory(
+      Operation::rename, from + " to " + to,
+      [from, to](Entries& entries) {
+        const auto entry = entries.find(from);
+        if (entry == entries.end()) return ENOENT;
+        const std::uint32_t file = entry->second;
+        entries.erase(entry);
+        entries[to] = file;
+        return 0;
+      },
+      std::move(done));
+}
+
+void MemoryDisk::remove(const std::string& name, Done done) {
+  change_directory(
+      Operation::remove, name,
+      [name](Entries& entries) { return entries.erase(name) == 1 ? 0 : ENOENT; }, std::move(done));
+}
+
+void MemoryDisk::sync_directory(Done done) {
+  submit(writer_, [this, done = std::move(done)] {
+    IoStatus status = fault(Operation::sync_directory, "the directory");
+    if (status) state_.history.assign(1, state_.live);
+    done(std::move(status));
+    return true;
+  });
+}
+
+void MemoryDisk::close(FileId file) {
+  open_.erase(static_cast<std::uint32_t>(file));
+}
+
+// --- FileSystem: read queue ---
+
+void MemoryDisk::read(FileId file, std::uint64_t position, std::size_t count, ReadDone done) {
+  const auto id = static_cast<std::uint32_t>(file);
+  ZABMQ_CHECK(open_.contains(id));
+  submit(reader_, [this, id, position, count, done = std::move(done)] {
+    if (IoStatus status = fault(Operation::read, name_of(id)); !status) {
+      done(std::move(status), {});
+      return true;
+    }
+    const std::vector<std::byte>& cache = state_.files[id].cache;
+    const auto begin = static_cast<std::size_t>(std::min<std::uint64_t>(position, cache.size()));
+    const std::size_t size = std::min(count, cache.size() - begin);
+    auto bytes = std::make_shared<std::vector<std::byte>>(
+        cache.begin() + static_cast<std::ptrdiff_t>(begin),
+        cache.begin() + static_cast<std::ptrdiff_t>(begin + size));
+    done({}, Slice(bytes, *bytes));
+    return true;
+  });
+}
+
+void MemoryDisk::defer(std::function<void()> call) {
+  submit(reader_, [call = std::move(call)] {
+    call();
+    return true;
+  });
+}
+
+std::uint64_t MemoryDisk::free_bytes() {
+  const std::uint64_t used = used_bytes();
+  return capacity_ > used ? capacity_ - used : 0;
+}
+
+}  // namespace zabmq::sim

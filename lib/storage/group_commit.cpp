@@ -1,0 +1,151 @@
+// Group commit: as soon as no write is under way, everything taken so far goes out as one: a mark,
+// the records, one sync.
+#include <algorithm>
+
+#include "storage/link.hpp"
+#include "storage/mark.hpp"
+#include "storage/segmented_log.hpp"
+#include "zabmq/check.hpp"
+
+namespace zabmq::storage {
+namespace {
+
+Slice make_mark(const Segment& segment, std::uint64_t position, Zxid delivered) {
+  auto bytes = std::make_shared<std::array<std::byte, mark_size>>();
+  encode_mark({segment.header.number, position, delivered, segment.header.checksum}, *bytes);
+  return {bytes, *bytes};
+}
+
+// The whole records at the front that fit into `limit` bytes, as their size.
+std::size_t whole_records(Bytes records, std::size_t limit) {
+  std::size_t size = 0;
+  while (size < records.size()) {
+    const std::size_t with_it = size + link_at(records.data() + size).size;
+    if (with_it > limit) break;
+    size = with_it;
+  }
+  return size;
+}
+
+}  // namespace
+
+void SegmentedLog::start_group() {
+  const std::size_t first = link_at(pending_.front().records.bytes().data()).size;
+  if (chain_.empty() || !fits(first)) return roll();
+  if (!has_room_for(mark_size + first)) return;  // no_space(): waits
+  const Segment& newest = chain_.back();
+  std::uint64_t limit = options_.group_bytes_max;
+  if (fits(first) && newest.end + mark_size < options_.segment_size)
+    limit = std::min(limit, options_.segment_size - newest.end - mark_size);
+  if (space_low_) limit = std::min(limit, newest.allocated - newest.end - mark_size);
+  begin_operation();
+  collect_group(std::max(static_cast<std::size_t>(limit), first));
+  submit_group();
+}
+
+// An empty segment takes any record, so that a small segment size never blocks a large record.
+bool SegmentedLog::fits(std::size_t bytes) const {
+  const Segment& newest = chain_.back();
+  return newest.end == segment_header_size ||
+         newest.end + mark_size + bytes <= options_.segment_size;
+}
+
+// While space is low only bytes that were allocated before are written: an ENOSPC in the middle of
+// a group would be final.
+bool SegmentedLog::has_room_for(std::size_t bytes) const {
+  return !space_low_ || chain_.back().end + bytes <= chain_.back().allocated;
+}
+
+void SegmentedLog::collect_group(std::size_t limit) {
+  const Segment& newest = chain_.back();
+  group_.delivered = delivered_;
+  group_.slices.push_back(make_mark(newest, newest.end, delivered_));
+  while (!pending_.empty()) {
+    const Bytes front = pending_.front().records.bytes();
+    const std::size_t room = limit - group_.bytes;
+    const std::size_t size = front.size() <= room ? front.size() : whole_records(front, room);
+    if (size == 0) break;
+    take_into_group(size);
+  }
+  ZABMQ_CHECK(group_.bytes > 0);
+}
+
+// Moves the first `size` bytes of the oldest pending slice, whole records, into the group.
+void SegmentedLog::take_into_group(std::size_t size) {
+  Pending& front = pending_.front();
+  Slice taken = front.records.sub(0, size);
+  note_waypoints(taken, front.before);
+  pending_bytes_ -= size;
+  if (size == front.records.size()) {
+    group_.end = front.end;
+    pending_.pop_front();
+  } else {
+    for (std::size_t at = 0; at < size;) {
+      const Link link = link_at(taken.bytes().data() + at);
+      front.before = link.end();
+      at += link.size;
+    }
+    group_.end = front.before;
+    front.records = front.records.sub(size, front.records.size() - size);
+  }
+  group_.bytes += size;
+  group_.slices.push_back(std::move(taken));
+}
+
+void SegmentedLog::note_waypoints(const Slice& records, LastRecord before) {
+  std::uint64_t position = chain_.back().end + mark_size + group_.bytes;
+  const Bytes bytes = records.bytes();
+  std::uint64_t next = chain_.back().waypoints.empty() ? segment_header_size
+                                                       : chain_.back().waypoints.back().position;
+  if (!group_.waypoints.empty()) next = group_.waypoints.back().position;
+  next += options_.waypoint_interval;
+  if (position + bytes.size() <= next) return;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const Link link = link_at(bytes.data() + at);
+    if (position + at >= next) {
+      group_.waypoints.push_back({position + at, before});
+      next = position + at + options_.waypoint_interval;
+    }
+    before = link.end();
+    at += link.size;
+  }
+}
+
+void SegmentedLog::submit_group() {
+  const Segment& newest = chain_.back();
+  fs_.write(newest.file, newest.end, group_.slices, true,
+            guarded([this](const IoStatus& status) { on_group_written(status); }));
+}
+
+void SegmentedLog::on_group_written(const IoStatus& status) {
+  if (!status) return fail(status);
+  const Group group = std::exchange(group_, {});
+  Segment& newest = chain_.back();
+  newest.end += mark_size + group.bytes;
+  newest.allocated = std::max(newest.allocated, newest.end);
+  newest.waypoints.insert(newest.waypoints.end(), group.waypoints.begin(), group.waypoints.end());
+  durable_ = group.end;
+  marked_delivered_ = group.delivered;
+  mark_wanted_ = group.bytes > 0;
+  tail_.evict(options_.tail_cache_bytes, durable_.zxid);
+  end_operation();
+  advance();  // first the disk, then the news
+  if (group.bytes > 0 && listener_) listener_->on_durable(group.end.zxid);
+}
+
+// Whether a mark without records would tell something new, and may be written.
+bool SegmentedLog::mark_due() const {
+  return !chain_.empty() && (mark_wanted_ || delivered_ != marked_delivered_) &&
+         has_room_for(mark_size);
+}
+
+void SegmentedLog::write_mark() {
+  begin_operation();
+  const Segment& newest = chain_.back();
+  group_.delivered = delivered_;
+  group_.end = durable_;
+  group_.slices.push_back(make_mark(newest, newest.end, delivered_));
+  submit_group();
+}
+
+}  // namespace zabmq::storage

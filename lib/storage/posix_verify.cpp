@@ -1,0 +1,12 @@
+// Verification of a directory of this machine, opened for reading only.
+#include "storage/posix_file_system.hpp"
+#include "storage/verify.hpp"
+
+namespace zabmq::storage {
+
+VerifyReport verify_directory(const std::string& path) {
+  PosixFileSystem fs(path, PosixFileSystem::Access::read_only);
+  return verify(fs);
+}
+
+}  // namespace zabmq::storage

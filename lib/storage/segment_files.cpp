@@ -1,0 +1,198 @@
+// Segment files: what happens to them as a whole: repair at start, creation, removal, free space.
+#include <algorithm>
+#include <cerrno>
+
+#include "storage/mark.hpp"
+#include "storage/segmented_log.hpp"
+#include "zabmq/check.hpp"
+
+namespace zabmq::storage {
+namespace {
+
+constexpr std::size_t erase_bytes = 1 << 20;
+
+// A new segment's header and zeros behind it: there is room for a first mark, whatever the disk
+// says later.
+constexpr std::size_t created_bytes = 2 * segment_header_size;
+
+struct Buffer {
+  explicit Buffer(std::size_t size) : bytes(std::make_shared<std::vector<std::byte>>(size)) {}
+  Slice slice() const { return {bytes, *bytes}; }
+  std::shared_ptr<std::vector<std::byte>> bytes;
+};
+
+bool is_out_of_space(const IoStatus& status) {
+  return status.error == ENOSPC || status.error == EDQUOT;
+}
+
+}  // namespace
+
+// What a crash, or a sync that failed, may have left in the page cache only is written again and
+// synced before it counts. Leftovers behind the end are erased: if the next write had the same
+// records in front, one of them could continue it.
+std::optional<StartFailure> SegmentedLog::repair(const RecoveredFiles& files) {
+  if (!files.useless.empty()) remove_files(files.useless);
+  if (chain_.empty()) return std::nullopt;
+  const Segment& newest = chain_.back();
+  const bool has_mark = files.last_write != 0;
+  const std::uint64_t end = has_mark ? newest.end : segment_header_size;
+  const Buffer buffer(static_cast<std::size_t>(end - files.last_write));
+  std::size_t count = 0;
+  const IoStatus status = fs_.read_now(newest.file, files.last_write, *buffer.bytes, count);
+  if (!status) return failed(status);
+  if (count != buffer.bytes->size()) {
+    return corrupt({newest.name(), files.last_write, durable_.zxid}, "it has become shorter");
+  }
+  starting_ = true;
+  begin_operation();
+  mark_wanted_ = !has_mark || newest.end > files.last_write + mark_size;
+  erase_leftovers(newest, files.leftovers_end);
+  auto on_done = guarded([this](const IoStatus& done) { on_repaired(done); });
+  if (has_mark) {
+    fs_.write(newest.file, files.last_write, {buffer.slice()}, true, std::move(on_done));
+  } else {  // not even the directory entry is proven
+    fs_.write(newest.file, 0, {buffer.slice()}, true, guarded([this](const IoStatus& done) {
+                if (!done) fail(done);
+              }));
+    fs_.sync_directory(std::move(on_done));
+  }
+  return std::nullopt;
+}
+
+void SegmentedLog::erase_leftovers(const Segment& newest, std::uint64_t until) {
+  if (until <= newest.end) return;
+  const Buffer zeros(
+      static_cast<std::size_t>(std::min<std::uint64_t>(erase_bytes, until - newest.end)));
+  for (std::uint64_t p = newest.end; p < until; p += zeros.bytes->size()) {
+    const auto count =
+        static_cast<std::size_t>(std::min<std::uint64_t>(zeros.bytes->size(), until - p));
+    fs_.write(newest.file, p, {zeros.slice().sub(0, count)}, false,
+              guarded([this](const IoStatus& status) {
+                if (!status) fail(status);
+              }));
+  }
+}
+
+void SegmentedLog::on_repaired(const IoStatus& status) {
+  if (!status) return fail(status);
+  starting_ = false;
+  durable_ = last_;
+  end_operation();
+  advance();
+  if (listener_) listener_->on_durable(durable_.zxid);
+}
+
+// The next segment, where the newest one ends; the first one, when there is none.
+void SegmentedLog::roll() {
+  if (creation_must_wait() || (space_low_ && spares_.ready() == 0)) return;
+  ZABMQ_CHECK(!is_none(options_.cluster) && !is_none(options_.history));
+  begin_operation();
+  const SegmentHeader header =
+      chain_.empty() ? next_header(0, 0, durable_)
+                     : next_header(chain_.back().header.number, chain_.back().end, durable_);
+  create_segment(header, [this](Segment segment) {
+    chain_.push_back(std::move(segment));
+    end_operation();
+    advance();
+  });
+}
+
+SegmentHeader SegmentedLog::next_header(std::uint64_t continues, std::uint64_t position,
+                                        const LastRecord& before) const {
+  SegmentHeader header;
+  header.number = chain_.empty() ? 1 : chain_.back().header.number + 1;
+  header.continues = continues;
+  header.takes_over_at = position;
+  header.cluster = options_.cluster;
+  header.history = options_.history;
+  header.server = options_.server;
+  header.before = before;
+  header.delivered = delivered_;
+  return header;
+}
+
+// `done` is called when header and directory entry are synced; before that the segment does not
+// exist, whatever a crash leaves of it.
+void SegmentedLog::create_segment(const SegmentHeader& header, std::function<void(Segment)> done) {
+  ZABMQ_CHECK(!creating_);
+  creating_.emplace(Creation{{}, std::move(done)});
+  Segment& segment = creating_->segment;
+  segment.header = header;
+  auto on_done = guarded([this](const IoStatus& status) { on_created(status); });
+  if (const auto spare = spares_.take()) {
+    segment.file = spare->file;
+    segment.allocated = spare->size;
+    fs_.rename(spare->name, segment.name(), std::move(on_done));
+  } else {
+    segment.file = fs_.create(segment.name(), std::move(on_done));
+  }
+}
+
+void SegmentedLog::on_created(const IoStatus& status) {
+  if (creation_failed(status)) return;
+  Segment& segment = creating_->segment;
+  const Buffer pages(created_bytes);
+  segment.header.checksum =
+      encode_segment_header(segment.header, std::span(*pages.bytes).first<segment_header_size>());
+  segment.allocated = std::max<std::uint64_t>(segment.allocated, created_bytes);
+  fs_.write(segment.file, 0, {pages.slice()}, true,
+            guarded([this](const IoStatus& done) { on_header_written(done); }));
+}
+
+void SegmentedLog::on_header_written(const IoStatus& status) {
+  if (creation_failed(status)) return;
+  fs_.sync_directory(guarded([this](const IoStatus& done) {
+    if (!done) return fail(done);
+    Creation creation = *std::exchange(creating_, std::nullopt);
+    creation_refused_ = false;
+    creation.done(std::move(creation.segment));
+  }));
+}
+
+// A full disk is a state that ends by itself; every other error is final.
+bool SegmentedLog::creation_failed(const IoStatus& status) {
+  if (status) return false;
+  if (!is_out_of_space(status)) {
+    fail(status);
+    return true;
+  }
+  const Segment segment = std::exchange(creating_, std::nullopt)->segment;
+  fs_.close(segment.file);
+  remove_files({segment.name()});
+  creation_refused_ = true;
+  creation_retry_ms_ = now_ms_ + options_.space_retry_ms;
+  end_operation();
+  advance();
+  return true;
+}
+
+void SegmentedLog::remove_files(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    fs_.remove(name, guarded([this](const IoStatus& status) {
+                 if (!status && status.error != ENOENT) fail(status);
+               }));
+  }
+  fs_.sync_directory(guarded([this](const IoStatus& status) {
+    if (!status) fail(status);
+  }));
+}
+
+void SegmentedLog::watch_space() {
+  free_bytes_ = fs_.free_bytes();
+  const bool was_low = std::exchange(space_low_, free_bytes_ < options_.min_free_bytes);
+  if (was_low && !space_low_) advance();
+  if (!creation_refused_ || creation_must_wait()) return;
+  if (pending_.empty() && !rewind_) {
+    creation_refused_ = space_low_;  // nobody waits for a segment: believe the free bytes
+  } else {
+    advance();
+  }
+}
+
+void SegmentedLog::tend_spares() {
+  const bool quiet = idle() && !draining_ && !stop_done_ && !chain_.empty() &&
+                     now_ms_ - last_write_ms_ >= options_.spare_after_idle_ms;
+  spares_.set_idle(quiet && free_bytes_ >= options_.min_free_bytes + options_.segment_size);
+}
+
+}  // namespace zabmq::storage

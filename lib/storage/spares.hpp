@@ -1,0 +1,55 @@
+// Spares: files written ahead with zeros while the disk is idle. A sync into blocks that were
+// written before is much cheaper than one that also moves the file's size; writing zeros under load
+// would cost more than it gains, so under load a spare under way just waits.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/file_system.hpp"
+#include "storage/segment.hpp"
+
+namespace zabmq::storage {
+
+class Spares {
+ public:
+  // `existing`: whole spares found at start.
+  Spares(FileSystem& fs, std::uint64_t size, std::size_t wanted, std::vector<Spare> existing);
+  ~Spares();
+  Spares(const Spares&) = delete;
+  Spares& operator=(const Spares&) = delete;
+
+  // A file ready to be renamed, if there is one.
+  std::optional<Spare> take();
+  std::size_t ready() const { return ready_.size(); }
+
+  // May write now, or not. One chunk is written at a time, each synced, so that a record's write
+  // never waits long behind zeros.
+  void set_idle(bool idle);
+
+ private:
+  void advance();
+  void begin();
+  void write_chunk();
+  void on_chunk(const IoStatus& status);
+  void give_up(const IoStatus& status);
+
+  FileSystem& fs_;
+  std::uint64_t size_;
+  std::size_t wanted_;
+  std::deque<Spare> ready_;
+  std::uint64_t next_number_ = 1;
+
+  bool idle_ = false;
+  bool busy_ = false;                // a chunk is under way
+  bool failed_ = false;              // a disk that refuses zeros is not asked again
+  std::optional<Spare> unfinished_;  // its size is what has been written
+  Slice zeros_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
+};
+
+}  // namespace zabmq::storage

@@ -1,0 +1,94 @@
+// Verify: recovery with a visitor that counts.
+#include "storage/verify.hpp"
+
+#include <utility>
+#include <variant>
+
+#include "storage/identity_file.hpp"
+#include "storage/recovery.hpp"
+
+namespace zabmq::storage {
+namespace {
+
+class Counter final : public RecoveryVisitor {
+ public:
+  explicit Counter(VerifyReport& report) : report_(report) {}
+
+  void on_record(const RecordHeader& header) override {
+    ++report_.records;
+    if (is_none(report_.first)) report_.first = header.zxid;
+    report_.last = header.zxid;
+    if (header.kind != RecordKind::batch) return;
+    report_.messages += header.count;
+    if (report_.first_offset == 0) report_.first_offset = header.base_offset;
+    report_.last_offset = header.end_offset();
+  }
+  void on_delivered(Zxid zxid) override { report_.delivered = zxid; }
+
+ private:
+  VerifyReport& report_;
+};
+
+void refuse(VerifyReport& report, StartFailure failure) {
+  report.verdict = failure.kind == StartFailure::Kind::corrupt ? VerifyReport::Verdict::corrupt
+                                                               : VerifyReport::Verdict::unreadable;
+  report.text = std::move(failure.text);
+  report.damage = std::move(failure.damage);
+}
+
+std::string summary(const VerifyReport& report) {
+  std::string text = std::to_string(report.segments) + " segments, " +
+                     std::to_string(report.records) + " records, " +
+                     std::to_string(report.messages) + " messages, " +
+                     std::to_string(report.bytes) + " bytes";
+  if (report.records > 0)
+    text += "; transactions " + to_string(report.first) + " to " + to_string(report.last);
+  if (report.messages > 0) {
+    text += "; offsets " + std::to_string(report.first_offset) + " to " +
+            std::to_string(report.last_offset);
+  }
+  return text;
+}
+
+}  // namespace
+
+VerifyReport verify(FileSystem& fs) {
+  VerifyReport report;
+  if (const IoStatus status = fs.open_directory(); !status) {
+    refuse(report, failed(status));
+    return report;
+  }
+  IdentityFile file(fs);
+  const IdentityFile::Loaded loaded = file.load();
+  if (const auto* failure = std::get_if<StartFailure>(&loaded)) {
+    refuse(report, *failure);
+    return report;
+  }
+  const auto* identity = std::get_if<IdentityRecord>(&loaded);
+  if (!identity) {
+    refuse(report, {StartFailure::Kind::used, "no zabmq data here: no identity record", {}});
+    return report;
+  }
+  RecoveryOptions options;
+  options.cluster = identity->cluster;
+  options.history = identity->history;
+  options.server = identity->server;
+  Counter counter(report);
+  RecoveryResult result = recover(fs, options, counter);
+  report.segments = result.history.segments;
+  report.bytes = result.history.bytes;
+  if (result.failure) {
+    refuse(report, std::move(*result.failure));
+    return report;
+  }
+  report.text = "clean: " + summary(report);
+  if (const auto& torn = result.history.torn) {
+    report.verdict = VerifyReport::Verdict::torn;
+    report.damage = Damage{torn->file, torn->position, report.last};
+    report.text = "clean but for a torn last write in " + torn->file + " at byte " +
+                  std::to_string(torn->position) + ": " + summary(report);
+  }
+  return report;
+}
+
+}  // namespace zabmq::storage
