@@ -1,0 +1,186 @@
+// Connection: socket options, frames in and out, and the monitor that tells of the connection's
+// end.
+#include "client/connection.hpp"
+
+#include <atomic>
+#include <cstring>
+#include <utility>
+
+#include "zabmq/check.hpp"
+
+namespace zabmq::client {
+namespace {
+
+constexpr int bye_linger_ms = 100;
+constexpr int monitored_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
+                                 ZMQ_EVENT_CLOSED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                                 ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+
+void set_options(zmq::socket_t& socket, const std::string& endpoint) {
+  socket.set(zmq::sockopt::linger, 0);
+  socket.set(zmq::sockopt::immediate, true);
+  socket.set(zmq::sockopt::reconnect_ivl, -1);
+  socket.set(zmq::sockopt::connect_timeout, 1000);
+  socket.set(zmq::sockopt::handshake_ivl, 2000);
+  socket.set(zmq::sockopt::sndhwm, Connection::queue_messages_max);
+  socket.set(zmq::sockopt::rcvhwm, Connection::queue_messages_max);
+  socket.set(zmq::sockopt::maxmsgsize, Connection::frame_bytes_max);
+  socket.set(zmq::sockopt::heartbeat_ivl, 1000);
+  socket.set(zmq::sockopt::heartbeat_timeout, 3000);
+  socket.set(zmq::sockopt::heartbeat_ttl, 3000);
+  socket.set(zmq::sockopt::tcp_keepalive, 1);
+  socket.set(zmq::sockopt::ipv6, endpoint.find('[') != endpoint.npos);
+}
+
+void release_body(void*, void* hint) {
+  delete static_cast<SharedBody*>(hint);
+}
+
+zmq::message_t message_of(const SharedBody& body) {
+  if (body->size() < Connection::copy_below) return {body->data(), body->size()};
+  // ZeroMQ never writes into a message that it sends; its interface only lacks the const.
+  void* const data = const_cast<std::byte*>(body->data());
+  return {data, body->size(), release_body, new SharedBody(body)};
+}
+
+Bytes bytes_of(const zmq::message_t& part) {
+  return {static_cast<const std::byte*>(part.data()), part.size()};
+}
+
+Slice slice_of(zmq::message_t part) {
+  auto owner = std::make_shared<zmq::message_t>(std::move(part));
+  const Bytes bytes = bytes_of(*owner);
+  return {std::move(owner), bytes};
+}
+
+}  // namespace
+
+Connection::Connection(std::shared_ptr<zmq::context_t> context) : context_(std::move(context)) {}
+
+Connection::~Connection() {
+  close();
+}
+
+void Connection::perform(Output output) {
+  if (auto* connect = std::get_if<Connect>(&output)) return open(connect->endpoint);
+  if (std::holds_alternative<Disconnect>(output)) return close();
+  auto& frame = std::get<SendFrame>(output);
+  polite_ = std::holds_alternative<wire::Bye>(frame.message);
+  outgoing_.push_back({wire::encode(frame.message), std::move(frame.body)});
+  flush();
+}
+
+void Connection::open(const std::string& endpoint) {
+  static std::atomic<std::uint64_t> last_number{0};
+  const std::string address = "inproc://zabmq-client-" + std::to_string(++last_number);
+  close();
+  try {
+    socket_.emplace(*context_, zmq::socket_type::dealer);
+    set_options(*socket_, endpoint);
+    if (zmq_socket_monitor(socket_->handle(), address.c_str(), monitored_events) != 0) {
+      throw zmq::error_t();
+    }
+    monitor_.emplace(*context_, zmq::socket_type::pair);
+    monitor_->set(zmq::sockopt::linger, 0);
+    monitor_->connect(address);
+    socket_->connect(endpoint);
+  } catch (const zmq::error_t& error) {
+    lose(std::string("cannot connect: ") + error.what());
+  }
+}
+
+void Connection::close() {
+  outgoing_.clear();
+  lost_ = established_ = false;
+  if (socket_) {
+    if (polite_) socket_->set(zmq::sockopt::linger, bye_linger_ms);
+    zmq_socket_monitor(socket_->handle(), nullptr, 0);
+  }
+  polite_ = false;
+  monitor_.reset();
+  socket_.reset();
+}
+
+void Connection::lose(const std::string& why) {
+  if (lost_) return;
+  lost_ = true;
+  why_lost_ = why;
+  outgoing_.clear();
+}
+
+void Connection::flush() {
+  while (socket_ && !lost_ && !outgoing_.empty()) {
+    if (!send(outgoing_.front())) return;
+    outgoing_.pop_front();
+  }
+}
+
+// The first part decides: without a connection, or with a full queue, it is not taken.
+bool Connection::send(Outgoing& outgoing) {
+  const int more = outgoing.body ? ZMQ_SNDMORE : 0;
+  zmq::message_t header(outgoing.header.data(), outgoing.header.size());
+  if (zmq_msg_send(header.handle(), socket_->handle(), ZMQ_DONTWAIT | more) < 0) return false;
+  if (!outgoing.body) return true;
+  zmq::message_t body = message_of(outgoing.body);
+  if (zmq_msg_send(body.handle(), socket_->handle(), ZMQ_DONTWAIT) < 0) {
+    lose("the connection ended inside a frame");
+  }
+  return true;
+}
+
+bool Connection::receive_part(zmq::message_t& part) {
+  return zmq_msg_recv(part.handle(), socket_->handle(), ZMQ_DONTWAIT) >= 0;
+}
+
+std::optional<Connection::Received> Connection::receive() {
+  if (!socket_ || lost_) return std::nullopt;
+  zmq::message_t header;
+  if (!receive_part(header)) return std::nullopt;
+  zmq::message_t body;
+  if (header.more() && !receive_part(body)) return malformed("half a frame");
+  if (body.more()) return malformed("a frame of more than two parts");
+  std::optional<wire::ServerMessage> message = wire::decode_server(bytes_of(header));
+  if (!message) return malformed("a malformed frame");
+  return Received{std::move(*message), body.size() > 0 ? slice_of(std::move(body)) : Slice{}};
+}
+
+std::optional<Connection::Received> Connection::malformed(const std::string& what) {
+  lose("the server sent " + what);
+  return std::nullopt;
+}
+
+Connection::Event Connection::take_event() {
+  const bool was_established = established_;
+  while (socket_ && !lost_ && read_monitor()) {
+  }
+  if (lost_) return Event::lost;
+  return established_ && !was_established ? Event::established : Event::none;
+}
+
+// An event is two parts: a 16-bit number with a 32-bit value, and the endpoint.
+bool Connection::read_monitor() {
+  zmq::message_t event;
+  zmq::message_t address;
+  if (zmq_msg_recv(event.handle(), monitor_->handle(), ZMQ_DONTWAIT) < 0) return false;
+  if (event.more()) zmq_msg_recv(address.handle(), monitor_->handle(), ZMQ_DONTWAIT);
+  std::uint16_t number = 0;
+  ZABMQ_CHECK(event.size() >= sizeof number);
+  std::memcpy(&number, event.data(), sizeof number);
+  if (number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+    established_ = true;
+  } else {
+    lose(established_ ? "the connection was closed" : "cannot be reached");
+  }
+  return true;
+}
+
+void Connection::add_poll_items(std::vector<zmq::pollitem_t>& items) {
+  if (!socket_ || lost_) return;
+  const short wanted =
+      static_cast<short>(outgoing_.empty() ? ZMQ_POLLIN : ZMQ_POLLIN | ZMQ_POLLOUT);
+  items.push_back({socket_->handle(), 0, wanted, 0});
+  items.push_back({monitor_->handle(), 0, ZMQ_POLLIN, 0});
+}
+
+}  // namespace zabmq::client

@@ -1,0 +1,238 @@
+// PosixSessionFile: the text's form, and the steps that make a change durable.
+#include "client/posix_session_file.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "client/posix_random.hpp"
+#include "zabmq/record.hpp"
+#include "zabmq/result.hpp"
+
+namespace zabmq::client {
+namespace {
+
+constexpr std::string_view first_line = "zabmq-session 1";
+constexpr std::size_t file_size_max = 4096;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+Error unusable(const std::string& path, const std::string& why) {
+  return {Code::refused, Outcome::no, "session file " + path + ": " + why};
+}
+
+Error failed(const std::string& path, const std::string& step) {
+  return unusable(path, step + " failed: " + std::strerror(errno));
+}
+
+std::string hex(std::uint64_t value) {
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(value));
+  return text.data();
+}
+
+std::string sealed(const std::string& text) {
+  const Digest digest = checksum({reinterpret_cast<const std::byte*>(text.data()), text.size()});
+  return text + "checksum " + hex(static_cast<std::uint64_t>(digest)) + "\n";
+}
+
+std::optional<Uuid> parse_uuid(std::string_view text) {
+  Uuid id;
+  if (text.size() != 2 * id.bytes.size()) return std::nullopt;
+  for (std::size_t i = 0; i < id.bytes.size(); ++i) {
+    unsigned value = 0;
+    const char* const from = text.data() + 2 * i;
+    const auto [end, error] = std::from_chars(from, from + 2, value, 16);
+    if (error != std::errc{} || end != from + 2) return std::nullopt;
+    id.bytes[i] = static_cast<std::byte>(value);
+  }
+  return id;
+}
+
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// The value behind "name " in the next line.
+std::optional<std::string_view> take_line(std::string_view& text, std::string_view name) {
+  const std::size_t end = text.find('\n');
+  if (end == text.npos) return std::nullopt;
+  const std::string_view line = text.substr(0, end);
+  text.remove_prefix(end + 1);
+  if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != ' ') {
+    return std::nullopt;
+  }
+  return line.substr(name.size() + 1);
+}
+
+std::optional<SessionRecord> parse(std::string_view text) {
+  const auto version = take_line(text, "zabmq-session");
+  const auto publisher = take_line(text, "publisher");
+  const auto cluster = take_line(text, "cluster");
+  const auto history = take_line(text, "history");
+  const auto instance = take_line(text, "instance");
+  const auto last = take_line(text, "last");
+  if (!version || !publisher || !cluster || !history || !instance || !last) return std::nullopt;
+  const auto id = parse_uuid(*publisher);
+  const auto cluster_id = parse_uuid(*cluster);
+  const auto history_id = parse_uuid(*history);
+  const auto instance_number = parse_number(*instance);
+  const auto last_number = parse_number(*last);
+  if (!id || is_none(*id) || !cluster_id || !history_id || !instance_number || !last_number) {
+    return std::nullopt;
+  }
+  return SessionRecord{*id, *cluster_id, *history_id, *instance_number, *last_number};
+}
+
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == path.npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+void sync_directory(const std::string& path) {
+  const Descriptor directory(
+      ::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() < 0) throw failed(path, "opening its directory");
+  if (::fsync(directory.get()) != 0) throw failed(path, "syncing its directory");
+}
+
+void write_all(int fd, std::string_view text, const std::string& path) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw failed(path, "writing");
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+bool is_same_file(int fd, const std::string& path) {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(fd, &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+}  // namespace
+
+std::string to_text(const SessionRecord& record) {
+  return sealed(std::string(first_line) + "\npublisher " + to_string(record.publisher) +
+                "\ncluster " + to_string(record.cluster) + "\nhistory " +
+                to_string(record.history) + "\ninstance " + std::to_string(record.instance) +
+                "\nlast " + std::to_string(record.last) + "\n");
+}
+
+PosixSessionFile::PosixSessionFile(const std::string& path) : path_(path) {
+  // Whoever stores replaces the file: what was opened may be out of date once the lock is held.
+  constexpr int attempts_max = 100;
+  for (int attempt = 0; attempt < attempts_max; ++attempt) {
+    if (!open_existing()) {
+      if (create()) return;
+    } else if (is_same_file(fd_, path_)) {
+      read();
+      return;
+    } else {
+      ::close(std::exchange(fd_, -1));
+    }
+  }
+  throw unusable(path_, "another process replaces it again and again");
+}
+
+PosixSessionFile::~PosixSessionFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+// False: there is none.
+bool PosixSessionFile::open_existing() {
+  Descriptor file(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
+  if (file.get() < 0 && errno == ENOENT) return false;
+  if (file.get() < 0) throw failed(path_, "opening");
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    throw unusable(path_, "in use by another process: one publisher at a time");
+  }
+  fd_ = file.release();
+  return true;
+}
+
+// False: another process has just created it.
+bool PosixSessionFile::create() {
+  SessionRecord fresh;
+  fresh.publisher = random_uuid();
+  return replace(fresh, RENAME_NOREPLACE);
+}
+
+void PosixSessionFile::read() {
+  std::string text(file_size_max + 1, '\0');
+  const ssize_t size = ::pread(fd_, text.data(), text.size(), 0);
+  if (size < 0) {
+    const Error error = failed(path_, "reading");
+    ::close(std::exchange(fd_, -1));
+    throw error;
+  }
+  text.resize(static_cast<std::size_t>(size));
+  const std::optional<SessionRecord> record = parse(text);
+  // Written again it must be the same: no other bytes are left over, and the checksum fits.
+  if (!record || to_text(*record) != text) {
+    ::close(std::exchange(fd_, -1));
+    throw unusable(path_,
+                   text.starts_with("zabmq-session ") && !text.starts_with(first_line)
+                       ? "of another version of zabmq"
+                       : "damaged, or no session file: move it away to begin a new publisher");
+  }
+  record_ = *record;
+}
+
+void PosixSessionFile::store(const SessionRecord& record) {
+  replace(record, 0);
+}
+
+// The new file is locked before it gets the name, so that there is no moment in which the named
+// file is not locked by us.
+bool PosixSessionFile::replace(const SessionRecord& record, unsigned rename_flags) {
+  const std::string temporary = path_ + ".tmp";
+  Descriptor file(::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (file.get() < 0) throw failed(path_, "creating " + temporary);
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    throw unusable(path_, "in use by another process: one publisher at a time");
+  }
+  if (::ftruncate(file.get(), 0) != 0) throw failed(path_, "truncating " + temporary);
+  write_all(file.get(), to_text(record), path_);
+  if (::fsync(file.get()) != 0) throw failed(path_, "syncing");
+  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path_.c_str(), rename_flags) != 0) {
+    if (errno == EEXIST) return false;
+    throw failed(path_, "renaming");
+  }
+  sync_directory(path_);
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = file.release();
+  record_ = record;
+  return true;
+}
+
+}  // namespace zabmq::client

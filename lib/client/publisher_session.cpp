@@ -1,0 +1,346 @@
+// PublisherSession: the connection, from HELLO to leaving it, and the publisher's instance.
+#include "client/publisher_session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "zabmq/check.hpp"
+
+namespace zabmq::client {
+
+PublisherSession::PublisherSession(Options options)
+    : options_(std::move(options)),
+      route_(options_.endpoints, options_.seed),
+      next_(route_.first(0)) {
+  ZABMQ_CHECK(!is_none(options_.publisher));
+}
+
+// --- time ---
+
+void PublisherSession::tick(std::uint64_t now_ms) {
+  if (link_ == Link::none) return settle_waiters(now_ms);
+  if (leaving_ != Leave::stay) perform_leave(now_ms);
+  watch_connection(now_ms);
+  if (deadline_passed(now_ms)) {
+    give_up(last_refusal_ ? last_refusal_->code : Code::unavailable,
+            "not taken before its deadline: " + trouble_);
+  }
+  settle_waiters(now_ms);
+  if (new_instance_needed_ && reported_ == 0 && link_ == Link::open) reopen();
+  end_hold(now_ms);
+  send_waiting();
+  watch_closing(now_ms);
+  if (leaving_ != Leave::stay) perform_leave(now_ms);
+}
+
+void PublisherSession::watch_connection(std::uint64_t now_ms) {
+  // With an open outcome nothing may be sent unless retry() asks: no reason to connect either.
+  const bool resting = reported_ > 0 && waiters_.empty();
+  if (link_ == Link::waiting && now_ms >= next_.at_ms && !resting) return connect(now_ms);
+  if (link_ == Link::greeting && now_ms >= greet_deadline_ms_) {
+    return leave(Leave::failure, "no answer to HELLO");
+  }
+  if (link_ != Link::open) return;
+  if (now_ms >= heard_ms_ + silence_max_ms) return leave(Leave::failure, "the server is silent");
+  if (now_ms >= pinged_ms_ + ping_interval_ms) {
+    pinged_ms_ = now_ms;
+    send(wire::ClientPing{});
+  }
+}
+
+void PublisherSession::watch_closing(std::uint64_t now_ms) {
+  if (!closing_) return;
+  if (now_ms >= closing_->deadline_ms) {
+    return finish_close(closing_->ever_sent
+                            ? Error(Code::unknown_outcome, Outcome::maybe,
+                                    "CLOSE was sent, but not answered in time: " + trouble_)
+                            : Error(Code::unavailable, Outcome::no,
+                                    "could not close before the deadline: " + trouble_));
+  }
+  const bool idle = batches_.empty() && intake_empty_;
+  if (!idle || closing_->sent || link_ != Link::open || leaving_ != Leave::stay) return;
+  closing_->sent = closing_->ever_sent = true;
+  send(wire::ClosePublisher{instance_});
+}
+
+// --- the connection ---
+
+void PublisherSession::connect(std::uint64_t now_ms) {
+  link_ = Link::greeting;
+  endpoint_ = next_.endpoint;
+  greet_deadline_ms_ = now_ms + connect_patience_ms;
+  if (new_instance_needed_ && reported_ == 0) {
+    new_instance_needed_ = false;
+    instance_ = 0;
+    openings_ = 0;
+  }
+  if (instance_ == 0) ++openings_;
+  outputs_.emplace_back(Connect{endpoint_});
+  wire::Hello hello;
+  hello.cluster = options_.cluster;
+  hello.history = options_.history;
+  hello.publisher = options_.publisher;
+  hello.instance = instance_;
+  send(hello);
+}
+
+void PublisherSession::connected(std::uint64_t now_ms) {
+  if (link_ == Link::greeting) greet_deadline_ms_ = now_ms + welcome_patience_ms;
+}
+
+void PublisherSession::lost(const std::string& why) {
+  if (link_ == Link::greeting || link_ == Link::open) leave(Leave::failure, why);
+}
+
+// Only noted here: frames that arrived with this one may still answer batches.
+void PublisherSession::leave(Leave why, const std::string& trouble, std::string endpoint) {
+  trouble_ = endpoint_ + ": " + trouble;
+  if (leaving_ != Leave::stay && why != Leave::redirect) return;
+  leaving_ = why;
+  leave_for_ = std::move(endpoint);
+}
+
+void PublisherSession::leave_for_leader(const std::string& endpoint, const std::string& trouble) {
+  if (endpoint.empty() || endpoint == endpoint_) return leave(Leave::without_leader, trouble);
+  leave(Leave::redirect, trouble, endpoint);
+}
+
+void PublisherSession::perform_leave(std::uint64_t now_ms) {
+  drop_connection();
+  link_ = Link::waiting;
+  switch (std::exchange(leaving_, Leave::stay)) {
+    case Leave::stay:
+    case Leave::failure:
+      next_ = route_.after_failure(now_ms);
+      break;
+    case Leave::without_leader:
+      next_ = route_.without_leader(now_ms);
+      break;
+    case Leave::redirect:
+      next_ = route_.redirected(leave_for_, now_ms);
+      break;
+  }
+}
+
+// What was sent and not answered may have been taken, or may still be on its way.
+void PublisherSession::drop_connection() {
+  for (InFlight& flight : batches_) {
+    if (flight.state == InFlight::State::sent && !flight.answered()) flight.maybe = true;
+    flight.state = InFlight::State::waiting;
+  }
+  unanswered_ = 0;
+  held_until_ms_.reset();
+  if (closing_) closing_->sent = false;
+  outputs_.emplace_back(Disconnect{});
+}
+
+void PublisherSession::send(wire::ClientMessage message, SharedBody body) {
+  outputs_.emplace_back(SendFrame{std::move(message), std::move(body)});
+}
+
+void PublisherSession::receive(const wire::ServerMessage& message, Slice, std::uint64_t now_ms) {
+  if (link_ != Link::greeting && link_ != Link::open) return;
+  heard_ms_ = now_ms;
+  std::visit([&](const auto& frame) { on(frame, now_ms); }, message);
+}
+
+// --- greeting ---
+
+void PublisherSession::on(const wire::Welcome& welcome, std::uint64_t now_ms) {
+  if (link_ != Link::greeting) return;
+  if (!welcome.publisher_open) {
+    return leave_for_leader(welcome.leader_endpoint, welcome.leader_endpoint.empty()
+                                                         ? "knows of no leader now"
+                                                         : "does not lead");
+  }
+  if (welcome.instance == 0) return leave(Leave::failure, "opened no instance");
+  const bool as_expected = instance_ == 0 ? open_instance(welcome) : continue_instance(welcome);
+  if (!as_expected) return;
+
+  // Whatever server comes next, it must be of this cluster.
+  options_.cluster = welcome.cluster;
+  options_.history = welcome.history;
+  if (welcome.payload_max > 0 && welcome.batch_bytes_max > 0) {
+    new_limits_ =
+        wire::BatchLimits{.payload_max = welcome.payload_max, .batch_max = welcome.batch_bytes_max};
+  }
+  link_ = Link::open;
+  trouble_ = endpoint_ + ": connected, but it has not acknowledged (is there a quorum?)";
+  greetings_refused_ = 0;
+  pinged_ms_ = now_ms;
+}
+
+bool PublisherSession::open_instance(const wire::Welcome& welcome) {
+  const Sequence last = welcome.last_sequence;
+  if (!opened_ && last < options_.known_last) {
+    die(Error(Code::expired, Outcome::maybe,
+              "the cluster has forgotten this publisher, which had reached sequence " +
+                  std::to_string(options_.known_last) +
+                  ": whether anything behind that was taken cannot be told; open a new one"));
+    return false;
+  }
+  if (opened_ && (last < acknowledged_ || last >= next_cut_)) {
+    die(Error(Code::refused, Outcome::no,
+              "another process published as this publisher: its last sequence is " +
+                  std::to_string(last) + ", this process had reached " +
+                  std::to_string(next_cut_ - 1)));
+    return false;
+  }
+  instance_ = welcome.instance;
+  acknowledged_any_ = false;
+  if (opened_) return true;
+  opened_ = true;
+  resumed_after_ = acknowledged_ = last;
+  next_cut_ = last + 1;
+  start_intake_ = true;
+  return true;
+}
+
+bool PublisherSession::continue_instance(const wire::Welcome& welcome) {
+  if (welcome.instance > instance_) {
+    die_fenced("fenced: opened again as instance " + std::to_string(welcome.instance),
+               welcome.last_sequence);
+    return false;
+  }
+  if (welcome.last_sequence < acknowledged_) {
+    die(lost_messages(welcome.last_sequence));
+    return false;
+  }
+  openings_ = 0;
+  return true;
+}
+
+void PublisherSession::on_greeting_refused(const wire::Refused& refused) {
+  const bool final = refused.code == Code::refused || refused.code == Code::expired;
+  if (instance_ != 0 && final && !refused.not_leading) {
+    // The entry went away between our CLOSE and its answer: it was the CLOSE.
+    if (closing_ && closing_->ever_sent && refused.code == Code::expired) {
+      return finish_close(std::nullopt);
+    }
+    if (refused.code == Code::refused) return die_fenced(refused.text, refused.last_sequence);
+    return die(Error(refused.code, Outcome::no, refused.text));
+  }
+  switch (refused.code) {
+    case Code::refused:
+    case Code::protocol:
+    case Code::not_authorized:
+    case Code::expired:
+      if (refused.not_leading) break;
+      // Another server may think otherwise, for instance when one endpoint is of another cluster.
+      if (++greetings_refused_ >= route_.endpoints().size()) {
+        return die(Error(refused.code, Outcome::no, endpoint_ + ": " + refused.text));
+      }
+      return leave(Leave::failure, refused.text);
+    default:
+      break;
+  }
+  leave_for_leader(refused.leader_endpoint, refused.text);
+}
+
+// --- other frames about the connection ---
+
+void PublisherSession::on(const wire::Refused& refused, std::uint64_t now_ms) {
+  switch (refused.about) {
+    case wire::About::connection:
+      return link_ == Link::greeting ? on_greeting_refused(refused)
+                                     : leave(Leave::failure, refused.text);
+    case wire::About::publish:
+      return on_publish_refused(refused, now_ms);
+    case wire::About::close:
+      return on_close_refused(refused);
+    case wire::About::subscribe:
+    case wire::About::status:
+      return;
+  }
+}
+
+void PublisherSession::on(const wire::Reset& reset, std::uint64_t) {
+  leave(Leave::redirect, "forgot the connection: " + reset.reason, endpoint_);
+}
+
+void PublisherSession::on(const wire::ServerPong&, std::uint64_t) {
+  route_.succeeded();  // not WELCOME: two servers that both greet but refuse would be a fast circle
+}
+
+// HELLO again, as a newer instance: at this server, unless it no longer leads.
+void PublisherSession::reopen() {
+  instance_ = 0;
+  openings_ = 0;
+  new_instance_needed_ = false;
+  leave(Leave::redirect, "opening a new instance", endpoint_);
+}
+
+// --- the end ---
+
+void PublisherSession::close(std::uint64_t deadline_ms, CloseDone done) {
+  if (dead_ || closing_) {
+    return done(dead_ ? *dead_ : Error(Code::refused, Outcome::no, "being closed already"));
+  }
+  closing_ = Closing{.deadline_ms = deadline_ms, .done = std::move(done)};
+}
+
+void PublisherSession::on(const wire::Closed& closed, std::uint64_t) {
+  if (closing_ && closing_->ever_sent && closed.instance == instance_) finish_close(std::nullopt);
+}
+
+void PublisherSession::on_close_refused(const wire::Refused& refused) {
+  if (!closing_ || !closing_->sent) return;
+  closing_->sent = false;
+  switch (refused.code) {
+    case Code::unavailable:
+    case Code::unknown_outcome:
+    case Code::busy:
+    case Code::no_space:
+      return leave_for_leader(refused.leader_endpoint, refused.text);
+    case Code::expired:
+      return finish_close(std::nullopt);
+    default:
+      break;
+  }
+  if (refused.not_leading) return leave_for_leader(refused.leader_endpoint, refused.text);
+  finish_close(Error(refused.code, refused.outcome, refused.text));
+}
+
+void PublisherSession::finish_close(std::optional<Error> error) {
+  ZABMQ_CHECK(closing_);
+  const CloseDone done = std::move(closing_->done);
+  closing_.reset();
+  if (!error) die(Error(Code::refused, Outcome::no, "the publisher is closed"));
+  done(std::move(error));
+}
+
+void PublisherSession::die(Error error) {
+  if (dead_) return;
+  dead_ = error;
+  give_up(error.code, error.what());
+  link_ = Link::none;
+  leaving_ = Leave::stay;
+  send(wire::Bye{});
+  outputs_.emplace_back(Disconnect{});
+  if (closing_) finish_close(std::move(error));
+}
+
+// A newer process goes on with this publisher. What it took over from us is behind `last` only if
+// it was never taken; 0 tells nothing.
+void PublisherSession::die_fenced(const std::string& text, Sequence last) {
+  for (InFlight& flight : batches_) {
+    if (last == 0 || flight.batch->first <= last || flight.answered()) continue;
+    flight.maybe = false;
+    flight.state = InFlight::State::refused;
+  }
+  die(Error(Code::refused, Outcome::no, text));
+}
+
+Error PublisherSession::lost_messages(Sequence last) const {
+  return {Code::protocol, Outcome::maybe,
+          "the cluster says that it has taken " + std::to_string(last) +
+              " messages of this publisher, but it acknowledged " + std::to_string(acknowledged_) +
+              ": acknowledged messages are lost, or this is another cluster"};
+}
+
+void PublisherSession::abandon() {
+  if (!dead_) die(Error(Code::unavailable, Outcome::no, "the publisher was destroyed"));
+  settle_waiters(0);
+}
+
+}  // namespace zabmq::client
