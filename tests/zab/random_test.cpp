@@ -1,5 +1,5 @@
-// Random: seeded runs of whole clusters. ZABMQ_SEED=n repeats one; a seed that once failed is named
-// below and always runs.
+// Random: seeded runs of whole clusters. ZABMQ_SEED=n repeats one with a trace, ZABMQ_SEED=n..m
+// runs a range. A seed that once failed is named below and always runs.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -34,8 +34,13 @@ TEST_SUITE("zab/random") {
   }
 
   TEST_CASE("random: the seed in ZABMQ_SEED") {
-    const char* text = std::getenv("ZABMQ_SEED");
-    if (text == nullptr) return;
+    const char* variable = std::getenv("ZABMQ_SEED");
+    if (variable == nullptr) return;
+    const std::string text = variable;
+    const std::size_t dots = text.find("..");
+    if (dots != std::string::npos) {
+      return run_seeds(std::stoull(text.substr(0, dots)), std::stoull(text.substr(dots + 2)));
+    }
     const Trace trace = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
     RandomRun(std::stoull(text), RandomRun::steps_default).run(trace);
   }

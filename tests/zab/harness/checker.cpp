@@ -52,6 +52,7 @@ void Checker::watch(const Server& server) {
   const auto marked = server.disk().count_up_to(server.disk().marked());
   for (std::size_t i = committed_.size(); marked && i < *marked; ++i) {
     committed_.push_back(server.disk().records()[i]);
+    committed_in_.push_back(committed_.back().zxid.epoch);
     delivered_.push_back(server.disk().records()[i]);
   }
 }
@@ -272,21 +273,25 @@ void Checker::add_committed(const Server& server, std::size_t count) {
   const std::size_t old = committed_.size();
   committed_.insert(committed_.end(), records.begin() + static_cast<std::ptrdiff_t>(old),
                     records.begin() + static_cast<std::ptrdiff_t>(count));
+  // The leader is the first to know: a transaction of an older epoch may be committed by a later
+  // one.
+  const Epoch epoch = server.core().identity().accepted;
+  committed_in_.resize(count, epoch);
   if (peers_ == Peers::fictional) return;
   if (quorum_disks(count) < config_.quorum()) {
     complain(server, "committed " + to_string(committed_.back().zxid) +
                          ", which is not durable on a quorum of voters");
   }
-  // I4 for the leaders that are there already: a late commit of an older epoch must be in their
-  // I_e.
-  for (const auto& [epoch, established] : established_) {
-    if (records[old].zxid.epoch < epoch) check_initial_history(established, epoch);
+  // I4 for the leaders that are there already: after their quorum's promise nobody commits below.
+  for (const auto& [later, established] : established_) {
+    if (epoch < later) check_initial_history(established, later);
   }
 }
 
-// I4: leader completeness.
+// I4: leader completeness: I_e holds whatever was committed in epochs before e. (What a later
+// leader commits of an older epoch's uncommitted tail need not be there.)
 void Checker::check_initial_history(const Established& established, Epoch epoch) {
-  for (std::size_t i = 0; i < committed_.size() && committed_[i].zxid.epoch < epoch; ++i) {
+  for (std::size_t i = 0; i < committed_.size() && committed_in_[i] < epoch; ++i) {
     if (i < established.initial.size() && established.initial[i] == committed_[i].digest) continue;
     return complain("the leader of epoch " + to_string(epoch) + ", server " +
                     to_string(established.leader) + ", lacks committed " +

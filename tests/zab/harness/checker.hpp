@@ -118,6 +118,7 @@ class Checker {
   // Ghosts.
   std::map<Zxid, Record> proposed_;  // a zxid is never reused
   std::vector<Record> committed_;    // grows only
+  std::vector<Epoch> committed_in_;  // by the leader of which epoch; same positions
   std::vector<Record> delivered_;    // the canonical list C, grows only
   std::map<Epoch, Established> established_;
   std::size_t checks_made_ = 0;

@@ -11,14 +11,17 @@ RandomRun::RandomRun(std::uint64_t seed, std::size_t steps)
       count_(chance(70) ? 3 : 5),
       founding_(chance(15)),
       rates_(draw_rates()),
-      cluster_(std::make_unique<Cluster>(draw_pasts())) {}
+      cluster_(std::make_unique<Cluster>(draw_pasts(), draw_options())) {}
 
 RandomRun::Rates RandomRun::draw_rates() {
-  const auto up_to = [this](unsigned most) { return static_cast<unsigned>(below(most + 1)); };
+  // Small rates are more likely: a cluster that never gets anywhere tests little.
+  const auto up_to = [this](unsigned most) {
+    return static_cast<unsigned>(below(below(most + 1) + 1));
+  };
   Rates rates;
-  rates.crash = up_to(8);
-  rates.restart = 4 + up_to(20);
-  rates.lose_session = up_to(10);
+  rates.crash = up_to(20);
+  rates.restart = 8 + up_to(30);
+  rates.lose_session = up_to(20);
   rates.cut = up_to(8);
   rates.heal = 2 + up_to(10);
   rates.pause = chance(30) ? up_to(6) : 0;
@@ -29,6 +32,19 @@ RandomRun::Rates RandomRun::draw_rates() {
   rates.propose = 10 + up_to(80);
   rates.ask = up_to(10);
   return rates;
+}
+
+// Short times give more elections in the same number of steps.
+Options RandomRun::draw_options() {
+  if (chance(25)) return {};
+  Options options;
+  options.heartbeat_ms = 20;
+  options.peer_timeout_ms = 100 + below(200);
+  options.finalize_wait_ms = 20;
+  options.discovery_timeout_ms = 2 * options.peer_timeout_ms;
+  options.sync_timeout_ms = 4 * options.peer_timeout_ms;
+  options.renounce_interval_ms = 200;
+  return options;
 }
 
 std::vector<Past> RandomRun::draw_pasts() {
@@ -111,8 +127,18 @@ void RandomRun::pump() {
   if (!peers.empty()) server.pump(peers[below(peers.size())], 1 + below(4));
 }
 
+// Half of the time it is whoever is about to lead: that is where the protocol is thin.
+unsigned RandomRun::victim() {
+  if (chance(50)) return any_server();
+  for (ServerId id : cluster_->ids()) {
+    const Server& server = (*cluster_)[static_cast<unsigned>(id)];
+    if (server.up() && server.core().role() == Role::leading) return static_cast<unsigned>(id);
+  }
+  return any_server();
+}
+
 void RandomRun::crash() {
-  Server& server = (*cluster_)[any_server()];
+  Server& server = (*cluster_)[victim()];
   if (!server.up()) return;
   CrashChoice choice;
   choice.records_kept = below(server.disk().records_being_written() + 1);
@@ -150,7 +176,7 @@ void RandomRun::cut() {
 }
 
 void RandomRun::lose_session() {
-  cluster_->network().lose(ServerId{any_server()}, ServerId{any_server()});
+  cluster_->network().lose(ServerId{victim()}, ServerId{any_server()});
   ++result_.sessions_lost;
 }
 

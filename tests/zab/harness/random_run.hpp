@@ -39,8 +39,10 @@ class RandomRun {
   std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
   bool chance(unsigned percent) { return below(100) < percent; }
   unsigned any_server() { return static_cast<unsigned>(1 + below(count_)); }
+  unsigned victim();
   Rates draw_rates();
   std::vector<Past> draw_pasts();
+  Options draw_options();
 
   void step();
   bool fault(std::uint64_t dice);
