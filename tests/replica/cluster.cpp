@@ -1,0 +1,155 @@
+// Cluster: moving frames, ticking, waiting.
+#include "cluster.hpp"
+
+#include <utility>
+
+#include "zabmq/check.hpp"
+
+namespace zabmq::testing {
+
+Cluster::Cluster(std::size_t servers, replica::Options options) {
+  std::vector<ServerId> voters;
+  for (std::size_t i = 1; i <= servers; ++i) voters.push_back(ServerId{static_cast<unsigned>(i)});
+  for (ServerId id : voters) {
+    Place& place = servers_[id];
+    place.links = std::make_unique<Links>();
+    place.links->cluster = this;
+    place.links->self = id;
+    place.server = std::make_unique<Server>(id, voters, options, *place.links);
+  }
+  for (ServerId id : voters) start(id);
+}
+
+void Cluster::crash(ServerId id) {
+  at(id).crash();
+  servers_.at(id).links->sessions.clear();
+}
+
+void Cluster::start(ServerId id) {
+  Server& server = at(id);
+  ZABMQ_CHECK(!server.up());
+  server.start();
+}
+
+void Cluster::isolate(ServerId id, bool isolated) {
+  if (isolated) {
+    isolated_.insert(id);
+  } else {
+    isolated_.erase(id);
+  }
+}
+
+bool Cluster::cut_off(ServerId from, ServerId to) const {
+  return isolated_.contains(from) || isolated_.contains(to);
+}
+
+void Cluster::tick() {
+  for (auto& [id, place] : servers_) {
+    if (place.server->up()) place.server->tick();
+  }
+  settle();
+}
+
+void Cluster::settle() {
+  constexpr int turns_max = 100000;
+  bool progress = true;
+  for (int turn = 0; progress; ++turn) {
+    ZABMQ_CHECK(turn < turns_max);
+    progress = false;
+    while (deliver_one()) progress = true;
+    for (auto& [id, place] : servers_) {
+      if (place.server->up()) progress |= place.server->finish();
+    }
+    progress |= !frames_.empty();
+  }
+}
+
+bool Cluster::wait(const std::function<bool()>& condition, int ticks_max) {
+  settle();
+  for (int ticks = 0; ticks < ticks_max; ++ticks) {
+    if (condition()) return true;
+    tick();
+  }
+  return condition();
+}
+
+ServerId Cluster::wait_for_leader() {
+  ServerId leader = ServerId::none;
+  wait([&] {
+    for (auto& [id, place] : servers_) {
+      if (!place.server->up() || isolated_.contains(id)) continue;
+      if (place.server->replica->status().accepts_publishes) leader = id;
+    }
+    return leader != ServerId::none;
+  });
+  ZABMQ_CHECK(leader != ServerId::none);
+  return leader;
+}
+
+std::vector<ServerId> Cluster::followers_of(ServerId leader) const {
+  std::vector<ServerId> followers;
+  for (const auto& [id, place] : servers_) {
+    if (id != leader && place.server->up()) followers.push_back(id);
+  }
+  return followers;
+}
+
+bool Cluster::deliver_one() {
+  if (frames_.empty()) return false;
+  Frame frame = std::move(frames_.front());
+  frames_.pop_front();
+  if (!cut_off(frame.from, frame.to) && at(frame.to).up()) deliver(std::move(frame));
+  return true;
+}
+
+void Cluster::deliver(Frame frame) {
+  replica::Replica& replica = *at(frame.to).replica;
+  auto& sessions = servers_.at(frame.to).links->sessions;
+  const auto known = sessions.find(frame.from);
+  const bool current = known != sessions.end() && known->second == frame.session;
+  if (frame.closing) {
+    if (!current) return;
+    sessions.erase(known);
+    return replica.on_session_lost(frame.from);
+  }
+  if (tamper && !tamper(frame.from, frame.to, frame.message, frame.records)) return;
+  if (frame.session != 0 && !current) {
+    if (!std::holds_alternative<zab::CEpoch>(frame.message)) return;
+    const bool replaced = known != sessions.end();
+    if (replaced) replica.on_session_lost(frame.from);
+    sessions[frame.from] = frame.session;
+  }
+  replica.on_peer_message(frame.from, std::move(frame.message), std::move(frame.records));
+}
+
+void Cluster::Links::open_session(ServerId leader) {
+  sessions[leader] = ++cluster->sessions_opened_;
+}
+
+void Cluster::Links::close_session(ServerId peer) {
+  const auto known = sessions.find(peer);
+  if (known == sessions.end()) return;
+  cluster->frames_.push_back({self, peer, known->second, true, zab::Pong{}, {}});
+  sessions.erase(known);
+}
+
+bool Cluster::Links::send(ServerId to, const zab::Message& message) {
+  return post(to, message, {});
+}
+
+bool Cluster::Links::send_records(ServerId to, const zab::Propose& message, Slice records) {
+  return post(to, message, std::move(records));
+}
+
+bool Cluster::Links::post(ServerId to, const zab::Message& message, Slice records) {
+  std::uint64_t session = 0;
+  if (!zab::is_datagram(message)) {
+    const auto known = sessions.find(to);
+    if (known == sessions.end()) return false;
+    session = known->second;
+  }
+  cluster->frames_.push_back({self, to, session, false, message, std::move(records)});
+  return true;
+}
+
+}  // namespace zabmq::testing

@@ -1,0 +1,75 @@
+// Cluster: several replicas in one process, with sessions between them that keep Zab's channel
+// promise or end, as lib/net's do. Frames travel in one queue, so that every run is the same.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "server.hpp"
+
+namespace zabmq::testing {
+
+class Cluster {
+ public:
+  explicit Cluster(std::size_t servers, replica::Options options = {});
+
+  Server& at(ServerId id) { return *servers_.at(id).server; }
+  void crash(ServerId id);
+  void start(ServerId id);
+  void isolate(ServerId id, bool isolated);  // no frame to or from it
+
+  // One tick for all, then everything that follows from it.
+  void tick();
+  // Ticks until `condition` holds; false: not within the bound.
+  bool wait(const std::function<bool()>& condition, int ticks_max = 1000);
+  // The server that accepts publishes; waits for one.
+  ServerId wait_for_leader();
+  std::vector<ServerId> followers_of(ServerId leader) const;
+  void settle();
+
+  // May change a frame on its way, or swallow it by returning false.
+  using Tamper = std::function<bool(ServerId from, ServerId to, zab::Message&, Slice& records)>;
+  Tamper tamper;
+
+ private:
+  struct Frame {
+    ServerId from, to;
+    std::uint64_t session = 0;  // 0: a datagram
+    bool closing = false;
+    zab::Message message;
+    Slice records;
+  };
+  // The links of one server. A session has one number on both sides.
+  struct Links final : net::PeerLinks {
+    Cluster* cluster = nullptr;
+    ServerId self = ServerId::none;
+    std::map<ServerId, std::uint64_t> sessions;
+
+    void set_cluster(const Uuid&) override {}
+    void open_session(ServerId leader) override;
+    void close_session(ServerId peer) override;
+    bool send(ServerId to, const zab::Message& message) override;
+    bool send_records(ServerId to, const zab::Propose& message, Slice records) override;
+    bool post(ServerId to, const zab::Message& message, Slice records);
+  };
+  struct Place {
+    std::unique_ptr<Links> links;
+    std::unique_ptr<Server> server;
+  };
+
+  bool deliver_one();
+  void deliver(Frame frame);
+  bool cut_off(ServerId from, ServerId to) const;
+
+  std::map<ServerId, Place> servers_;
+  std::set<ServerId> isolated_;
+  std::deque<Frame> frames_;
+  std::uint64_t sessions_opened_ = 0;
+};
+
+}  // namespace zabmq::testing

@@ -1,0 +1,404 @@
+// Cluster: three replicas with the real core, publishing, subscribing, and losing each other.
+#include "cluster.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+using namespace zabmq;
+using namespace zabmq::testing;
+
+namespace {
+
+constexpr ConnectionId alice{1};
+constexpr ConnectionId bob{2};
+const Uuid publisher = make_uuid(7);
+
+struct Three : Cluster {
+  explicit Three(replica::Options options = {}) : Cluster(3, options) {}
+
+  wire::Welcome open(ServerId server, ConnectionId from, Instance instance = 0) {
+    wire::Hello hello;
+    hello.publisher = publisher;
+    hello.instance = instance;
+    at(server).say(from, hello);
+    wire::Welcome welcome;
+    wait([&] {
+      const auto answers = at(server).clients.take<wire::Welcome>(from);
+      if (answers.empty()) return false;
+      welcome = answers.back();
+      return true;
+    });
+    return welcome;
+  }
+  std::vector<wire::Receipt> receipts(ServerId server, ConnectionId from) {
+    settle();
+    return at(server).clients.take<wire::Receipt>(from);
+  }
+  bool all_delivered(Offset offset) {
+    return wait([&] {
+      for (unsigned i = 1; i <= 3; ++i) {
+        Server& server = at(ServerId{i});
+        if (server.up() && server.replica->publishers().delivered_offset() < offset) return false;
+      }
+      return true;
+    });
+  }
+};
+
+std::vector<std::string> numbers(Sequence first, Sequence last) {
+  std::vector<std::string> texts;
+  for (Sequence s = first; s <= last; ++s) texts.push_back(std::to_string(s));
+  return texts;
+}
+
+}  // namespace
+
+TEST_SUITE("replica/cluster") {
+  TEST_CASE("cluster: publish at the leader, subscribe at all -> the same messages in order") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    CHECK(three.open(leader, alice).publisher_open);
+    for (unsigned i = 1; i <= 3; ++i) three.at(ServerId{i}).subscribe(bob, from_first(1));
+
+    for (Sequence s = 1; s <= 20; ++s) {
+      three.at(leader).publish(alice, s, {std::to_string(s)});
+      if (s % 3 == 0) three.settle();
+    }
+    CHECK(three.receipts(leader, alice).size() == 20);
+    REQUIRE(three.all_delivered(20));
+
+    three.settle();
+    for (unsigned i = 1; i <= 3; ++i) {
+      CHECK(three.at(ServerId{i}).take_delivered(bob) == numbers(1, 20));
+    }
+  }
+
+  TEST_CASE("cluster: a receipt needs a quorum's disks, not the leader's own") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    three.open(leader, alice);
+    three.at(leader).disk_works = false;
+
+    three.at(leader).publish(alice, 1, {"1"});
+
+    CHECK(three.receipts(leader, alice).size() == 1);
+    CHECK(three.at(leader).replica->publishers().delivered_offset() == 0);
+    CHECK(three.at(leader).replica->status().last_offset == 1);
+    three.at(leader).disk_works = true;
+    CHECK(three.all_delivered(1));
+  }
+
+  TEST_CASE("cluster: one disk alone is no quorum -> no receipt") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    three.open(leader, alice);
+    for (ServerId id : three.followers_of(leader)) three.at(id).disk_works = false;
+
+    three.at(leader).publish(alice, 1, {"1"});
+
+    CHECK(three.receipts(leader, alice).empty());
+    CHECK(three.at(leader).replica->status().last_offset == 0);
+    three.at(three.followers_of(leader).front()).disk_works = true;
+    CHECK(three.receipts(leader, alice).size() == 1);
+  }
+
+  TEST_CASE("cluster: leader killed, everything sent again -> appended exactly once") {
+    Three three;
+    const ServerId first = three.wait_for_leader();
+    const Instance instance = three.open(first, alice).instance;
+    for (Sequence s = 1; s <= 5; ++s) three.at(first).publish(alice, s, {std::to_string(s)});
+    const auto before = three.receipts(first, alice);
+    REQUIRE(before.size() == 5);
+    for (Sequence s = 6; s <= 8; ++s) three.at(first).publish(alice, s, {std::to_string(s)});
+    three.at(first).replica->step();  // proposed, on the way to the followers
+
+    three.crash(first);
+    const ServerId second = three.wait_for_leader();
+    REQUIRE(second != first);
+    const wire::Welcome again = three.open(second, bob, instance);
+    CHECK(again.publisher_open);
+    CHECK(again.last_sequence >= 5);
+    for (Sequence s = 1; s <= 8; ++s) three.at(second).publish(bob, s, {std::to_string(s)});
+    const auto after = three.receipts(second, bob);
+
+    REQUIRE(after.size() == 8);
+    CHECK(std::equal(before.begin(), before.end(), after.begin()));
+    three.start(first);
+    REQUIRE(three.all_delivered(8));
+    for (unsigned i = 1; i <= 3; ++i) {
+      Server& server = three.at(ServerId{i});
+      CHECK(server.replica->publishers().delivered_offset() == 8);
+      server.subscribe(ConnectionId{50}, from_first(1));
+      three.settle();
+      CHECK(server.take_delivered(ConnectionId{50}) == numbers(1, 8));
+    }
+  }
+
+  TEST_CASE(
+      "cluster: leader loses its quorum -> waiting: no, proposed: maybe, then who is missing") {
+    replica::Options options;
+    Three three(options);
+    const ServerId leader = three.wait_for_leader();
+    three.open(leader, alice);
+    three.isolate(leader, true);
+
+    three.at(leader).publish(alice, 1, {"proposed"});
+    three.at(leader).disk_works = false;  // so that the next one has to wait
+    three.at(leader).replica->step();
+    three.at(leader).publish(alice, 2, {"waiting"});
+    REQUIRE(three.wait([&] { return three.at(leader).replica->status().role == Role::looking; }));
+
+    const auto refused = three.at(leader).clients.take<wire::Refused>(alice);
+    REQUIRE(refused.size() == 2);
+    CHECK(refused[0].id == 1);
+    CHECK(refused[0].code == Code::unknown_outcome);
+    CHECK(refused[0].outcome == Outcome::maybe);
+    CHECK(refused[1].id == 2);
+    CHECK(refused[1].code == Code::unavailable);
+    CHECK(refused[1].outcome == Outcome::no);
+
+    for (int i = 0; i < 200; ++i) three.tick();
+    three.at(leader).publish(alice, 2, {"again"});
+    const auto later = three.at(leader).clients.take<wire::Refused>(alice);
+    REQUIRE(later.size() == 1);
+    CHECK(later[0].not_leading);
+    CHECK(later[0].leader_endpoint.empty());
+    for (ServerId id : three.followers_of(leader)) {
+      CHECK(later[0].text.find("tcp://server-" + to_string(id)) != std::string::npos);
+    }
+  }
+
+  TEST_CASE(
+      "cluster: an uncommitted proposal of a lost leader -> cut, its offset goes to another") {
+    Three three;
+    const ServerId old_leader = three.wait_for_leader();
+    three.open(old_leader, alice);
+    three.at(old_leader).publish(alice, 1, {"one"});
+    three.settle();
+    three.isolate(old_leader, true);
+    three.at(old_leader).publish(alice, 2, {"lost"});
+    three.settle();
+    const std::size_t records = three.at(old_leader).log.records();
+
+    const ServerId leader = three.wait_for_leader();
+    three.open(leader, bob, 1);
+    three.at(leader).publish(bob, 2, {"kept"});
+    REQUIRE(three.receipts(leader, bob).size() == 1);
+    three.isolate(old_leader, false);
+
+    REQUIRE(three.all_delivered(2));
+    CHECK(three.at(old_leader).log.records() == records);  // one cut, one new
+    three.at(old_leader).subscribe(ConnectionId{9}, from_first(1));
+    three.settle();
+    CHECK(three.at(old_leader).take_delivered(ConnectionId{9}) ==
+          std::vector<std::string>{"one", "kept"});
+  }
+
+  TEST_CASE("cluster: publish and HELLO at a follower -> the leader's endpoint") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    const ServerId follower = three.followers_of(leader).front();
+    const std::string endpoint = "tcp://server-" + to_string(leader);
+    REQUIRE(three.wait([&] { return three.at(follower).replica->status().leader == leader; }));
+
+    const wire::Welcome welcome = three.open(follower, alice);
+    CHECK(!welcome.publisher_open);
+    CHECK(welcome.leader == leader);
+    CHECK(welcome.leader_endpoint == endpoint);
+
+    three.at(follower).publish(alice, 1, {"a"});
+    const auto refused = three.at(follower).clients.take<wire::Refused>(alice);
+    REQUIRE(refused.size() == 1);
+    CHECK(refused[0].not_leading);
+    CHECK(refused[0].leader_endpoint == endpoint);
+    CHECK(refused[0].outcome == Outcome::no);
+    three.at(follower).say(alice, wire::ClosePublisher{1});
+    CHECK(three.at(follower).clients.take<wire::Refused>(alice).at(0).leader_endpoint == endpoint);
+  }
+
+  TEST_CASE("cluster: records damaged on the way -> the session ends, counted, all is repaired") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    const ServerId victim = three.followers_of(leader).front();
+    three.open(leader, alice);
+    bool damaged = false;
+    three.tamper = [&](ServerId, ServerId to, zab::Message& message, Slice& records) {
+      if (damaged || to != victim || !std::holds_alternative<zab::Propose>(message)) return true;
+      damaged = true;
+      std::vector<std::byte> bytes(records.bytes().begin(), records.bytes().end());
+      bytes[record_header_size] ^= std::byte{1};
+      records = slice_of(std::move(bytes));
+      return true;
+    };
+
+    three.at(leader).publish(alice, 1, {"precious"});
+    CHECK(three.receipts(leader, alice).size() == 1);
+    REQUIRE(three.all_delivered(1));
+
+    CHECK(damaged);
+    CHECK(three.at(victim).replica->counters().peer_records_malformed == 1);
+    three.at(victim).subscribe(bob, from_first(1));
+    three.settle();
+    CHECK(three.at(victim).take_delivered(bob) == std::vector<std::string>{"precious"});
+  }
+
+  TEST_CASE("cluster: a lost PROPOSE frame -> the next one does not continue, the session ends") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    const ServerId victim = three.followers_of(leader).front();
+    three.open(leader, alice);
+    bool swallowed = false;
+    three.tamper = [&](ServerId, ServerId to, zab::Message& message, Slice&) {
+      if (swallowed || to != victim || !std::holds_alternative<zab::Propose>(message)) return true;
+      swallowed = true;
+      return false;
+    };
+
+    three.at(leader).publish(alice, 1, {"1"});
+    three.settle();
+    three.at(leader).publish(alice, 2, {"2"});
+    REQUIRE(three.all_delivered(2));
+
+    CHECK(swallowed);
+    CHECK(three.at(victim).replica->counters().peer_records_malformed == 1);
+  }
+
+  TEST_CASE(
+      "cluster: a joiner that is far behind, from a cold log -> everything, window by window") {
+    replica::Options options;
+    options.learner_window_bytes = 2000;
+    options.read_bytes_max = 700;
+    Three three(options);
+    const ServerId leader = three.wait_for_leader();
+    three.open(leader, alice);
+    const ServerId late = three.followers_of(leader).front();
+    three.crash(late);
+    for (Sequence s = 1; s <= 40; ++s) {
+      three.at(leader).publish(alice, s, {std::to_string(s)});
+      three.settle();
+    }
+    three.at(leader).log.cold = true;
+
+    three.start(late);
+    REQUIRE(three.all_delivered(40));
+
+    three.at(late).subscribe(bob, from_first(1));
+    three.settle();
+    CHECK(three.at(late).take_delivered(bob) == numbers(1, 40));
+  }
+
+  TEST_CASE(
+      "cluster: new at a lagging follower -> behind everything acknowledged to anyone before") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    const ServerId lagging = three.followers_of(leader).front();
+    three.open(leader, alice);
+    REQUIRE(three.wait([&] { return three.at(lagging).replica->status().leader == leader; }));
+    three.at(lagging).disk_works = false;
+    three.at(leader).publish(alice, 1, {"acknowledged"});
+    REQUIRE(three.receipts(leader, alice).size() == 1);
+
+    wire::Subscribe fresh = from_first(1);
+    fresh.start = wire::StartKind::fresh;
+    three.at(lagging).subscribe(bob, fresh);
+    three.settle();
+
+    const auto answer = three.at(lagging).clients.take<wire::Subscribed>(bob);
+    REQUIRE(answer.size() == 1);
+    CHECK(answer[0].next == 2);
+    three.at(lagging).disk_works = true;
+    three.at(leader).publish(alice, 2, {"fresh"});
+    REQUIRE(three.all_delivered(2));
+    three.settle();
+    CHECK(three.at(lagging).take_delivered(bob) == std::vector<std::string>{"fresh"});
+  }
+
+  TEST_CASE("cluster: a start beyond a lagging follower's end -> asked, then it waits") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    const ServerId lagging = three.followers_of(leader).front();
+    three.open(leader, alice);
+    REQUIRE(three.wait([&] { return three.at(lagging).replica->status().leader == leader; }));
+    three.at(lagging).disk_works = false;
+    for (Sequence s = 1; s <= 3; ++s) three.at(leader).publish(alice, s, {std::to_string(s)});
+    const auto receipts = three.receipts(leader, alice);
+    REQUIRE(receipts.size() == 3);
+
+    three.at(lagging).subscribe(bob, from_offset(1, 3));
+    three.at(lagging).subscribe(bob, from_offset(2, 9));
+    wire::Subscribe zxid = from_first(3);
+    zxid.start = wire::StartKind::zxid;
+    zxid.zxid = receipts[1].zxid;
+    three.at(lagging).subscribe(bob, zxid);
+    three.settle();
+
+    const auto answers = three.at(lagging).clients.take<wire::Subscribed>(bob);
+    REQUIRE(answers.size() == 1);
+    CHECK(answers[0].next == 3);
+    const auto refused = three.at(lagging).clients.take<wire::Refused>(bob);
+    REQUIRE(refused.size() == 1);
+    CHECK(refused[0].id == 2);
+    CHECK(refused[0].last_offset == 3);
+    three.at(lagging).disk_works = true;
+    REQUIRE(three.all_delivered(3));
+    three.settle();
+    const auto later = three.at(lagging).clients.take<wire::Subscribed>(bob);
+    REQUIRE(later.size() == 1);
+    CHECK(later[0].subscription == 3);
+    CHECK(later[0].next == 2);
+    CHECK(three.at(lagging).take_delivered(bob).size() ==
+          3);  // 3 of the first, 2 and 3 of the other
+  }
+
+  TEST_CASE("cluster: without a quorum, new -> unavailable; from first -> what was delivered") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    three.open(leader, alice);
+    three.at(leader).publish(alice, 1, {"1"});
+    REQUIRE(three.all_delivered(1));
+    const ServerId alone = three.followers_of(leader).front();
+    three.isolate(alone, true);
+    REQUIRE(three.wait([&] { return three.at(alone).replica->status().role == Role::looking; }));
+
+    wire::Subscribe fresh = from_first(1);
+    fresh.start = wire::StartKind::fresh;
+    three.at(alone).subscribe(bob, fresh);
+    wire::Subscribe until_end = from_first(2);
+    until_end.until_end = true;
+    three.at(alone).subscribe(bob, until_end);
+    three.at(alone).subscribe(bob, from_first(3));
+    std::vector<wire::Refused> refused;
+    REQUIRE(three.wait([&] {
+      for (auto& r : three.at(alone).clients.take<wire::Refused>(bob)) refused.push_back(r);
+      return refused.size() == 2;
+    }));
+
+    for (const wire::Refused& r : refused) {
+      CHECK(r.about == wire::About::subscribe);
+      CHECK(r.code == Code::unavailable);
+      CHECK(r.text.find("tcp://server-" + to_string(leader)) != std::string::npos);
+    }
+    CHECK(three.at(alone).take_delivered(bob) == std::vector<std::string>{"1"});
+  }
+
+  TEST_CASE("cluster: an isolated leader answers no question about the end") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    three.isolate(leader, true);
+    wire::Subscribe fresh = from_first(1);
+    fresh.start = wire::StartKind::fresh;
+
+    three.at(leader).subscribe(bob, fresh);
+    three.settle();
+
+    CHECK(three.at(leader).clients.take<wire::Subscribed>(bob).empty());
+    std::vector<wire::Refused> refused;
+    REQUIRE(three.wait([&] {
+      refused = three.at(leader).clients.take<wire::Refused>(bob);
+      return !refused.empty();
+    }));
+    CHECK(refused[0].code == Code::unavailable);
+    CHECK(three.at(leader).clients.take<wire::Subscribed>(bob).empty());
+  }
+}

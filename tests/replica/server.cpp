@@ -1,0 +1,148 @@
+// Server: starting from what the fakes kept, and driving.
+#include "server.hpp"
+
+#include "zabmq/check.hpp"
+
+namespace zabmq::testing {
+
+using replica::Recovered;
+using replica::Replica;
+
+Server::Server(ServerId server, std::vector<ServerId> voters, replica::Options server_options,
+               net::PeerLinks& links)
+    : id(server), options(server_options), voters_(std::move(voters)), links_(links) {
+  identity.standing = zab::Standing::voter;
+  identity.cluster = make_uuid(1000);
+  identity.history = make_uuid(1001);
+  identity.incarnation = make_uuid(static_cast<unsigned>(id));
+}
+
+void Server::start() {
+  Recovered recovered;
+  recovered.identity = identity;
+  recovered.history = log.history();
+  recovered.delivered = log.delivered;
+  recovered.publishers = replica::PublisherTable({options.receipts_max, options.publisher_ttl_us});
+  log.for_each_record([&](const RecordHeader& h) { recovered.publishers.on_record(h); });
+  recovered.publishers.on_delivered(log.delivered);
+  recovered.publishers.finish_recovery();
+  std::vector<replica::ServerAddress> addresses;
+  for (ServerId voter : voters_) {
+    addresses.push_back({voter, "tcp://server-" + to_string(voter)});
+  }
+  replica = std::make_unique<Replica>(id, zab::Config(voters_, 42), options, std::move(recovered),
+                                      zab::FoundingIds{make_uuid(1000), make_uuid(1001)},
+                                      std::move(addresses),
+                                      replica::Environment{log, links_, clients, *this, *this});
+  log.set_listener(replica.get());
+  tick();
+}
+
+void Server::crash() {
+  replica.reset();
+  log.set_listener(nullptr);
+  log.crash();
+  storing.reset();
+}
+
+void Server::tick(std::uint64_t ms) {
+  now_ms += ms;
+  replica->tick(now_ms, wall_at_start_us + now_ms * 1000);
+}
+
+bool Server::finish() {
+  bool progress = replica->step();
+  if (disk_works) {
+    progress |= log.complete();
+    if (storing) {
+      identity = *std::exchange(storing, std::nullopt);
+      replica->on_stored();
+      progress = true;
+    }
+  }
+  return log.complete_reads() || progress;
+}
+
+void Server::settle() {
+  constexpr int turns_max = 10000;
+  for (int turn = 0; finish(); ++turn) ZABMQ_CHECK(turn < turns_max);
+}
+
+bool Server::lead() {
+  for (int ticks = 0; ticks < 200; ++ticks) {
+    settle();
+    if (replica->status().accepts_publishes) return true;
+    tick();
+  }
+  return false;
+}
+
+void Server::say(ConnectionId from, const wire::ClientMessage& message, Slice body) {
+  const std::vector<std::byte> header = wire::encode(message);
+  replica->on_client_frame(from, {}, header, std::move(body));
+}
+
+void Server::publish(ConnectionId from, Sequence first, const std::vector<std::string>& payloads,
+                     Instance instance) {
+  const Slice body = make_body(payloads);
+  wire::Publish frame;
+  frame.instance = instance;
+  frame.first_sequence = first;
+  frame.count = static_cast<std::uint32_t>(payloads.size());
+  frame.body_checksum = checksum(body.bytes());
+  say(from, frame, body);
+}
+
+wire::Welcome Server::open_publisher(ConnectionId from, const Uuid& publisher) {
+  wire::Hello hello;
+  hello.publisher = publisher;
+  say(from, hello);
+  settle();
+  const auto answers = clients.take<wire::Welcome>(from);
+  return answers.empty() ? wire::Welcome{} : answers.back();
+}
+
+void Server::subscribe(ConnectionId from, wire::Subscribe request) {
+  say(from, wire::Hello{});
+  say(from, request);
+}
+
+std::vector<std::string> Server::take_delivered(ConnectionId to) {
+  std::vector<std::string> payloads;
+  std::erase_if(clients.frames, [&](const FakeClients::Frame& frame) {
+    if (frame.to != to || !std::holds_alternative<wire::Deliver>(frame.message)) return false;
+    for (std::string& payload : payloads_of(frame.body.bytes())) {
+      payloads.push_back(std::move(payload));
+    }
+    return true;
+  });
+  return payloads;
+}
+
+void Server::store(const zab::Identity& wanted) {
+  ZABMQ_CHECK(!storing);
+  storing = wanted;
+}
+
+wire::Subscribe from_first(std::uint64_t name, std::uint64_t messages, std::uint64_t bytes) {
+  wire::Subscribe request;
+  request.subscription = name;
+  request.start = wire::StartKind::first;
+  request.credit_messages = messages;
+  request.credit_bytes = bytes;
+  return request;
+}
+
+wire::Subscribe from_offset(std::uint64_t name, Offset offset) {
+  wire::Subscribe request = from_first(name);
+  request.start = wire::StartKind::offset;
+  request.offset = offset;
+  return request;
+}
+
+Solo::Solo(replica::Options options) : server(ServerId{1}, {ServerId{1}}, options, peers) {
+  server.start();
+  ZABMQ_CHECK(server.lead());
+}
+
+}  // namespace zabmq::testing

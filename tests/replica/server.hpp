@@ -1,0 +1,76 @@
+// Server: one replica with its fakes, as a test drives it: time by tick(), the disk by finish().
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fakes.hpp"
+#include "replica/replica.hpp"
+
+namespace zabmq::testing {
+
+inline constexpr std::uint64_t tick_ms = 10;
+inline constexpr LogTime wall_at_start_us = 1'000'000'000;
+
+class Server final : public replica::IdentityStore, public replica::EventSink {
+ public:
+  Server(ServerId id, std::vector<ServerId> voters, replica::Options options,
+         net::PeerLinks& links);
+
+  void start();
+  void crash();  // what is not durable is gone
+  bool up() const { return replica != nullptr; }
+
+  void tick(std::uint64_t ms = tick_ms);
+  bool finish();  // one step, then what the disk was given completes; false: nothing had to be done
+  void settle();  // until nothing has to be done
+  bool lead();    // a single server: ticks until it leads and has delivered; false: it does not
+
+  // Client frames; the answers are in `clients`.
+  void say(ConnectionId from, const wire::ClientMessage& message, Slice body = {});
+  void publish(ConnectionId from, Sequence first, const std::vector<std::string>& payloads,
+               Instance instance = 1);
+  // Says HELLO for a new instance, settles, and returns the answer.
+  wire::Welcome open_publisher(ConnectionId from, const Uuid& publisher);
+  void subscribe(ConnectionId from, wire::Subscribe request);
+  // The payloads delivered to a connection so far, taken out.
+  std::vector<std::string> take_delivered(ConnectionId to);
+
+  void store(const zab::Identity& identity) override;
+  void on_event(const zab::Event& event) override { events.push_back(event); }
+  void on_fatal(const std::string& text) override { fatal = text; }
+
+  const ServerId id;
+  FakeLog log;
+  FakeClients clients;
+  zab::Identity identity;  // the durable one
+  std::optional<zab::Identity> storing;
+  bool disk_works = true;  // false: finish() completes neither writes nor stores
+  std::vector<zab::Event> events;
+  std::string fatal;
+  replica::Options options;
+  std::unique_ptr<replica::Replica> replica;
+  std::uint64_t now_ms = 0;
+
+ private:
+  std::vector<ServerId> voters_;
+  net::PeerLinks& links_;
+};
+
+wire::Subscribe from_first(std::uint64_t name, std::uint64_t messages = 1000,
+                           std::uint64_t bytes = 1 << 20);
+wire::Subscribe from_offset(std::uint64_t name, Offset offset);
+
+// A cluster of one that leads.
+struct Solo {
+  explicit Solo(replica::Options options = {});
+  replica::Replica& replica() { return *server.replica; }
+
+  FakePeers peers;
+  Server server;
+};
+
+}  // namespace zabmq::testing
