@@ -170,9 +170,12 @@ void Replica::reopen_publisher(ConnectionId id) {
   const std::string ours = std::to_string(known->instance);
   if (connection.instance < known->instance) {
     ++counters_.fenced;
-    return clients_->answer(id, refused(wire::About::connection, 0, Code::refused, Outcome::no,
-                                        "fenced: " + name + " was opened again as instance " +
-                                            ours + ", this is instance " + theirs));
+    wire::Refused answer =
+        refused(wire::About::connection, known->instance, Code::refused, Outcome::no,
+                "fenced: " + name + " was opened again as instance " + ours +
+                    ", this is instance " + theirs);
+    answer.last_sequence = known->last_sequence;
+    return clients_->answer(id, std::move(answer));
   }
   if (connection.instance > known->instance) {
     return clients_->answer(id, refused(wire::About::connection, 0, Code::protocol, Outcome::no,

@@ -46,7 +46,8 @@ void Proposals::decide_batch(const Request& request, Forming& group) {
     return refuse(request, Code::refused,
                   "fenced: publisher " + to_string(request.publisher) +
                       " was opened again as instance " + std::to_string(known->instance) +
-                      ", this is instance " + std::to_string(publish.instance));
+                      ", this is instance " + std::to_string(publish.instance),
+                  known->last_sequence);
   }
   if (publish.instance > known->instance) {
     return refuse(request, Code::protocol,
@@ -154,7 +155,8 @@ Proposals::Proposal* Proposals::find_in_flight(const Uuid& publisher, Sequence s
   return sequence <= last ? &proposal : nullptr;
 }
 
-void Proposals::refuse(const Request& request, Code code, std::string text) {
+// `last`, when known, tells a fenced publisher which of its sequences were taken by anybody.
+void Proposals::refuse(const Request& request, Code code, std::string text, Sequence last) {
   ++counters_.publishes_refused;
   wire::About about = wire::About::publish;
   std::uint64_t id = request.publish.first_sequence;
@@ -163,7 +165,9 @@ void Proposals::refuse(const Request& request, Code code, std::string text) {
     about = wire::About::close;
     id = request.publish.instance;
   }
-  clients_.answer(request.connection, refused(about, id, code, Outcome::no, std::move(text)));
+  wire::Refused answer = refused(about, id, code, Outcome::no, std::move(text));
+  answer.last_sequence = last;
+  clients_.answer(request.connection, std::move(answer));
 }
 
 void Proposals::refuse_hole(const Request& request, Sequence last) {

@@ -105,7 +105,7 @@ class Proposals {
   Flight& flight_of(const Uuid& publisher);
   void accept(const Request& request, Instance instance, Forming& group);
   Slice build(const storage::LastRecord& last, std::size_t bytes);
-  void refuse(const Request& request, Code code, std::string text);
+  void refuse(const Request& request, Code code, std::string text, Sequence last = 0);
   void refuse_hole(const Request& request, Sequence last);
   void send_receipt(ConnectionId to, const BatchReceipt& receipt);
   void answer_committed(Proposal& proposal);

@@ -147,7 +147,8 @@ struct Receipt {  // of a whole batch
   friend bool operator==(const Receipt&, const Receipt&) = default;
 };
 
-// `about` names the request: first sequence, subscription, request; 0: the connection (HELLO).
+// `id` names the request: first sequence, subscription, request. About the connection (HELLO) it is
+// 0, or the newest instance when the publisher was opened again.
 enum class About : std::uint8_t {
   connection = 0,
   publish = 1,
