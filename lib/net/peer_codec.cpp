@@ -319,8 +319,8 @@ bool get_message(Reader& in, std::size_t count, Kind kind, Frame& frame,
 }
 
 bool get_content(Reader& in, std::size_t count, Kind kind, Frame& frame) {
-  if (kind == Kind::reset) {
-    frame.content = Reset{};
+  if (kind == Kind::reset || kind == Kind::probe || kind == Kind::probe_answer) {
+    frame.content = static_cast<Control>(kind);
     return in.skip(count);
   }
   return get_message(in, count, kind, frame, std::make_index_sequence<kinds.size()>{});
@@ -358,10 +358,10 @@ std::vector<std::byte> encode(const Link& link, const zab::Message& message) {
   return out.finish();
 }
 
-std::vector<std::byte> encode_reset(const Link& link) {
+std::vector<std::byte> encode(const Link& link, Control control) {
   Writer out;
   out.array(link_fields);
-  put_link(out, link, Kind::reset);
+  put_link(out, link, static_cast<Kind>(control));
   return out.finish();
 }
 

@@ -40,11 +40,14 @@ enum class Kind : std::uint8_t {
   ping = 17,
   end_question = 18,
   end_answer = 19,
-  reset = 127
+  reset = 125,
+  probe = 126,
+  probe_answer = 127
 };
 
 // Who says it, in which life and in which session. Datagrams carry session 0 and the sender's
-// datagram number, RESET the session it ends and sequence 0.
+// datagram number. Control frames carry sequence 0, and as session the one that RESET ends or the
+// number of the PROBE.
 struct Link {
   Uuid cluster;  // all zero: the sender is empty
   ServerId sender = ServerId::none;
@@ -55,14 +58,16 @@ struct Link {
   friend bool operator==(const Link&, const Link&) = default;
 };
 
-// RESET: the sender has no such session (any more); whoever still has it ends it, too.
-struct Reset {
-  friend bool operator==(const Reset&, const Reset&) = default;
+// What the links say to each other, unseen by anybody above.
+enum class Control : std::uint8_t {
+  reset = static_cast<std::uint8_t>(Kind::reset),  // I have no such session (any more): end it, too
+  probe = static_cast<std::uint8_t>(Kind::probe),  // whoever is alive there: answer
+  probe_answer = static_cast<std::uint8_t>(Kind::probe_answer)
 };
 
 struct Frame {
   Link link;
-  std::variant<zab::Message, Reset> content;
+  std::variant<zab::Message, Control> content;
   friend bool operator==(const Frame&, const Frame&) = default;
 };
 
@@ -74,7 +79,7 @@ bool is_from_learner(const zab::Message& message);
 
 // Precondition: what is encoded keeps the bounds that decode checks.
 std::vector<std::byte> encode(const Link& link, const zab::Message& message);
-std::vector<std::byte> encode_reset(const Link& link);
+std::vector<std::byte> encode(const Link& link, Control control);
 
 // nullopt: too long, wrong checksum, unknown kind, a missing or mistyped field, a value out of
 // range, a History or list of runs that cannot be, or trailing bytes. Further array elements are

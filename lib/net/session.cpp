@@ -22,7 +22,10 @@ bool is_opening(const Frame& frame) {
 }  // namespace
 
 Sessions::Sessions(ServerId self, const std::vector<ServerId>& peers, const Nonces& nonces)
-    : self_(self), incarnation_(draw(nonces)), next_session_(draw(nonces)) {
+    : self_(self),
+      incarnation_(draw(nonces)),
+      next_session_(draw(nonces)),
+      next_probe_(draw(nonces)) {
   for (ServerId peer : peers) {
     ZABMQ_CHECK(peer != self && peer != ServerId::none);
     peers_.try_emplace(peer);
@@ -42,13 +45,13 @@ void Sessions::open(ServerId leader) {
   ++counters_.sessions_opened;
 }
 
-std::optional<Link> Sessions::close(ServerId peer) {
+std::optional<ControlFrame> Sessions::close(ServerId peer) {
   const auto found = peers_.find(peer);
   if (found == peers_.end() || !found->second.session) return std::nullopt;
   const Session ended = *std::exchange(found->second.session, std::nullopt);
   ++counters_.ended_by_us;
   if (ended.sent == 0 && ended.received == 0) return std::nullopt;
-  return reset_link(peer, found->second, ended.id);
+  return reset_frame(peer, found->second, ended.id);
 }
 
 bool Sessions::lose(ServerId peer) {
@@ -92,9 +95,11 @@ Verdict Sessions::receive(const Frame& frame) {
   if (!peer || !same_cluster(frame)) return {};
   const Link& link = frame.link;
   const auto* message = std::get_if<zab::Message>(&frame.content);
-  if (!message) return receive_reset(*peer, link);
+  if (!message) return receive_control(*peer, link, std::get<Control>(frame.content));
   if (peer->session && link.session == peer->session->id) return receive_session(*peer, frame);
-  if (!admit_life(*peer, link.incarnation, is_opening(frame))) return {};
+  if (!admits(*peer, link.incarnation, is_opening(frame))) {
+    return receive_unheard(*peer, link.sender);
+  }
   if (zab::is_datagram(*message)) return receive_datagram(*peer, link);
   if (is_opening(frame)) return receive_opening(*peer, link);
   return receive_unknown(*peer, link);
@@ -119,47 +124,76 @@ bool Sessions::same_cluster(const Frame& frame) {
   const Uuid& theirs = frame.link.cluster;
   const bool one_is_empty = is_none(theirs) || is_none(cluster_);
   const auto* message = std::get_if<zab::Message>(&frame.content);
-  const bool datagram = message && zab::is_datagram(*message);
-  if (one_is_empty ? datagram : theirs == cluster_) return true;
+  const bool of_session =
+      message ? !zab::is_datagram(*message) : std::get<Control>(frame.content) == Control::reset;
+  if (one_is_empty ? !of_session : theirs == cluster_) return true;
   ++counters_.other_cluster;
   return false;
 }
 
-// Whether frames of this process of the peer are heard. A new process replaces the old one, whose
-// leftovers are dropped for ever. As long as a session stands, only a CEPOCH proves the change: a
-// second process with the same server id, started by mistake somewhere else, gets no answers and so
-// never comes that far. After a real restart the session soon ends, because the new process answers
-// our frames with RESET.
-bool Sessions::admit_life(Peer& peer, std::uint64_t life, bool opens) {
-  if (life == peer.life) {
-    peer.heard_newest = true;
+// Whether frames of this process of the peer are heard. An unknown one is taken for the next after
+// a restart; but while a session stands with the one before, only its CEPOCH is: the others come
+// from a process that has not been chosen as anybody's partner, and the PROBE will tell.
+bool Sessions::admits(Peer& peer, std::uint64_t life, bool opens) {
+  if (life == peer.heard.life) {
+    peer.heard_last = true;
     return true;
   }
-  if (std::find(peer.retired.begin(), peer.retired.end(), life) != peer.retired.end()) {
+  const auto same_life = [&](const Heard& other) { return other.life == life; };
+  if (std::any_of(peer.retired.begin(), peer.retired.end(), same_life)) {
     ++counters_.stale_life;
-    note_turn(peer);
     return false;
   }
   if (peer.session && peer.session->life != 0 && !opens) {
     ++counters_.other_life;
-    note_turn(peer);
     return false;
   }
-  if (peer.life != 0) peer.retired.push_back(peer.life);
-  if (peer.retired.size() > retired_lives_max) peer.retired.pop_front();
-  peer.life = life;
-  peer.datagram = 0;
-  peer.session_accepted = 0;
-  peer.heard_newest = true;
+  hear(peer, life);
   return true;
+}
+
+// From now on this process is the peer. What is known of it from an earlier time still holds.
+void Sessions::hear(Peer& peer, std::uint64_t life) {
+  if (life == peer.heard.life) return;
+  Heard next{.life = life};
+  const auto same_life = [&](const Heard& other) { return other.life == life; };
+  const auto known = std::find_if(peer.retired.begin(), peer.retired.end(), same_life);
+  if (known != peer.retired.end()) {
+    next = *known;
+    peer.retired.erase(known);
+  }
+  if (peer.heard.life != 0) peer.retired.push_back(peer.heard);
+  if (peer.retired.size() > retired_lives_max) peer.retired.pop_front();
+  peer.heard = next;
+  peer.heard_last = true;
 }
 
 // Leftovers of a dead process come in one stretch, or nearly; a living one keeps taking turns.
 void Sessions::note_turn(Peer& peer) {
-  if (!std::exchange(peer.heard_newest, false)) return;
+  if (!std::exchange(peer.heard_last, false)) return;
   if (++peer.turns < turns_suspicious) return;
   peer.turns = 0;
   ++counters_.duplicate_ids;
+}
+
+Verdict Sessions::receive_unheard(Peer& peer, ServerId id) {
+  note_turn(peer);
+  if (peer.probe != 0 && ++peer.frames_since_probe < frames_per_probe) return {};
+  peer.probe = next_probe_++;
+  peer.frames_since_probe = 0;
+  return {.reply = control_frame(id, Control::probe, peer.probe)};
+}
+
+Verdict Sessions::receive_control(Peer& peer, const Link& link, Control control) {
+  switch (control) {
+    case Control::reset:
+      return receive_reset(peer, link);
+    case Control::probe:
+      return {.reply = control_frame(link.sender, Control::probe_answer, link.session)};
+    case Control::probe_answer:
+      return receive_probe_answer(peer, link);
+  }
+  return {};
 }
 
 // From whichever process of the peer: a restarted one answers for sessions it never had.
@@ -170,17 +204,30 @@ Verdict Sessions::receive_reset(Peer& peer, const Link& link) {
   return {.lost = true};
 }
 
+Verdict Sessions::receive_probe_answer(Peer& peer, const Link& link) {
+  if (peer.probe == 0 || peer.probe != link.session) return {};
+  peer.probe = 0;
+  if (link.incarnation == peer.heard.life) return {};
+  const bool lost = peer.session && peer.session->life != 0;
+  if (lost) {
+    peer.session.reset();
+    ++counters_.ended_by_other_life;
+  }
+  hear(peer, link.incarnation);
+  return {.lost = lost};
+}
+
 Verdict Sessions::receive_datagram(Peer& peer, const Link& link) {
-  if (link.sequence <= peer.datagram) {
+  if (link.sequence <= peer.heard.datagram) {
     ++counters_.stale_datagram;
     return {};
   }
-  peer.datagram = link.sequence;
+  peer.heard.datagram = link.sequence;
   return {.deliver = true};
 }
 
 Verdict Sessions::receive_opening(Peer& peer, const Link& link) {
-  if (link.session <= peer.session_accepted) {
+  if (link.session <= peer.heard.session) {
     ++counters_.stale_session;
     return {};
   }
@@ -191,7 +238,7 @@ Verdict Sessions::receive_opening(Peer& peer, const Link& link) {
     ++counters_.ended_by_replacement;
     return {.lost = true, .again = true};
   }
-  peer.session_accepted = link.session;
+  peer.heard.session = link.session;
   peer.session = Session{
       .id = link.session, .leading = true, .life = link.incarnation, .sent = 0, .received = 1};
   ++counters_.sessions_opened;
@@ -201,13 +248,15 @@ Verdict Sessions::receive_opening(Peer& peer, const Link& link) {
 Verdict Sessions::receive_session(Peer& peer, const Frame& frame) {
   Session& session = *peer.session;
   const Link& link = frame.link;
-  if (session.life == 0 && admit_life(peer, link.incarnation, true)) {
+  if (session.life == 0) {
+    // Only a process that got our CEPOCH knows this session.
+    hear(peer, link.incarnation);
     session.life = link.incarnation;
   }
   if (session.life != link.incarnation) {
     return break_session(peer, link.sender, counters_.ended_by_other_life);
   }
-  peer.heard_newest = true;
+  peer.heard_last = true;
   if (link.sequence > session.received + 1) {
     return break_session(peer, link.sender, counters_.ended_by_gap);
   }
@@ -226,25 +275,30 @@ Verdict Sessions::receive_unknown(Peer& peer, const Link& link) {
   ++counters_.unknown_session;
   const bool repeated = peer.reset_session == link.session;
   if (repeated && ++peer.frames_since_reset < frames_per_reset) return {};
-  return {.reset = reset_link(link.sender, peer, link.session)};
+  return {.reply = reset_frame(link.sender, peer, link.session)};
 }
 
 Verdict Sessions::break_session(Peer& peer, ServerId id, std::uint64_t& reason) {
   ++reason;
   const std::uint64_t ended = peer.session->id;
   peer.session.reset();
-  return {.lost = true, .reset = reset_link(id, peer, ended)};
+  return {.lost = true, .reply = reset_frame(id, peer, ended)};
 }
 
-Link Sessions::reset_link(ServerId to, Peer& peer, std::uint64_t session) const {
+ControlFrame Sessions::reset_frame(ServerId to, Peer& peer, std::uint64_t session) const {
   peer.reset_session = session;
   peer.frames_since_reset = 0;
-  return {.cluster = cluster_,
-          .sender = self_,
-          .receiver = to,
-          .incarnation = incarnation_,
-          .session = session,
-          .sequence = 0};
+  return control_frame(to, Control::reset, session);
+}
+
+ControlFrame Sessions::control_frame(ServerId to, Control control, std::uint64_t subject) const {
+  return {.link = {.cluster = cluster_,
+                   .sender = self_,
+                   .receiver = to,
+                   .incarnation = incarnation_,
+                   .session = subject,
+                   .sequence = 0},
+          .control = control};
 }
 
 }  // namespace zabmq::net

@@ -7,6 +7,13 @@
 // 3. At most one session a peer, in whichever direction; a peer's CEPOCH replaces the old one.
 // 4. The end of a session that did not end by our own call is told exactly once.
 // 5. A datagram is delivered only if no newer one of the same process was.
+// 6. Of a peer's processes one is heard, the newest as far as can be known. For frames of another a
+//    PROBE is sent; only a living process at the peer's address can answer, and it is the one to
+//    hear. So neither a dead process's leftovers nor a second process with the same server id,
+//    started by mistake somewhere else, takes the place of the real one for long.
+// 6. Of a peer's processes, one is heard: the newest, as far as can be known. Frames of another one
+//    are dropped and a PROBE is sent; only a living process at the peer's address can answer, and
+//    whoever answers is the one to hear.
 #pragma once
 
 #include <cstdint>
@@ -26,15 +33,21 @@ namespace zabmq::net {
 inline constexpr std::size_t retired_lives_max = 8;  // remembered for each peer
 inline constexpr unsigned turns_suspicious = 8;      // of two processes with one server id
 inline constexpr unsigned frames_per_reset = 16;     // of an unknown session
+inline constexpr unsigned frames_per_probe = 16;     // of a process that is not heard
 
 using Nonces = std::function<std::uint64_t()>;
+
+struct ControlFrame {
+  Link link;
+  Control control = Control::reset;
+};
 
 // What to do about a received frame, in this order.
 struct Verdict {
   bool lost = false;     // tell the listener that the session with the sender is lost
   bool again = false;    // then hand in the same frame once more: it opens the next session
   bool deliver = false;  // hand the message to the listener
-  std::optional<Link> reset = std::nullopt;  // send RESET with this link to the sender
+  std::optional<ControlFrame> reply = std::nullopt;  // send it to the sender
 };
 
 class Sessions {
@@ -47,8 +60,8 @@ class Sessions {
 
   // Learner: a fresh session, whose first frame will be CEPOCH. The old one is forgotten.
   void open(ServerId leader);
-  // The session is over by our own decision. A link: the peer has heard of it, send it RESET.
-  std::optional<Link> close(ServerId peer);
+  // The session is over by our own decision. A frame: the peer has heard of it and must be told.
+  std::optional<ControlFrame> close(ServerId peer);
   // The transport may have lost frames to or from the peer. True: tell the listener.
   bool lose(ServerId peer);
   // A frame that cannot be read came from this life of the peer. True: tell the listener.
@@ -70,34 +83,45 @@ class Sessions {
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
   };
+  struct Heard {  // what came from one process of a peer
+    std::uint64_t life = 0;
+    std::uint64_t datagram = 0;  // its newest number
+    std::uint64_t session = 0;   // its newest session
+  };
   struct Peer {
-    std::optional<Session> session;
-    std::uint64_t life = 0;              // its newest process
-    std::deque<std::uint64_t> retired;   // the ones before
-    std::uint64_t datagram = 0;          // newest number of that life
-    std::uint64_t session_accepted = 0;  // newest session of that life
-    bool heard_newest = false;           // the last frame was of `life`
-    unsigned turns = 0;                  // how often it was followed by another life's
-    std::uint64_t reset_session = 0;     // last told to be unknown
+    std::optional<Session> session;  // once its life is known, it is heard.life
+    Heard heard;
+    std::deque<Heard> retired;        // its other processes
+    bool heard_last = false;          // the last frame was of heard.life
+    unsigned turns = 0;               // how often it was followed by another life's
+    std::uint64_t reset_session = 0;  // last told to be unknown
     unsigned frames_since_reset = 0;
+    std::uint64_t probe = 0;  // not answered yet; 0: none
+    unsigned frames_since_probe = 0;
   };
 
   Peer* addressed(const Frame& frame);
   bool same_cluster(const Frame& frame);
-  bool admit_life(Peer& peer, std::uint64_t life, bool opens);
+  bool admits(Peer& peer, std::uint64_t life, bool opens);
+  void hear(Peer& peer, std::uint64_t life);
   void note_turn(Peer& peer);
+  Verdict receive_control(Peer& peer, const Link& link, Control control);
   Verdict receive_reset(Peer& peer, const Link& link);
+  Verdict receive_probe_answer(Peer& peer, const Link& link);
   Verdict receive_datagram(Peer& peer, const Link& link);
   Verdict receive_opening(Peer& peer, const Link& link);
   Verdict receive_session(Peer& peer, const Frame& frame);
   Verdict receive_unknown(Peer& peer, const Link& link);
+  Verdict receive_unheard(Peer& peer, ServerId id);
   Verdict break_session(Peer& peer, ServerId id, std::uint64_t& reason);
-  Link reset_link(ServerId to, Peer& peer, std::uint64_t session) const;
+  ControlFrame reset_frame(ServerId to, Peer& peer, std::uint64_t session) const;
+  ControlFrame control_frame(ServerId to, Control control, std::uint64_t subject) const;
 
   ServerId self_;
   Uuid cluster_;
   std::uint64_t incarnation_;
   std::uint64_t next_session_;  // drawn once, then counted up: a delayed CEPOCH shows its age
+  std::uint64_t next_probe_;    // likewise, so that nobody answers for a process before us
   std::uint64_t datagrams_sent_ = 0;
   std::map<ServerId, Peer> peers_;
   PeerCounters counters_;

@@ -19,6 +19,18 @@ Lane lane_of(const zab::Message& message) {
   }
 }
 
+Lane lane_of(Control control) {
+  switch (control) {
+    case Control::reset:
+      return Lane::reset;
+    case Control::probe:
+      return Lane::probe;
+    case Control::probe_answer:
+      return Lane::probe_answer;
+  }
+  return Lane::reset;
+}
+
 bool is_propose(const Frame& frame) {
   const auto* message = std::get_if<zab::Message>(&frame.content);
   return message && std::holds_alternative<zab::Propose>(*message);
@@ -33,7 +45,7 @@ void SessionLinks::open_session(ServerId leader) {
 
 void SessionLinks::close_session(ServerId peer) {
   transport_.drop_queued(peer);
-  if (const std::optional<Link> link = sessions_.close(peer)) send_reset(peer, *link);
+  if (const std::optional<ControlFrame> frame = sessions_.close(peer)) send_control(*frame);
 }
 
 bool SessionLinks::send(ServerId to, const zab::Message& message) {
@@ -66,9 +78,10 @@ bool SessionLinks::send_frame(ServerId to, const zab::Message& message, Slice re
   return false;
 }
 
-void SessionLinks::send_reset(ServerId to, const Link& link) {
-  // Without a promise: the peer asks again by its next frame, or falls silent.
-  transport_.transmit(to, Lane::reset, encode_reset(link), {});
+// Without a promise: what led to it will happen again, or the peer falls silent.
+void SessionLinks::send_control(const ControlFrame& frame) {
+  transport_.transmit(frame.link.receiver, lane_of(frame.control),
+                      encode(frame.link, frame.control), {});
 }
 
 void SessionLinks::receive(Bytes header, Slice records, std::optional<Life> claimed,
@@ -89,7 +102,7 @@ void SessionLinks::receive(Bytes header, Slice records, std::optional<Life> clai
 Verdict SessionLinks::judge(const Frame& frame, Listener& listener) {
   Verdict verdict = sessions_.receive(frame);
   if (verdict.lost) lost(frame.link.sender, listener);
-  if (verdict.reset) send_reset(frame.link.sender, *verdict.reset);
+  if (verdict.reply) send_control(*verdict.reply);
   return verdict;
 }
 

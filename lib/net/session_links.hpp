@@ -23,7 +23,9 @@ enum class Lane : std::uint8_t {
   session,  // in order, all of them
   vote,     // the newest of each sort is enough
   standing,
-  reset
+  reset,
+  probe,
+  probe_answer
 };
 
 class Transport {
@@ -68,7 +70,7 @@ class SessionLinks final : public PeerLinks {
  private:
   bool send_frame(ServerId to, const zab::Message& message, Slice records);
   Verdict judge(const Frame& frame, Listener& listener);
-  void send_reset(ServerId to, const Link& link);
+  void send_control(const ControlFrame& frame);
   void lost(ServerId peer, Listener& listener);
 
   Sessions sessions_;

@@ -24,6 +24,7 @@ constexpr std::size_t shared_when_sent_min = 4096;
 constexpr std::size_t shared_when_received_min = 8192;
 
 constexpr int backlog = 128;
+constexpr std::int64_t handshake_bytes_max = 4096;  // ZeroMQ's own commands are all that comes back
 constexpr int handshake_ms = 2000;
 constexpr int connect_timeout_ms = 500;
 constexpr int retransmit_ms = 3000;  // of unacknowledged TCP data, then the connection is dead
@@ -127,7 +128,7 @@ zmq::socket_t open_dealer(zmq::context_t& context, const ZmqPeerOptions& options
   dealer.set(zmq::sockopt::routing_id, name);
   dealer.set(zmq::sockopt::sndhwm, options.socket_frames_max);
   dealer.set(zmq::sockopt::rcvhwm, 1);  // never receives
-  dealer.set(zmq::sockopt::maxmsgsize, std::int64_t{1});
+  dealer.set(zmq::sockopt::maxmsgsize, handshake_bytes_max);
   dealer.set(zmq::sockopt::reconnect_ivl, reconnect_ms);
   dealer.set(zmq::sockopt::reconnect_ivl_max, reconnect_max_ms);
   dealer.set(zmq::sockopt::connect_timeout, connect_timeout_ms);

@@ -122,16 +122,21 @@ TEST_SUITE("net/peer_codec") {
     }
   }
 
-  TEST_CASE("peer codec: RESET -> the golden bytes of version 1") {
+  TEST_CASE("peer codec: RESET, PROBE, PROBE-ANSWER -> the golden bytes of version 1") {
     Link link = sample_link(zab::Ping{});
     link.sequence = 0;
-
-    const std::vector<std::byte> frame = encode_reset(link);
-
-    CHECK(hex(frame) ==
-          "1681e5fd9ef91a2c97c410a0a1a2a3a4a5a6a7a8a9aaabacadaeaf0102cf1122334455667788cf01"
-          "02030405060708007f");
-    CHECK(decode(frame) == Frame{link, Reset{}});
+    const std::array<const char*, 3> expected = {
+        "8b981164669ad5b997c410a0a1a2a3a4a5a6a7a8a9aaabacadaeaf0102cf1122334455667788cf01"
+        "02030405060708007d",
+        "693d5dd05978cfb097c410a0a1a2a3a4a5a6a7a8a9aaabacadaeaf0102cf1122334455667788cf01"
+        "02030405060708007e",
+        "1681e5fd9ef91a2c97c410a0a1a2a3a4a5a6a7a8a9aaabacadaeaf0102cf1122334455667788cf01"
+        "02030405060708007f"};
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const auto control = static_cast<Control>(static_cast<std::size_t>(Kind::reset) + i);
+      CHECK(hex(encode(link, control)) == expected.at(i));
+      CHECK(decode(bytes_of(expected.at(i))) == Frame{link, control});
+    }
   }
 
   TEST_CASE("peer codec: the kinds that a learner says -> seven, no leader's among them") {
@@ -255,12 +260,12 @@ TEST_SUITE("net/peer_codec") {
     other = session;
     other.incarnation = 0;
     CHECK_FALSE(with(other, zab::Ping{}));
-    CHECK_FALSE(decode(encode_reset(session)));  // RESET is not numbered
+    CHECK_FALSE(decode(encode(session, Control::reset)));  // RESET is not numbered
     other = session;
     other.sequence = 0;
-    CHECK(decode(encode_reset(other)));
+    CHECK(decode(encode(other, Control::reset)));
     other.session = 0;
-    CHECK_FALSE(decode(encode_reset(other)));
+    CHECK_FALSE(decode(encode(other, Control::reset)));
   }
 
   TEST_CASE("peer codec: enums out of range and booleans that are numbers -> refused") {
@@ -414,7 +419,8 @@ TEST_SUITE("net/peer_codec") {
       if (!frame) continue;
       ++understood;
       const auto* message = std::get_if<zab::Message>(&frame->content);
-      const auto again = message ? encode(frame->link, *message) : encode_reset(frame->link);
+      const auto again = message ? encode(frame->link, *message)
+                                 : encode(frame->link, std::get<Control>(frame->content));
       CHECK(decode(again) == frame);
     }
     CHECK(understood > 1000);  // the mutations reach beyond the first check

@@ -52,14 +52,21 @@ struct Fixture {
   Sessions learner{two, {one, three}, seeded(2)};
 };
 
+Frame as_frame(const ControlFrame& f) {
+  return {f.link, f.control};
+}
+
+bool is_probe(const Verdict& v) {
+  return v.reply && v.reply->control == Control::probe;
+}
 bool is_dropped(const Verdict& v) {
-  return !v.lost && !v.again && !v.deliver && !v.reset;
+  return !v.lost && !v.again && !v.deliver && (!v.reply || is_probe(v));
 }
 bool is_delivered(const Verdict& v) {
-  return v.deliver && !v.lost && !v.again && !v.reset;
+  return v.deliver && !v.lost && !v.again && !v.reply;
 }
 bool is_broken(const Verdict& v) {
-  return v.lost && v.reset && !v.deliver && !v.again;
+  return v.lost && v.reply && !v.deliver && !v.again;
 }
 
 }  // namespace
@@ -131,8 +138,8 @@ TEST_SUITE("net/session") {
 
     CHECK_FALSE(verdict.deliver);
     CHECK_FALSE(verdict.lost);  // there was nothing to lose here
-    REQUIRE(verdict.reset);
-    CHECK(f.learner.receive({*verdict.reset, Reset{}}).lost);
+    REQUIRE(verdict.reply);
+    CHECK(f.learner.receive(as_frame(*verdict.reply)).lost);
     CHECK_FALSE(f.learner.has_session(one));
     CHECK(f.me.counters().unknown_session == 1);
     CHECK(f.learner.counters().ended_by_peer == 1);
@@ -164,8 +171,8 @@ TEST_SUITE("net/session") {
     CHECK_FALSE(next.deliver);
     CHECK(f.me.counters().ended_by_gap == 1);
     CHECK_FALSE(f.me.stamp(two, ping));
-    CHECK(f.learner.receive({*verdict.reset, Reset{}}).lost);
-    CHECK_FALSE(f.learner.receive({*verdict.reset, Reset{}}).lost);
+    CHECK(f.learner.receive(as_frame(*verdict.reply)).lost);
+    CHECK_FALSE(f.learner.receive(as_frame(*verdict.reply)).lost);
     CHECK_FALSE(f.learner.stamp(one, pong));
   }
 
@@ -256,10 +263,10 @@ TEST_SUITE("net/session") {
   TEST_CASE("session: closed here -> not reported here, reported there") {
     Fixture f;
     f.establish();
-    const std::optional<Link> reset = f.me.close(two);
+    const std::optional<ControlFrame> reset = f.me.close(two);
     REQUIRE(reset);
     CHECK_FALSE(f.me.close(two));
-    CHECK(f.learner.receive({*reset, Reset{}}).lost);
+    CHECK(f.learner.receive(as_frame(*reset)).lost);
     CHECK(f.me.counters().ended_by_us == 1);
   }
 
@@ -315,8 +322,8 @@ TEST_SUITE("net/session") {
     CHECK_FALSE(verdict.lost);
     CHECK_FALSE(verdict.deliver);
     CHECK(is_delivered(f.me.receive(f.from_learner(pong))));
-    REQUIRE(verdict.reset);  // names the old session, so the learner's new one is not hurt
-    CHECK(is_dropped(f.learner.receive({*verdict.reset, Reset{}})));
+    REQUIRE(verdict.reply);  // names the old session, so the learner's new one is not hurt
+    CHECK(is_dropped(f.learner.receive(as_frame(*verdict.reply))));
     CHECK(f.learner.has_session(one));
   }
 
@@ -346,8 +353,8 @@ TEST_SUITE("net/session") {
 
     // Each now has the session that the other has given up: the first frame ends it.
     const Verdict verdict = f.learner.receive(f.to_learner(ping));
-    REQUIRE(verdict.reset);
-    CHECK(f.me.receive({*verdict.reset, Reset{}}).lost);
+    REQUIRE(verdict.reply);
+    CHECK(f.me.receive(as_frame(*verdict.reply)).lost);
   }
 
   TEST_CASE("session: RESET of an unknown session -> ignored, and never answered") {
@@ -356,7 +363,7 @@ TEST_SUITE("net/session") {
     Link link = f.from_learner(pong).link;
     link.session ^= 1;
     link.sequence = 0;
-    CHECK(is_dropped(f.me.receive({link, Reset{}})));
+    CHECK(is_dropped(f.me.receive({link, Control::reset})));
     CHECK(f.me.has_session(two));
   }
 
@@ -366,7 +373,7 @@ TEST_SUITE("net/session") {
     f.from_learner(cepoch);
     int resets = 0;
     for (unsigned i = 0; i < 3 * frames_per_reset; ++i) {
-      if (f.me.receive(f.from_learner(pong)).reset) ++resets;
+      if (f.me.receive(f.from_learner(pong)).reply) ++resets;
     }
     CHECK(resets == 3);
     CHECK(f.me.counters().unknown_session == 3 * frames_per_reset);
@@ -434,7 +441,7 @@ TEST_SUITE("net/session") {
     Link link = f.from_learner(pong).link;
     link.sequence = 0;
     link.cluster = cluster_b;
-    CHECK(is_dropped(f.me.receive({link, Reset{}})));
+    CHECK(is_dropped(f.me.receive({link, Control::reset})));
     CHECK(f.me.has_session(two));
   }
 
@@ -492,10 +499,10 @@ TEST_SUITE("net/session") {
     next.set_cluster(cluster_a);
 
     const Verdict verdict = next.receive(f.from_learner(pong));
-    REQUIRE(verdict.reset);
+    REQUIRE(verdict.reply);
     CHECK_FALSE(verdict.deliver);
 
-    CHECK(f.learner.receive({*verdict.reset, Reset{}}).lost);
+    CHECK(f.learner.receive(as_frame(*verdict.reply)).lost);
   }
 
   TEST_CASE("session: frames of the leader's last life for a restarted learner -> none delivered") {
@@ -572,6 +579,116 @@ TEST_SUITE("net/session") {
       CHECK(is_dropped(f.me.receive(f.from(lives[i], vote))));
     }
     CHECK(f.me.counters().stale_life == retired_lives_max);
+  }
+
+  // --- who is alive ---
+
+  TEST_CASE("session: frames of a process that is not heard -> one PROBE for every sixteen") {
+    Fixture f;
+    f.establish();
+    Sessions twin = f.restarted(3);
+    int probes = 0;
+    for (unsigned i = 0; i < 3 * frames_per_probe; ++i) {
+      if (is_probe(f.me.receive(f.from(twin, vote)))) ++probes;
+    }
+    CHECK(probes == 3);
+  }
+
+  TEST_CASE("session: PROBE -> answered with its number, by an empty server too") {
+    Fixture f;
+    f.me.set_cluster({});
+    Link link = f.from_learner(vote).link;
+    link.session = 77;
+    link.sequence = 0;
+    const Verdict verdict = f.me.receive({link, Control::probe});
+    REQUIRE(verdict.reply);
+    CHECK(verdict.reply->control == Control::probe_answer);
+    CHECK(verdict.reply->link.session == 77);
+    CHECK(verdict.reply->link.incarnation == f.me.incarnation());
+    CHECK_FALSE(verdict.deliver);
+  }
+
+  TEST_CASE("session: a newer process answers the PROBE -> the old session is lost, it is heard") {
+    Fixture f;
+    f.establish();
+    Sessions next = f.restarted(3);
+    const Verdict dropped = f.me.receive(f.from(next, vote));
+    REQUIRE(is_probe(dropped));
+
+    const Verdict answer = next.receive(as_frame(*dropped.reply));
+    REQUIRE(answer.reply);
+    const Verdict verdict = f.me.receive(as_frame(*answer.reply));
+
+    CHECK(verdict.lost);
+    CHECK_FALSE(f.me.has_session(two));
+    CHECK(is_delivered(f.me.receive(f.from(next, vote))));
+    CHECK(is_dropped(f.me.receive(as_frame(*answer.reply))));  // each PROBE counts once
+  }
+
+  TEST_CASE("session: the session's own process answers the PROBE -> the session stands") {
+    Fixture f;
+    f.establish();
+    Sessions twin = f.restarted(3);
+    const Verdict dropped = f.me.receive(f.from(twin, vote));
+    REQUIRE(is_probe(dropped));
+
+    const Verdict answer = f.learner.receive(as_frame(*dropped.reply));
+    REQUIRE(answer.reply);
+
+    CHECK(is_dropped(f.me.receive(as_frame(*answer.reply))));
+    CHECK(is_delivered(f.me.receive(f.from_learner(pong))));
+  }
+
+  TEST_CASE("session: a twin was heard first, the real server answers -> the real one is heard") {
+    Fixture f;
+    CHECK(is_delivered(f.me.receive(f.from_learner(vote))));
+    const Frame delayed = f.from_learner(vote);
+    const Frame newest = f.from_learner(vote);
+    CHECK(is_delivered(f.me.receive(newest)));
+    Sessions twin = f.restarted(3);
+    CHECK(is_delivered(f.me.receive(f.from(twin, vote))));
+    const Verdict dropped = f.me.receive(f.from_learner(vote));
+    REQUIRE(is_probe(dropped));
+
+    const Verdict answer = f.learner.receive(as_frame(*dropped.reply));
+    f.me.receive(as_frame(*answer.reply));
+
+    CHECK(is_dropped(f.me.receive(delayed)));  // what was known of it still holds
+    CHECK(is_delivered(f.me.receive(f.from_learner(vote))));
+    CHECK(is_dropped(f.me.receive(f.from(twin, vote))));
+    f.learner.open(one);
+    CHECK(is_delivered(f.me.receive(f.from_learner(cepoch))));
+  }
+
+  TEST_CASE("session: first frame of a dead process comes late -> the living one is heard again") {
+    Fixture f;
+    const Frame late = f.from_learner(vote);
+    Sessions next = f.restarted(3);
+    CHECK(is_delivered(f.me.receive(f.from(next, vote))));
+    CHECK(f.me.receive(late).deliver);  // nothing says that it is not newer
+
+    const Verdict dropped = f.me.receive(f.from(next, vote));
+    REQUIRE(is_probe(dropped));
+    const Verdict answer = next.receive(as_frame(*dropped.reply));
+    f.me.receive(as_frame(*answer.reply));
+
+    CHECK(is_delivered(f.me.receive(f.from(next, vote))));
+  }
+
+  TEST_CASE("session: answer to a PROBE that we did not send -> ignored") {
+    Fixture f;
+    f.establish();
+    Sessions twin = f.restarted(3);
+    Link link = f.from(twin, vote).link;
+    link.sequence = 0;
+    link.session = 12345;
+    CHECK(is_dropped(f.me.receive({link, Control::probe_answer})));
+    CHECK(f.me.has_session(two));
+    const Verdict dropped = f.me.receive(f.from(twin, vote));
+    REQUIRE(is_probe(dropped));
+    link.session = dropped.reply->link.session - 1;
+    CHECK(is_dropped(f.me.receive({link, Control::probe_answer})));
+    CHECK(f.me.has_session(two));
   }
 
   TEST_CASE("session: peers do not touch each other's sessions") {
