@@ -166,7 +166,6 @@ void PublisherSession::on(const wire::Welcome& welcome, std::uint64_t now_ms) {
   }
   link_ = Link::open;
   trouble_ = endpoint_ + ": connected, but it has not acknowledged (is there a quorum?)";
-  greetings_refused_ = 0;
   pinged_ms_ = now_ms;
 }
 
@@ -211,30 +210,27 @@ bool PublisherSession::continue_instance(const wire::Welcome& welcome) {
 }
 
 void PublisherSession::on_greeting_refused(const wire::Refused& refused) {
-  const bool final = refused.code == Code::refused || refused.code == Code::expired;
-  if (instance_ != 0 && final && !refused.not_leading) {
+  if (instance_ != 0 && refused.code == Code::refused && refused.id > instance_) {
+    return die_fenced(refused.text, refused.last_sequence);
+  }
+  if (instance_ != 0 && refused.code == Code::expired) {
     // The entry went away between our CLOSE and its answer: it was the CLOSE.
-    if (closing_ && closing_->ever_sent && refused.code == Code::expired) {
-      return finish_close(std::nullopt);
-    }
-    if (refused.code == Code::refused) return die_fenced(refused.text, refused.last_sequence);
+    if (closing_ && closing_->ever_sent) return finish_close(std::nullopt);
     return die(Error(refused.code, Outcome::no, refused.text));
   }
-  switch (refused.code) {
-    case Code::refused:
-    case Code::protocol:
-    case Code::not_authorized:
-    case Code::expired:
-      if (refused.not_leading) break;
-      // Another server may think otherwise, for instance when one endpoint is of another cluster.
-      if (++greetings_refused_ >= route_.endpoints().size()) {
-        return die(Error(refused.code, Outcome::no, endpoint_ + ": " + refused.text));
-      }
-      return leave(Leave::failure, refused.text);
-    default:
-      break;
+  const bool final = refused.code == Code::refused || refused.code == Code::protocol ||
+                     refused.code == Code::not_authorized || refused.code == Code::expired;
+  if (!final) return leave_for_leader(refused.leader_endpoint, refused.text);
+
+  leave(Leave::failure, refused.text);
+  if (opened_) return;  // this server is none of ours; those that were may come back
+  // Another server may think otherwise, for instance when one endpoint is of another cluster.
+  greetings_refused_.insert(endpoint_);
+  const auto& all = route_.endpoints();
+  if (std::all_of(all.begin(), all.end(),
+                  [this](const std::string& e) { return greetings_refused_.contains(e); })) {
+    die(Error(refused.code, Outcome::no, trouble_));
   }
-  leave_for_leader(refused.leader_endpoint, refused.text);
 }
 
 // --- other frames about the connection ---

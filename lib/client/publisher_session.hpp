@@ -13,6 +13,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -187,7 +188,7 @@ class PublisherSession {
   Leave leaving_ = Leave::stay;  // decided by a frame, performed by the next tick
   std::string leave_for_;
   std::string trouble_ = "no server was reached yet";
-  unsigned greetings_refused_ = 0;  // in a row
+  std::set<std::string> greetings_refused_;  // by these endpoints, before the first WELCOME
 
   bool opened_ = false;
   Instance instance_ = 0;  // 0: open a new one
