@@ -1,0 +1,212 @@
+// StatusTest: `zabmq status`, `bench` and `log` as scripts use them.
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cli/free_ports.hpp"
+#include "test_cluster.hpp"
+
+namespace zabmq::cluster {
+
+namespace {
+
+std::vector<std::string> names_of(const nlohmann::ordered_json& object) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : object.items()) names.push_back(name);
+  return names;
+}
+
+// Changes one bit in the middle of the file, which is what a bad disk does.
+void flip_a_bit(const std::filesystem::path& file, std::uint64_t position) {
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekg(static_cast<std::streamoff>(position));
+  const int byte = stream.get();
+  REQUIRE(byte >= 0);
+  stream.seekp(static_cast<std::streamoff>(position));
+  stream.put(static_cast<char>(byte ^ 1));
+  REQUIRE(stream.good());
+}
+
+// Where `text` stands in one of the directory's files.
+std::pair<std::filesystem::path, std::uint64_t> find_in(const std::filesystem::path& directory,
+                                                        const std::string& text) {
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    std::ifstream stream(entry.path(), std::ios::binary);
+    const std::string bytes(std::istreambuf_iterator<char>(stream), {});
+    const std::size_t at = bytes.find(text);
+    if (at != std::string::npos) return {entry.path(), at};
+  }
+  FAIL(text << " is in no file");
+  return {};
+}
+
+}  // namespace
+
+TEST_SUITE("cluster/status") {
+  TEST_CASE("status: JSON -> every field of every server, also of those not in the endpoints") {
+    TestCluster cluster;
+    REQUIRE(cluster.tool({"pub", "t", "--lines"}, numbered_lines(1, 10)).code == 0);
+    REQUIRE(cluster.even());
+
+    const Ended status = zabmq_tool({"status", "-o", "json", "--endpoints", cluster.endpoint(2)});
+
+    CHECK(status.code == 0);
+    CHECK(status.err.empty());
+    CHECK(is_one_line(status.out));
+    const auto object = objects_of(status.out).at(0);
+    CHECK(names_of(object) == std::vector<std::string>{"leader", "servers"});
+    REQUIRE(object["servers"].size() == 3);
+    int leaders = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto& server = object["servers"][i];
+      CHECK(names_of(server) == std::vector<std::string>{"id", "client", "role", "phase", "epoch",
+                                                         "last_logged", "last_committed",
+                                                         "first_offset", "last_offset"});
+      CHECK(server["id"] == i + 1);
+      CHECK(server["client"] == cluster.endpoint(static_cast<int>(i + 1)));
+      CHECK(server["phase"] == "broadcast");
+      CHECK(server["epoch"] == 1);
+      CHECK(server["first_offset"] == 1);
+      CHECK(server["last_offset"] == 10);
+      CHECK(server["last_logged"].get<std::string>().starts_with("1."));
+      CHECK(server["last_committed"] == server["last_logged"]);
+      if (server["role"] == "leader") {
+        ++leaders;
+        CHECK(object["leader"] == server["id"]);
+      } else {
+        CHECK(server["role"] == "follower");
+      }
+    }
+    CHECK(leaders == 1);
+  }
+
+  TEST_CASE("status: a server down -> unreachable with nulls, in a second; exit 0 with a leader") {
+    TestCluster cluster;
+    const ServerId follower = cluster.follower();
+    cluster.servers().kill(follower, SIGKILL);
+
+    const Ended status = cluster.tool({"status", "-o", "json"});
+
+    CHECK(status.code == 0);
+    CHECK(status.took < Millis{2500});
+    CHECK(contains(status.err, "not reachable: " + to_string(follower)));
+    const auto object = objects_of(status.out).at(0);
+    const auto& server = object["servers"][static_cast<std::uint32_t>(follower) - 1];
+    CHECK(server["role"] == "unreachable");
+    CHECK(server["id"] == static_cast<std::uint32_t>(follower));
+    for (const char* name :
+         {"phase", "epoch", "last_logged", "last_committed", "first_offset", "last_offset"}) {
+      CHECK(server[name].is_null());
+    }
+  }
+
+  TEST_CASE("status: table -> a heading and a row a server; nobody there -> exit 2") {
+    TestCluster cluster;
+
+    const Ended table = cluster.tool({"status"});
+    CHECK(table.code == 0);
+    CHECK(lines_of(table.out).size() >= 4);
+    CHECK(contains(table.out, "leader"));
+    CHECK(contains(table.out, "durability"));
+
+    const std::string nobody = "tcp://127.0.0.1:" + std::to_string(cli::free_ports(1).front());
+    const Ended none = zabmq_tool({"status", "--endpoints", nobody, "-o", "json"});
+    CHECK(none.code == 2);
+    CHECK(objects_of(none.out).at(0)["leader"].is_null());
+  }
+
+  TEST_CASE("bench: --json -> the last line is the result, to the letter") {
+    TestCluster cluster;
+
+    const Ended bench = cluster.tool({"bench", "pub", "--duration", "1s", "--size", "100",
+                                      "--publishers", "2", "--window", "500", "--json"});
+
+    CHECK(bench.code == 0);
+    const auto object = objects_of(bench.out).back();
+    CHECK(names_of(object) == std::vector<std::string>{"messages_per_second",
+                                                       "megabytes_per_second", "latency_us",
+                                                       "messages", "durability"});
+    CHECK(names_of(object["latency_us"]) == std::vector<std::string>{"p50", "p99", "p999", "max"});
+    CHECK(object["messages"].get<std::uint64_t>() > 0);
+    CHECK(object["messages_per_second"].get<double>() > 0);
+    CHECK(object["latency_us"]["p50"] <= object["latency_us"]["max"]);
+    CHECK(contains(bench.err, "messages/s"));
+    const auto status = objects_of(cluster.tool({"status", "-o", "json"}).out).at(0);
+    const auto leader = status["leader"].get<std::size_t>();
+    CHECK(status["servers"][leader - 1]["last_offset"] == object["messages"]);
+  }
+
+  TEST_CASE("bench: a rate -> about so many messages") {
+    TestCluster cluster;
+
+    const Ended bench =
+        cluster.tool({"bench", "pub", "--duration", "1s", "--rate", "200", "--json"});
+
+    CHECK(bench.code == 0);
+    const auto messages = objects_of(bench.out).back()["messages"].get<std::uint64_t>();
+    CHECK(messages >= 190);
+    CHECK(messages <= 201);
+  }
+
+  TEST_CASE("log verify: stopped servers -> clean; running -> refused; a bit changed -> exit 3") {
+    TestCluster cluster;
+    REQUIRE(cluster.tool({"pub", "t", "--lines"}, numbered_lines(1, 100)).code == 0);
+    REQUIRE(cluster.even());
+    const std::string directory = cluster.servers().server(ServerId(1)).data_directory;
+    const Words verify{"log", "verify", "--data-dir", directory};
+
+    const Ended busy = zabmq_tool(verify);
+    CHECK(busy.code == 1);
+    CHECK(is_one_line(busy.err));
+    CHECK(contains(busy.err, directory));
+
+    cluster.servers().stop();
+    const Ended clean = zabmq_tool(verify);
+    INFO(clean.err);
+    CHECK(clean.code == 0);
+    CHECK(clean.err.empty());
+    CHECK(contains(clean.out, "offsets 1 to 100"));
+
+    const auto [file, position] = find_in(directory, "message 50");
+    flip_a_bit(file, position);
+    const Ended corrupt = zabmq_tool(verify);
+    CHECK(corrupt.code == 3);
+    CHECK(is_one_line(corrupt.err));
+    CHECK(contains(corrupt.err, file.filename().string()));
+
+    // The server refuses it as well, with the way out; the others go on.
+    cluster.servers().launch_all();
+    CHECK(cluster.servers().wait_for_end(ServerId(1), Millis{5000}) == 1);
+    CHECK(contains(cluster.servers().last_log_line(ServerId(1)), file.filename().string()));
+    CHECK(eventually([&] { return cluster.tool({"pub", "t", "m"}).code == 0; }));
+  }
+
+  TEST_CASE("log verify: no such directory -> exit 1, one line that names it") {
+    const Ended verify = zabmq_tool({"log", "verify", "--data-dir", "/nonexistent/data"});
+
+    CHECK(verify.code == 1);
+    CHECK(is_one_line(verify.err));
+    CHECK(contains(verify.err, "/nonexistent/data"));
+    CHECK_FALSE(std::filesystem::exists("/nonexistent"));
+  }
+
+  TEST_CASE("usage: exit 1, one line, nothing on standard output") {
+    for (const Words& words :
+         {Words{"pub", "t", "m", "--bogus"}, Words{"sub", "--from", "time:-1m"},
+          Words{"status", "--watch"}, Words{"log", "dump", "--data-dir", "x"},
+          Words{"bench", "e2e"}, Words{"nonsense"}, Words{}}) {
+      const Ended ended = zabmq_tool(words);
+      CHECK(ended.code == 1);
+      CHECK(is_one_line(ended.err));
+      CHECK(ended.out.empty());
+    }
+    const Ended help = zabmq_tool({"pub", "--help"});
+    CHECK(help.code == 0);
+    CHECK(contains(help.out, "Examples:"));
+    CHECK(help.err.empty());
+  }
+}
+
+}  // namespace zabmq::cluster
