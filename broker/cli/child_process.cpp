@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +19,9 @@ namespace zabmq::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// glibc 2.36 declares pidfd_open without C linkage, so C++ cannot call its wrapper.
+int open_pidfd(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
 
 // Everything below runs between fork and exec, where only async-signal-safe calls are allowed.
 bool attach(int from, int to) {
@@ -81,7 +84,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& words, const ChildStr
   close(report[1]);
   const int error = pid_ < 0 ? fork_error : read_report(report[0]);
   close(report[0]);
-  if (pid_ > 0) fd_ = pidfd_open(pid_, 0);
+  if (pid_ > 0) fd_ = open_pidfd(pid_);
   if (error == 0 && fd_ >= 0) return;
   const int reason = error != 0 ? error : errno;
   if (pid_ > 0) {
