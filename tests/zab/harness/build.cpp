@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "zabmq/check.hpp"
-
 namespace zabmq::zab::test {
 
 Uuid uuid(unsigned number) {
@@ -28,14 +26,26 @@ Handshake handshake() {
   return mine;
 }
 
+namespace {
+
+// The floor of a history that is written "floor=1.2 ...": its digest is made up.
+Floor floor_of(const History& table) {
+  if (is_none(table.floor.zxid)) return {};
+  return {table.floor.zxid, table.floor.zxid.counter, Digest{0xf100}};
+}
+
+}  // namespace
+
 std::vector<Record> records_of(std::string_view history, std::string_view diverging) {
   const History table = parse_history(history);
-  ZABMQ_CHECK(is_none(table.floor.zxid));
+  const Floor floor = floor_of(table);
   std::vector<Record> records;
   for (const EpochEnd& end : table.ends) {
-    for (std::uint64_t counter = 1; counter <= end.last; ++counter) {
+    const bool goes_on = end.epoch == floor.zxid.epoch;
+    for (std::uint64_t counter = goes_on ? floor.zxid.counter + 1 : 1; counter <= end.last;
+         ++counter) {
       const Zxid z{end.epoch, counter};
-      const Digest previous = records.empty() ? Digest::none : records.back().digest;
+      const Digest previous = records.empty() ? floor.digest : records.back().digest;
       records.push_back(make_record(z, to_string(z) + std::string(diverging), previous));
     }
   }
@@ -60,7 +70,8 @@ Disk disk_of(const Past& past, ServerId id) {
     identity.current = past.current == 0 ? newest : Epoch{past.current};
     identity.accepted = std::max({Epoch{past.accepted}, identity.current, newest});
   }
-  return {identity, {}, std::move(records), parse_zxid(past.delivered)};
+  const Floor floor = floor_of(parse_history(past.history));
+  return {identity, floor, std::move(records), std::max(parse_zxid(past.delivered), floor.zxid)};
 }
 
 Server::Setup setup_of(ServerId id, unsigned voter_count, const Options& options) {

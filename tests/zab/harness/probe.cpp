@@ -88,8 +88,9 @@ Zxid Probe::propose(const std::string& value) {
 }
 
 void Probe::complete() {
+  const bool store = server_.disk().storing();  // one that the log's completion starts is another
   if (server_.disk().log_busy()) server_.complete_log();
-  if (server_.disk().storing()) server_.complete_store();
+  if (store) server_.complete_store();
   collect();
 }
 
