@@ -2,8 +2,11 @@
 #include "arguments.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace zabmq::broker {
@@ -12,13 +15,18 @@ namespace {
 constexpr const char* description =
     "zabmqd: one server of a zabmq cluster: ordered, replicated, durable messages.";
 
+using Values = std::vector<std::string>;
+
+// As given. Conversion and every check are ours, so that each complaint names flag and value.
 struct Flags {
-  std::uint32_t id = 0;
-  std::string servers;
-  std::string data_dir;
-  std::vector<std::string> settings;
-  std::string config_file;
+  Values id;
+  Values servers;
+  Values data_dir;
+  Values settings;
+  Values config_file;
+  bool has_config_file = false;
   bool insecure = false;
+  Values unknown;
 };
 
 std::string examples_and_keys() {
@@ -40,21 +48,63 @@ std::string examples_and_keys() {
   return text;
 }
 
-void declare(CLI::App& app, Flags& flags) {
-  app.set_version_flag("--version", std::string("zabmqd ") + ZABMQ_VERSION);
-  app.add_option("--id", flags.id, "this server's number, one of --servers")->required();
-  app.add_option("--servers", flags.servers,
-                 "all voters of the cluster: ID=HOST:PEERPORT:CLIENTPORT,...")
-      ->required();
-  app.add_option("--data-dir", flags.data_dir, "this server's own directory; created when missing")
-      ->required();
-  app.add_option("--set", flags.settings, "KEY=VALUE, any number of times")
+CLI::Option* declare_value(CLI::App& app, const std::string& flag, Values& values,
+                           const std::string& meaning) {
+  return app.add_option(flag, values, meaning)
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void declare(CLI::App& app, Flags& flags) {
+  app.allow_extras();
+  app.set_version_flag("--version", std::string("zabmqd ") + ZABMQ_VERSION);
+  declare_value(app, "--id", flags.id, "this server's number, one of --servers")->type_name("N");
+  declare_value(app, "--servers", flags.servers,
+                "all voters of the cluster, separated by commas; the same on each server")
+      ->type_name("ID=HOST:PEERPORT:CLIENTPORT");
+  declare_value(app, "--data-dir", flags.data_dir,
+                "this server's own directory; created when missing")
+      ->type_name("DIR");
+  declare_value(app, "--set", flags.settings, "an option; any number of times")
+      ->type_name("KEY=VALUE");
   app.add_flag("--insecure-allow-plaintext", flags.insecure,
                "listen on addresses that are not loopback, without encryption");
-  app.add_option("--config", flags.config_file)->group("");  // refused below, not by CLI11
+  app.add_option("--config", flags.config_file)->expected(0, 1)->group("");
   app.footer(examples_and_keys());
+}
+
+std::string joined(const Values& values) {
+  std::string text;
+  for (const std::string& value : values) text += (text.empty() ? "" : " ") + value;
+  return text;
+}
+
+std::optional<node::Problem> find_misuse(const Flags& flags) {
+  if (!flags.unknown.empty()) {
+    return node::Problem{joined(flags.unknown) + ": unknown argument; zabmqd --help lists all"};
+  }
+  if (flags.has_config_file) {
+    const std::string file = flags.config_file.empty() ? "" : " " + joined(flags.config_file);
+    return node::Problem{"--config" + file +
+                         ": configuration files are not supported by this version; use --set"};
+  }
+  for (const auto& [flag, values] : {std::pair<std::string, const Values&>{"--id", flags.id},
+                                     {"--servers", flags.servers},
+                                     {"--data-dir", flags.data_dir}}) {
+    if (values.empty()) return node::Problem{flag + " is missing; zabmqd --help has examples"};
+    if (values.size() > 1) return node::Problem{flag + " " + joined(values) + ": given twice"};
+    if (values.front().empty()) return node::Problem{flag + " '': must not be empty"};
+  }
+  return std::nullopt;
+}
+
+std::optional<ServerId> parse_id(const std::string& text) {
+  std::uint32_t id = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, id);
+  if (error != std::errc{} || rest != end || id == 0) return std::nullopt;
+  return ServerId{id};
 }
 
 std::optional<node::Problem> find_plaintext(const node::ServerList& servers) {
@@ -68,25 +118,24 @@ std::optional<node::Problem> find_plaintext(const node::ServerList& servers) {
 }
 
 std::variant<node::NodeConfig, Information, node::Problem> config_from(const Flags& flags) {
-  if (!flags.config_file.empty()) {
-    return node::Problem{"--config " + flags.config_file +
-                         ": configuration files are not supported by this version; use --set"};
-  }
+  if (auto problem = find_misuse(flags)) return *problem;
   node::NodeConfig config;
-  config.self = ServerId{flags.id};
-  config.data_dir = flags.data_dir;
+  config.data_dir = flags.data_dir.front();
   for (const std::string& setting : flags.settings) {
     if (auto problem = config.options.set(setting)) return *problem;
   }
   if (auto problem = config.options.check()) return *problem;
 
-  auto servers = node::ServerList::parse(flags.servers);
+  auto servers = node::ServerList::parse(flags.servers.front());
   if (auto* problem = std::get_if<node::Problem>(&servers)) return *problem;
   config.servers = std::get<node::ServerList>(std::move(servers));
+  const auto id = parse_id(flags.id.front());
+  if (!id) return node::Problem{"--id " + flags.id.front() + ": must be a number from 1"};
+  config.self = *id;
   if (config.servers.find(config.self) == nullptr) {
-    return node::Problem{"--id " + to_string(config.self) + ": not in --servers " + flags.servers};
+    return node::Problem{"--id " + flags.id.front() + ": not in --servers " +
+                         flags.servers.front()};
   }
-  if (flags.data_dir.empty()) return node::Problem{"--data-dir '': must not be empty"};
   if (!flags.insecure) {
     if (auto problem = find_plaintext(config.servers)) return *problem;
   }
@@ -101,6 +150,8 @@ std::variant<node::NodeConfig, Information, node::Problem> parse_arguments(int a
   declare(app, flags);
   try {
     app.parse(argc, argv);
+    flags.unknown = app.remaining();
+    flags.has_config_file = app.count("--config") > 0;
   } catch (const CLI::CallForHelp&) {
     return Information{app.help()};
   } catch (const CLI::CallForVersion& version) {
