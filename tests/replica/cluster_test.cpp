@@ -243,11 +243,36 @@ TEST_SUITE("replica/cluster") {
     CHECK(three.at(victim).take_delivered(bob) == std::vector<std::string>{"precious"});
   }
 
-  TEST_CASE("cluster: a lost PROPOSE frame -> the next one does not continue, the session ends") {
+  TEST_CASE("cluster: whole records of another history -> the session ends, counted, repaired") {
     Three three;
     const ServerId leader = three.wait_for_leader();
     const ServerId victim = three.followers_of(leader).front();
     three.open(leader, alice);
+    bool replaced = false;
+    three.tamper = [&](ServerId, ServerId to, zab::Message& message, Slice& records) {
+      if (replaced || to != victim || !std::holds_alternative<zab::Propose>(message)) return true;
+      replaced = true;
+      storage::LastRecord other{{}, 0, Digest{666}, 0};
+      records = make_record(other, header_of(records).zxid, make_body({"forged"}), 1);
+      return true;
+    };
+
+    three.at(leader).publish(alice, 1, {"true"});
+    REQUIRE(three.all_delivered(1));
+
+    CHECK(replaced);
+    CHECK(three.at(victim).replica->counters().peer_records_malformed == 1);
+    three.at(victim).subscribe(bob, from_first(1));
+    three.settle();
+    CHECK(three.at(victim).take_delivered(bob) == std::vector<std::string>{"true"});
+  }
+
+  TEST_CASE("cluster: a lost PROPOSE frame -> noticed, the session ends, all is repaired") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    const ServerId victim = three.followers_of(leader).front();
+    three.open(leader, alice);
+    const auto elections = three.at(victim).replica->counters().elections;
     bool swallowed = false;
     three.tamper = [&](ServerId, ServerId to, zab::Message& message, Slice&) {
       if (swallowed || to != victim || !std::holds_alternative<zab::Propose>(message)) return true;
@@ -261,7 +286,7 @@ TEST_SUITE("replica/cluster") {
     REQUIRE(three.all_delivered(2));
 
     CHECK(swallowed);
-    CHECK(three.at(victim).replica->counters().peer_records_malformed == 1);
+    CHECK(three.at(victim).replica->counters().elections == elections + 1);
   }
 
   TEST_CASE(

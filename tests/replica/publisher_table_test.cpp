@@ -1,0 +1,168 @@
+// Publisher table: the same on every server, from the delivered records alone.
+#include "replica/publisher_table.hpp"
+
+#include <doctest/doctest.h>
+
+#include "fakes.hpp"
+
+using namespace zabmq;
+using namespace zabmq::testing;
+using replica::BatchReceipt;
+using replica::PublisherTable;
+using replica::ReceiptRing;
+
+namespace {
+
+struct Records {
+  RecordHeader batch(const Uuid& publisher, Sequence first, std::uint32_t count, LogTime time,
+                     Instance instance = 1) {
+    RecordHeader h = any(RecordKind::batch, publisher, instance, time);
+    h.first_sequence = first;
+    h.count = count;
+    h.base_offset = offset + 1;
+    offset += count;
+    return h;
+  }
+  RecordHeader open(const Uuid& publisher, Instance instance, LogTime time) {
+    return any(RecordKind::publisher, publisher, instance, time);
+  }
+  RecordHeader close(const Uuid& publisher, Instance instance, LogTime time) {
+    RecordHeader h = any(RecordKind::publisher, publisher, instance, time);
+    h.flags = record_flag_close;
+    return h;
+  }
+  RecordHeader any(RecordKind kind, const Uuid& publisher, Instance instance, LogTime time) {
+    RecordHeader h;
+    h.kind = kind;
+    h.zxid = {Epoch{1}, ++counter};
+    h.base_offset = offset;
+    h.time = time;
+    h.publisher = publisher;
+    h.instance = instance;
+    return h;
+  }
+  std::uint64_t counter = 0;
+  Offset offset = 0;
+};
+
+const Uuid ann = make_uuid(1);
+const Uuid ben = make_uuid(2);
+
+}  // namespace
+
+TEST_SUITE("replica/publisher_table") {
+  TEST_CASE("table: a batch -> last sequence, receipt, delivered point") {
+    PublisherTable table;
+    Records records;
+    table.deliver(records.open(ann, 3, 10));
+    table.deliver(records.batch(ann, 1, 5, 20, 3));
+
+    REQUIRE(table.find(ann));
+    CHECK(table.find(ann)->instance == 3);
+    CHECK(table.find(ann)->last_sequence == 5);
+    const BatchReceipt* receipt = table.find(ann)->receipts.find(3);
+    REQUIRE(receipt);
+    CHECK(*receipt == BatchReceipt{1, 1, {Epoch{1}, 2}, 5});
+    CHECK(table.delivered() == Zxid{Epoch{1}, 2});
+    CHECK(table.delivered_offset() == 5);
+    CHECK(table.find(ben) == nullptr);
+  }
+
+  TEST_CASE("table: idle for longer than the ttl in log time -> forgotten, by the next record") {
+    PublisherTable table({1024, 100});
+    Records records;
+    table.deliver(records.open(ann, 1, 10));
+    table.deliver(records.open(ben, 1, 50));
+    table.deliver(records.batch(ann, 1, 1, 60));
+
+    table.deliver(records.any(RecordKind::no_op, {}, 0, 150));
+    CHECK(table.find(ben));
+    table.deliver(records.any(RecordKind::no_op, {}, 0, 151));
+    CHECK(!table.find(ben));
+    CHECK(table.find(ann));
+    table.deliver(records.any(RecordKind::no_op, {}, 0, 161));
+    CHECK(table.size() == 0);
+  }
+
+  TEST_CASE(
+      "table: a batch of an expired publisher -> its entry comes back, and does not expire by it") {
+    PublisherTable table({1024, 100});
+    Records records;
+    table.deliver(records.open(ann, 2, 10));
+    table.deliver(records.any(RecordKind::no_op, {}, 0, 1000));
+    REQUIRE(!table.find(ann));
+
+    table.deliver(records.batch(ann, 8, 2, 5000, 2));
+
+    REQUIRE(table.find(ann));
+    CHECK(table.find(ann)->instance == 2);
+    CHECK(table.find(ann)->last_sequence == 9);
+  }
+
+  TEST_CASE("table: an entry that was freed -> its instance is never given again") {
+    PublisherTable table({1024, 100});
+    Records records;
+    CHECK(table.next_unknown_instance() == 1);
+    table.deliver(records.open(ann, 4, 10));
+    table.deliver(records.close(ann, 4, 20));
+    CHECK(table.next_unknown_instance() == 5);
+    table.deliver(records.open(ben, 9, 20));
+    table.deliver(records.any(RecordKind::no_op, {}, 0, 1000));
+    CHECK(table.next_unknown_instance() == 10);
+  }
+
+  TEST_CASE("table: a close of an unknown publisher -> nothing") {
+    PublisherTable table;
+    Records records;
+    table.deliver(records.close(ann, 1, 10));
+    CHECK(table.size() == 0);
+  }
+
+  TEST_CASE("recovery: records above the delivered point wait, and are left to delivery") {
+    Records records;
+    PublisherTable table;
+    const RecordHeader first = records.batch(ann, 1, 1, 10);
+    const RecordHeader second = records.batch(ann, 2, 1, 20);
+    const RecordHeader third = records.batch(ann, 3, 1, 30);
+
+    table.on_record(first);
+    table.on_record(second);
+    CHECK(table.delivered_offset() == 0);
+    table.on_delivered(first.zxid);
+    CHECK(table.delivered_offset() == 1);
+    table.on_delivered(third.zxid);  // a mark that is ahead of what was read so far
+    CHECK(table.delivered_offset() == 2);
+    table.on_record(third);
+    CHECK(table.delivered_offset() == 3);
+    table.on_record(records.batch(ann, 4, 1, 40));
+    table.finish_recovery();
+
+    CHECK(table.find(ann)->last_sequence == 3);
+    table.deliver(records.batch(ann, 4, 1, 40));
+    CHECK(table.find(ann)->last_sequence == 4);
+  }
+
+  TEST_CASE("recovery: a log with a floor -> delivery begins there") {
+    PublisherTable table;
+    table.start_at({{Epoch{3}, 7}, 100, Digest{1}});
+    CHECK(table.delivered() == Zxid{Epoch{3}, 7});
+    CHECK(table.delivered_offset() == 100);
+  }
+}
+
+TEST_SUITE("replica/receipt_ring") {
+  TEST_CASE("ring: finds the batch of every sequence that is kept, and no other") {
+    ReceiptRing ring;
+    for (Sequence s = 1; s <= 50; s += 5)
+      ring.add({s, s, {}, 3}, 4);  // holes: 4 and 5 of each five
+
+    CHECK(ring.size() == 4);
+    CHECK(ring[0].first_sequence == 31);
+    for (Sequence s = 0; s <= 60; ++s) {
+      const BatchReceipt* found = ring.find(s);
+      const bool kept = s >= 31 && s <= 48 && (s - 1) % 5 < 3;
+      REQUIRE((found != nullptr) == kept);
+      if (found) CHECK(found->first_sequence == s - (s - 1) % 5);
+    }
+  }
+}
