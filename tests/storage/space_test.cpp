@@ -1,0 +1,222 @@
+// Space: segments follow one another, spares are written while idle, and a full disk is a state.
+#include <doctest/doctest.h>
+
+#include <cerrno>
+
+#include "machine.hpp"
+#include "storage/spares.hpp"
+
+namespace zabmq::storage {
+namespace {
+
+using sim::MemoryDisk;
+
+TEST_SUITE("storage/space") {
+  TEST_CASE("segment: full -> the next one, synced with its directory entry before records count") {
+    Machine m;
+    m.start();
+    std::size_t written = 0;
+
+    while (m.disk.names().size() < 3) {
+      m.append(m.maker.batch(3000));
+      ++written;
+      while (m.durable_told.size() < written) {
+        REQUIRE(m.disk.step());
+        MemoryDisk copy(m.disk.state());
+        copy.lose_power(MemoryDisk::nothing());
+        const Found found = look_at(copy.state());
+        REQUIRE_FALSE(found.failure);
+        REQUIRE(found.history.last.zxid.counter >= m.durable_told.size());
+      }
+    }
+
+    CHECK(m.read_everything().size() == written);
+    for (const std::string& name : m.disk.names())
+      CHECK(m.disk.content(name).size() <= m.options.segment_size);
+  }
+
+  TEST_CASE("segment: a record larger than a segment -> still stored, in a segment of its own") {
+    Machine m;
+    m.start();
+    m.write(m.maker.batch(10));
+
+    m.write(m.maker.batch(100'000));
+    m.write(m.maker.batch(10));
+
+    CHECK(m.disk.names().size() == 3);
+    m.restart_after_power_loss(MemoryDisk::nothing());
+    CHECK(m.read_everything().size() == 3);
+  }
+
+  TEST_CASE("no space: creating a segment fails with ENOSPC -> a state that ends by itself") {
+    Machine m;
+    m.options.min_free_bytes = 1;
+    m.start();
+    m.write(m.maker.batch(10));
+    m.disk.fail(MemoryDisk::Operation::create, ENOSPC);
+    while (!m.log->no_space()) {
+      m.append(m.maker.batch(3000));
+      m.run();
+      REQUIRE(m.maker.last().offset < 100);
+    }
+
+    CHECK_FALSE(m.failure_told);
+    CHECK(m.durable_told.back().counter == m.maker.last().zxid.counter - 1);
+    m.tick(999);
+    m.run();
+    CHECK(m.log->no_space());
+    m.tick(1);
+    m.run();
+
+    CHECK_FALSE(m.log->no_space());
+    CHECK(m.durable_told.back() == m.maker.last().zxid);
+    m.restart_after_power_loss(MemoryDisk::nothing());
+    CHECK(m.log->last().zxid == m.maker.last().zxid);
+  }
+
+  TEST_CASE(
+      "no space: free bytes below min_free -> nothing is written or acknowledged until there is") {
+    Machine m;
+    m.options.min_free_bytes = 100'000;
+    m.start();
+    m.write(m.maker.batch(10));
+    const std::uint64_t used = m.disk.content("00000001.seg").size();
+    m.disk.set_capacity(used + 90'000);
+    m.tick(10);
+    m.run();
+    CHECK(m.log->no_space());
+
+    m.append(m.maker.batch(5000));
+    m.run();
+    CHECK(m.durable_told.size() == 1);
+    CHECK(m.log->unwritten_bytes() > 5000);
+    CHECK(m.log->oldest_write_age_ms(m.now_ms + 60'000) == 0);
+    CHECK(m.read_everything().size() == 2);  // reading goes on
+
+    m.disk.set_capacity(used + 1'000'000);
+    m.tick(10);
+    m.run();
+
+    CHECK_FALSE(m.log->no_space());
+    CHECK(m.durable_told.back() == m.maker.last().zxid);
+  }
+
+  TEST_CASE("no space: stop -> ends without what could not be written") {
+    Machine m;
+    m.options.min_free_bytes = 100'000;
+    m.start();
+    m.write(m.maker.batch(10));
+    m.disk.set_capacity(m.disk.content("00000001.seg").size() + 90'000);
+    m.tick(10);
+    m.append(m.maker.batch(5000));
+    m.run();
+    bool stopped = false;
+
+    m.log->stop([&] { stopped = true; });
+    m.run();
+
+    CHECK(stopped);
+    CHECK(m.durable_told.size() == 1);
+  }
+
+  TEST_CASE("spares: the disk is idle -> written ahead with zeros, and used by the next segments") {
+    Machine m;
+    m.options.spare_segments = 2;
+    m.start();
+    m.write(m.maker.batch(10));
+
+    for (int i = 0; i < 20; ++i) {
+      m.tick(100);
+      m.run();
+    }
+    REQUIRE(m.disk.names() == std::vector<std::string>{"00000001.seg", "spare-1", "spare-2"});
+    CHECK(m.disk.content("spare-1") == std::vector<std::byte>(m.options.segment_size));
+    MemoryDisk::State idle = m.disk.state();
+    const auto spares_left = [](const Machine& machine) {
+      std::size_t count = 0;
+      for (const std::string& name : machine.disk.names()) count += name.starts_with("spare-");
+      return count;
+    };
+    while (spares_left(m) > 0) m.write(m.maker.batch(3000));
+
+    CHECK(m.disk.names() ==
+          std::vector<std::string>{"00000001.seg", "00000002.seg", "00000003.seg"});
+    CHECK(m.disk.content("00000002.seg").size() == m.options.segment_size);
+    CHECK(m.disk.content("00000003.seg").size() == m.options.segment_size);
+    const std::size_t count = m.read_everything().size();
+    m.restart_after_power_loss(MemoryDisk::nothing());
+    CHECK(m.read_everything().size() == count);
+    CHECK_FALSE(m.log->recovered().torn);
+
+    // Spares that a restart finds are used as well.
+    Machine again(idle, m.options);
+    again.start();
+    while (spares_left(again) == 2) again.write(again.maker.batch(3000));
+    CHECK(again.disk.content("00000002.seg").size() == again.options.segment_size);
+  }
+
+  TEST_CASE("spares: under load -> none are written") {
+    Machine m;
+    m.options.spare_segments = 2;
+    m.start();
+
+    for (int i = 0; i < 50; ++i) {
+      m.write(m.maker.batch(100));
+      m.tick(90);
+      m.run();
+    }
+
+    CHECK(m.disk.names() == std::vector<std::string>{"00000001.seg"});
+  }
+
+  TEST_CASE("spares: a record arrives while one is being written -> waits for one chunk at most") {
+    MemoryDisk disk;
+    REQUIRE(disk.open_directory());
+    Spares spares(disk, 3 << 20, 1, {});
+    spares.set_idle(true);
+    REQUIRE(disk.step());  // created
+
+    spares.set_idle(false);
+    disk.run_all();
+
+    CHECK(disk.content("spare-1").size() == 1 << 20);
+    CHECK(spares.ready() == 0);
+    spares.set_idle(true);
+    disk.run_all();
+    CHECK(disk.content("spare-1").size() == 3 << 20);
+    CHECK(spares.ready() == 1);
+    CHECK(spares.take()->name == "spare-1");
+    CHECK_FALSE(spares.take());
+  }
+
+  TEST_CASE("spares: the disk refuses -> given up, records are not concerned") {
+    Machine m;
+    m.options.spare_segments = 1;
+    m.start();
+    m.write(m.maker.batch(10));
+    m.tick(100);
+    m.run();
+    m.disk.fail(MemoryDisk::Operation::write, ENOSPC);
+    for (int i = 0; i < 20; ++i) {
+      m.tick(100);
+      m.run();
+    }
+
+    CHECK(m.disk.names() == std::vector<std::string>{"00000001.seg"});
+    m.write(m.maker.batch(10));
+    CHECK_FALSE(m.failure_told);
+    CHECK(m.durable_told.back() == m.maker.last().zxid);
+  }
+
+  TEST_CASE("spares: unfinished at start -> removed") {
+    Machine m;
+    m.disk.set_content("spare-7", std::vector<std::byte>(100));
+
+    m.start();
+
+    CHECK(m.disk.names().empty());
+  }
+}
+
+}  // namespace
+}  // namespace zabmq::storage
