@@ -118,6 +118,12 @@ std::optional<wire::Refused> Replica::mismatch(const wire::Hello& hello) const {
   if (hello.version_min > wire::version_max || hello.version_max < wire::version_min) {
     text = both("protocol version", version_range(hello.version_min, hello.version_max),
                 version_range(wire::version_min, wire::version_max));
+  } else if (!is_none(hello.cluster) && is_none(identity.cluster)) {
+    // Not a mismatch: it may be about to join that very cluster.
+    return refused(
+        wire::About::connection, 0, Code::unavailable, Outcome::no,
+        "server " + to_string(core_.self()) +
+            " is empty and belongs to no cluster yet: try another server, or again later");
   } else if (!is_none(hello.cluster) && hello.cluster != identity.cluster) {
     text = both("cluster", to_string(hello.cluster), to_string(identity.cluster));
   } else if (!is_none(hello.history) && hello.history != identity.history) {
@@ -141,7 +147,7 @@ void Replica::settle_publisher(ConnectionId id) {
   if (!connection || connection->publishing != Connection::Publishing::wanted) return;
   if (!core_.leading_in_broadcast()) {
     connection->publishing = Connection::Publishing::none;
-    return welcome(id);
+    return answer_not_opened(id);
   }
   if (!accepts_publishes()) return clients_->add_wanting(id);
   if (connection->instance != 0) return reopen_publisher(id);
@@ -152,7 +158,16 @@ void Replica::settle_publisher(ConnectionId id) {
                     "the leader's disk is nearly full: free space, then try again"));
   }
   connection->publishing = Connection::Publishing::opening;
-  proposals_->open(id, connection->publisher);
+  if (!proposals_->open(id, connection->publisher)) {
+    connection->publishing = Connection::Publishing::none;
+    clients_->answer(id, refused(wire::About::connection, 0, Code::busy, Outcome::no, too_busy()));
+  }
+}
+
+// WELCOME names the leader; without one there is nowhere to go, and the text says why.
+void Replica::answer_not_opened(ConnectionId id) {
+  if (known_leader() != ServerId::none) return welcome(id);
+  clients_->answer(id, not_leading(wire::About::connection, 0));
 }
 
 // The same process comes back: it keeps its instance and goes on behind what was taken.
@@ -194,7 +209,11 @@ void Replica::on_opened(ConnectionId id, const Uuid& publisher, std::optional<In
   }
   connection->publishing = instance ? Connection::Publishing::open : Connection::Publishing::none;
   connection->instance = instance.value_or(0);
-  welcome(id);
+  if (instance) {
+    welcome(id);
+  } else {
+    answer_not_opened(id);
+  }
 }
 
 void Replica::welcome(ConnectionId to) {
@@ -236,10 +255,13 @@ void Replica::on_publish(ConnectionId from, const wire::Publish& publish, Slice 
   const bool disk_behind = env_.log.unwritten_bytes() > options_.in_flight_bytes_max;
   if (disk_behind || !proposals_->publish(from, connection.publisher, publish, std::move(body))) {
     ++counters_.publishes_refused;
-    clients_->answer(from, refused(wire::About::publish, id, Code::busy, Outcome::no,
-                                   std::to_string(options_.in_flight_bytes_max) +
-                                       " bytes are in flight at the leader: send it again later"));
+    clients_->answer(from, refused(wire::About::publish, id, Code::busy, Outcome::no, too_busy()));
   }
+}
+
+std::string Replica::too_busy() const {
+  return std::to_string(options_.in_flight_bytes_max) +
+         " bytes are in flight at the leader: send it again later";
 }
 
 // Everything that can be said of a batch before its turn comes. Whatever is wrong with it concerns
@@ -288,7 +310,10 @@ void Replica::on_close_publisher(ConnectionId from, const wire::ClosePublisher& 
   if (!core_.leading_in_broadcast()) {
     return clients_->answer(from, not_leading(wire::About::close, close.instance));
   }
-  proposals_->close(from, connection.publisher, close.instance);
+  if (!proposals_->close(from, connection.publisher, close.instance)) {
+    clients_->answer(
+        from, refused(wire::About::close, close.instance, Code::busy, Outcome::no, too_busy()));
+  }
 }
 
 // --- STATUS, and who leads ---

@@ -20,25 +20,25 @@ Proposals::Proposals(const PublisherTable& table, Clients& clients, const Option
 
 bool Proposals::publish(ConnectionId from, const Uuid& publisher, const wire::Publish& publish,
                         Slice body) {
-  const std::size_t bytes = record_size(static_cast<std::uint32_t>(body.size()));
-  if (waiting_bytes_ + in_flight_bytes_ + bytes > options_.in_flight_bytes_max) return false;
-  add_request({Kind::batch, from, publisher, publish, std::move(body)});
-  return true;
+  return add_request({Kind::batch, from, publisher, publish, std::move(body)});
 }
 
-void Proposals::open(ConnectionId from, const Uuid& publisher) {
-  add_request({Kind::open, from, publisher, {}, {}});
+bool Proposals::open(ConnectionId from, const Uuid& publisher) {
+  return add_request({Kind::open, from, publisher, {}, {}});
 }
 
-void Proposals::close(ConnectionId from, const Uuid& publisher, Instance instance) {
+bool Proposals::close(ConnectionId from, const Uuid& publisher, Instance instance) {
   wire::Publish only_instance;
   only_instance.instance = instance;
-  add_request({Kind::close, from, publisher, only_instance, {}});
+  return add_request({Kind::close, from, publisher, only_instance, {}});
 }
 
-void Proposals::add_request(Request request) {
-  waiting_bytes_ += record_size(static_cast<std::uint32_t>(request.body.size()));
+bool Proposals::add_request(Request request) {
+  const std::size_t bytes = record_size(static_cast<std::uint32_t>(request.body.size()));
+  if (waiting_bytes_ + in_flight_bytes_ + bytes > options_.in_flight_bytes_max) return false;
+  waiting_bytes_ += bytes;
   requests_.push_back(std::move(request));
+  return true;
 }
 
 Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us,

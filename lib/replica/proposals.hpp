@@ -42,10 +42,10 @@ class Proposals {
             Counters& counters, Opened opened);
 
   // --- requests; they wait for the next group ---
-  // `body` was validated. False: in_flight_bytes_max is reached, nothing was taken.
+  // False: in_flight_bytes_max is reached, nothing was taken. `body` was validated.
   bool publish(ConnectionId from, const Uuid& publisher, const wire::Publish& publish, Slice body);
-  void open(ConnectionId from, const Uuid& publisher);
-  void close(ConnectionId from, const Uuid& publisher, Instance instance);
+  bool open(ConnectionId from, const Uuid& publisher);
+  bool close(ConnectionId from, const Uuid& publisher, Instance instance);
 
   // --- groups ---
   bool empty() const { return requests_.empty() && proposals_.empty(); }
@@ -112,7 +112,7 @@ class Proposals {
   void give_up(const Proposal& proposal);
   void give_up(const Request& request, wire::Refused refusal);
   void end_flight(const Uuid& publisher);
-  void add_request(Request request);
+  bool add_request(Request request);
 
   const PublisherTable& table_;
   Clients& clients_;

@@ -151,12 +151,14 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   void settle_publisher(ConnectionId id);
   void reopen_publisher(ConnectionId id);
   void on_opened(ConnectionId id, const Uuid& publisher, std::optional<Instance> instance);
+  void answer_not_opened(ConnectionId id);
   void welcome(ConnectionId to);
   wire::StatusAnswer make_status_answer(std::uint64_t request) const;
   wire::Refused not_leading(wire::About about, std::uint64_t id) const;
   ServerId known_leader() const;
   std::string endpoint_of(ServerId server) const;
   std::string why_unavailable() const;
+  std::string too_busy() const;
 
   const Options options_;
   const std::vector<ServerAddress> servers_;

@@ -64,8 +64,7 @@ void Subscriptions::resolve_zxid(Subscription& s, std::optional<End> end) {
   // `end` was asked for, since the start lies beyond our own delivered point.
   if (end && s.start_zxid <= end->zxid) {
     s.state = State::behind;
-    behind_.push_back(s.id);
-    return;
+    return park(s, Parked::behind);
   }
   if (end && s.start_zxid == next(end->zxid)) return start_behind(s, end->offset);
   refuse_beyond_end(s, end ? end->offset : delivered_.delivered_offset());

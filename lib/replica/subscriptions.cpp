@@ -22,6 +22,8 @@ constexpr std::uint64_t backoff_min_ms = 10;
 constexpr std::uint64_t backoff_max_ms = 640;
 constexpr std::size_t read_bytes_min = 64 * 1024;
 constexpr std::size_t message_bytes_guess = 4096;
+constexpr std::size_t queue_slack =
+    64;  // ended subscriptions that a queue may keep, or as many again
 constexpr std::size_t turn_bytes_min = 4096;  // what a turn costs of a step's budget at least
 
 std::int64_t add_up(std::int64_t credit, std::uint64_t more) {
@@ -113,10 +115,20 @@ void Subscriptions::erase(Subscription& s) {
 // The queues keep ids; those of subscriptions that have ended are skipped when their turn comes.
 void Subscriptions::park(Subscription& s, Parked why) {
   s.parked = why;
-  if (why == Parked::ready) ready_.push_back(s.id);
-  if (why == Parked::data) waiting_for_data_.push_back(s.id);
-  if (why == Parked::link) blocked_.push_back(s.id);
-  if (why == Parked::cold_slot) waiting_for_slot_.push_back(s.id);
+  if (why == Parked::ready) enqueue(ready_, s.id);
+  if (why == Parked::data) enqueue(waiting_for_data_, s.id);
+  if (why == Parked::behind) enqueue(behind_, s.id);
+  if (why == Parked::link) enqueue(blocked_, s.id);
+  if (why == Parked::cold_slot) enqueue(waiting_for_slot_, s.id);
+}
+
+// A client that comes and goes must not make a queue grow that waits for something else.
+template <class Queue>
+void Subscriptions::enqueue(Queue& queue, std::uint64_t id) {
+  if (queue.size() > 2 * subscriptions_.size() + queue_slack) {
+    std::erase_if(queue, [this](std::uint64_t queued) { return !subscriptions_.contains(queued); });
+  }
+  queue.push_back(id);
 }
 
 void Subscriptions::make_ready(Subscription& s) {
@@ -130,11 +142,12 @@ void Subscriptions::on_delivered() {
   }
   for (std::uint64_t id : std::exchange(behind_, {})) {
     Subscription* s = find(id);
-    if (!s) continue;
+    if (!s || s->parked != Parked::behind) continue;
     if (s->start_zxid <= delivered_.delivered()) {
+      s->parked = Parked::no;
       locate(*s);
     } else {
-      behind_.push_back(id);
+      park(*s, Parked::behind);
     }
   }
 }
@@ -179,6 +192,11 @@ void Subscriptions::send_heartbeats() {
     }
     heartbeats_.emplace(s->last_sent_ms + options_.client_heartbeat_ms, id);
   }
+}
+
+std::size_t Subscriptions::queued() const {
+  return ready_.size() + waiting_for_data_.size() + behind_.size() + blocked_.size() +
+         waiting_for_slot_.size();
 }
 
 // --- serving ---

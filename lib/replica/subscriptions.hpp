@@ -57,6 +57,7 @@ class Subscriptions {
   void tick(std::uint64_t now_ms);
   bool serve();  // a step's worth, fairly; true: there is more that waits for nothing
   std::size_t size() const { return subscriptions_.size(); }
+  std::size_t queued() const;  // ids in all queues: bounded by size()
 
  private:
   enum class State : std::uint8_t {
@@ -66,7 +67,7 @@ class Subscriptions {
     announcing,  // SUBSCRIBED is to be sent
     streaming
   };
-  enum class Parked : std::uint8_t { no, ready, data, credit, link, cold_slot, disk };
+  enum class Parked : std::uint8_t { no, ready, data, behind, credit, link, cold_slot, disk };
 
   struct Subscription {
     std::uint64_t id = 0;  // ours, never reused
@@ -108,6 +109,8 @@ class Subscriptions {
   Subscription* find(ConnectionId connection, std::uint64_t name);
   void erase(Subscription& s);
   void park(Subscription& s, Parked why);
+  template <class Queue>
+  void enqueue(Queue& queue, std::uint64_t id);
   void make_ready(Subscription& s);
   std::size_t serve_one(Subscription& s);
   bool nothing_to_read(const Subscription& s) const;

@@ -123,6 +123,44 @@ TEST_SUITE("replica/clients") {
     CHECK(solo.replica().status().connections == 0);
   }
 
+  TEST_CASE("HELLO: of a cluster, to a server that is still empty -> unavailable, not a mismatch") {
+    FakePeers peers;
+    Server server(ServerId{1}, {ServerId{1}, ServerId{2}, ServerId{3}}, {}, peers);
+    server.identity = {};
+    server.start();
+    wire::Hello hello;
+    hello.cluster = make_uuid(5);
+
+    server.say(alice, hello);
+
+    const auto refused = server.clients.take<wire::Refused>(alice);
+    REQUIRE(refused.size() == 1);
+    CHECK(refused[0].code == Code::unavailable);
+    CHECK(refused[0].text.find("empty") != std::string::npos);
+  }
+
+  TEST_CASE("HELLO: without a leader -> a publisher is told who is missing, others are welcome") {
+    FakePeers peers;
+    Server server(ServerId{1}, {ServerId{1}, ServerId{2}, ServerId{3}}, {}, peers);
+    server.start();
+    wire::Hello hello;
+    hello.publisher = make_uuid(7);
+
+    server.say(alice, hello);
+    server.say(bob, wire::Hello{});
+
+    const auto refused = server.clients.take<wire::Refused>(alice);
+    REQUIRE(refused.size() == 1);
+    CHECK(refused[0].about == wire::About::connection);
+    CHECK(refused[0].code == Code::unavailable);
+    CHECK(refused[0].not_leading);
+    CHECK(refused[0].text.find("2 of 3 servers are needed") != std::string::npos);
+    CHECK(refused[0].text.find("2 (tcp://server-2), 3 (tcp://server-3)") != std::string::npos);
+    const auto welcome = server.clients.take<wire::Welcome>(bob);
+    REQUIRE(welcome.size() == 1);
+    CHECK(welcome[0].leader == ServerId::none);
+  }
+
   TEST_CASE("connections: connections_max -> busy; one that says BYE makes room") {
     replica::Options options;
     options.connections_max = 1;

@@ -1,6 +1,7 @@
 // Cluster: moving frames, ticking, waiting.
 #include "cluster.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "zabmq/check.hpp"
@@ -44,9 +45,7 @@ bool Cluster::cut_off(ServerId from, ServerId to) const {
 }
 
 void Cluster::tick() {
-  for (auto& [id, place] : servers_) {
-    if (place.server->up()) place.server->tick();
-  }
+  tick_only();
   settle();
 }
 
@@ -96,10 +95,30 @@ std::vector<ServerId> Cluster::followers_of(ServerId leader) const {
 
 bool Cluster::deliver_one() {
   if (frames_.empty()) return false;
-  Frame frame = std::move(frames_.front());
-  frames_.pop_front();
-  if (!cut_off(frame.from, frame.to) && at(frame.to).up()) deliver(std::move(frame));
+  deliver_at(frames_.begin());
   return true;
+}
+
+void Cluster::deliver_any(std::mt19937_64& random) {
+  if (frames_.empty()) return;
+  const Frame& chosen = frames_[random() % frames_.size()];
+  deliver_at(std::find_if(frames_.begin(), frames_.end(), [&chosen](const Frame& frame) {
+    return frame.from == chosen.from && frame.to == chosen.to;
+  }));
+}
+
+void Cluster::tick_only() {
+  for (auto& [id, place] : servers_) {
+    if (place.server->up()) place.server->tick();
+  }
+}
+
+void Cluster::deliver_at(std::deque<Frame>::iterator at) {
+  Frame frame = std::move(*at);
+  frames_.erase(at);
+  if (!this->at(frame.to).up()) return;
+  if (!cut_off(frame.from, frame.to)) return deliver(std::move(frame));
+  if (frame.session != 0) broken_.insert(frame.session);  // the next frame shows the gap
 }
 
 void Cluster::deliver(Frame frame) {
@@ -112,6 +131,7 @@ void Cluster::deliver(Frame frame) {
     sessions.erase(known);
     return replica.on_session_lost(frame.from);
   }
+  if (broken_.contains(frame.session)) return break_session(frame);
   if (tamper && !tamper(frame.from, frame.to, frame.message, frame.records)) return;
   if (frame.session != 0 && !current) {
     if (!std::holds_alternative<zab::CEpoch>(frame.message)) return;
@@ -120,6 +140,14 @@ void Cluster::deliver(Frame frame) {
     sessions[frame.from] = frame.session;
   }
   replica.on_peer_message(frame.from, std::move(frame.message), std::move(frame.records));
+}
+
+void Cluster::break_session(const Frame& frame) {
+  auto& sessions = servers_.at(frame.to).links->sessions;
+  const auto known = sessions.find(frame.from);
+  if (known == sessions.end() || known->second != frame.session) return;
+  servers_.at(frame.to).links->close_session(frame.from);
+  at(frame.to).replica->on_session_lost(frame.from);
 }
 
 void Cluster::Links::open_session(ServerId leader) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <random>
 #include <set>
 #include <vector>
 
@@ -31,6 +32,10 @@ class Cluster {
   ServerId wait_for_leader();
   std::vector<ServerId> followers_of(ServerId leader) const;
   void settle();
+
+  // For random schedules: the next frame of a random pair, if any; and time alone.
+  void deliver_any(std::mt19937_64& random);
+  void tick_only();
 
   // May change a frame on its way, or swallow it by returning false.
   using Tamper = std::function<bool(ServerId from, ServerId to, zab::Message&, Slice& records)>;
@@ -63,11 +68,14 @@ class Cluster {
   };
 
   bool deliver_one();
+  void deliver_at(std::deque<Frame>::iterator at);
   void deliver(Frame frame);
+  void break_session(const Frame& frame);
   bool cut_off(ServerId from, ServerId to) const;
 
   std::map<ServerId, Place> servers_;
   std::set<ServerId> isolated_;
+  std::set<std::uint64_t> broken_;  // sessions that lost a frame
   std::deque<Frame> frames_;
   std::uint64_t sessions_opened_ = 0;
 };

@@ -1,4 +1,6 @@
 // Subscriptions: starts, credit, fairness, slow links and cold logs, seen through a cluster of one.
+#include "replica/subscriptions.hpp"
+
 #include <doctest/doctest.h>
 
 #include "server.hpp"
@@ -376,5 +378,28 @@ TEST_SUITE("replica/subscriptions") {
     history.server.say(bob, wire::Unsubscribe{1});
     history.add();
     CHECK(history.delivered().empty());
+  }
+
+  TEST_CASE("subscriptions: a client that comes and goes -> no queue grows") {
+    FakeLog log;
+    FakeClients links;
+    replica::PublisherTable table;
+    replica::Options options;
+    replica::Counters counters;
+    replica::Clients clients(links, options, counters);
+    replica::EndQuestions questions(
+        1000, [](std::uint64_t, std::optional<replica::End>) {},
+        [](ServerId, std::uint64_t, replica::End) {});
+    replica::Subscriptions subscriptions(log, table, clients, questions, options, counters);
+    clients.add(bob);
+
+    for (std::uint64_t name = 1; name <= 1000; ++name) {
+      subscriptions.subscribe(bob, from_first(name));
+      subscriptions.serve();  // waits for data
+      subscriptions.unsubscribe(bob, name);
+    }
+
+    CHECK(subscriptions.size() == 0);
+    CHECK(subscriptions.queued() < 100);
   }
 }
