@@ -63,6 +63,7 @@ void Checker::started(const Server& server) {
   Seen& seen = seen_[server.id()];
   seen.committed = server.disk().marked();
   seen.delivered_count = server.delivered_count();
+  seen.asked.clear();
   seen.new_leader_at.reset();
   seen.acked_leader = false;
   seen.log_version.reset();

@@ -53,6 +53,8 @@ class Checker {
   void stored(const Server& server);  // after
   void delivering(const Server& server, Zxid up_to, std::optional<std::size_t> count);
 
+  void asked(const Server& server, std::uint64_t ticket);  // after
+
   void check();  // the whole state
 
   const std::vector<std::string>& violations() const { return violations_; }
@@ -74,6 +76,7 @@ class Checker {
     // of this life
     Zxid committed;
     std::size_t delivered_count = 0;
+    std::map<std::uint64_t, std::size_t> asked;  // ticket, and how much was committed then
     // of the session it follows in
     std::optional<Zxid> new_leader_at;
     bool acked_leader = false;
@@ -93,6 +96,7 @@ class Checker {
   void check_ack_epoch(const Server& server, const AckEpoch& message);
   void check_ack_leader(const Server& server, const AckLeader& message);
   void check_ack(const Server& server, Zxid durable, bool acked_leader_wanted);
+  void check_round(const Server& server, std::uint64_t ticket);
   void check_commit_point(const Server& server, ServerId to, Zxid commit);
 
   // checker.cpp: the whole state

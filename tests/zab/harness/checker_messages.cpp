@@ -42,6 +42,7 @@ void Checker::performing(const Server& server, const Ready& ready,
       complain(server, "stores currentEpoch before its history is durable");
     }
   }
+  if (ready.rounds_answered) check_round(server, *ready.rounds_answered);
   for (const Event& event : ready.events) {
     if (event.kind == Event::Kind::alarm && !alarm_allowed)
       complain(server, "alarm: " + event.text);
@@ -128,6 +129,23 @@ void Checker::check_ack(const Server& server, Zxid durable, bool acked_leader_wa
     complain(server, acked_leader_wanted ? "ACK before ACK-LD" : "PROGRESS after ACK-LD");
   }
   if (acked_leader_wanted) seen.acked = std::max(seen.acked.value_or(Zxid{}), durable);
+}
+
+void Checker::asked(const Server& server, std::uint64_t ticket) {
+  seen_[server.id()].asked[ticket] = committed_.size();
+}
+
+// A quorum round answers with an end that is not before anything committed when it was asked:
+// a deposed leader must not answer (ZOOKEEPER-1675).
+void Checker::check_round(const Server& server, std::uint64_t ticket) {
+  auto& asked = seen_[server.id()].asked;
+  const auto end = server.disk().count_up_to(server.core().last_committed()).value_or(0);
+  while (!asked.empty() && asked.begin()->first <= ticket) {
+    if (asked.begin()->second > end) {
+      complain(server, "answers a question with an end that was passed before it was asked");
+    }
+    asked.erase(asked.begin());
+  }
 }
 
 // A commit point never names what the leader has not committed.

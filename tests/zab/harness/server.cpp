@@ -130,6 +130,7 @@ std::vector<Zxid> Server::propose(const std::vector<std::string>& values) {
 std::optional<std::uint64_t> Server::ask_quorum() {
   if (!up()) return std::nullopt;
   const std::optional<std::uint64_t> ticket = core_->ask_quorum();
+  if (ticket) checker_.asked(*this, *ticket);
   after_input({});
   return ticket;
 }
