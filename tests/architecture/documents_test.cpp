@@ -60,6 +60,15 @@ std::vector<std::string> missing_in_tables(const Texts& names, const SourceFile&
   return missing(names, present);
 }
 
+bool has_test(const std::string& layer, const std::string& beginning) {
+  for (const SourceFile& file : read_tree({"tests/" + layer}, {".cpp"})) {
+    for (const std::string& literal : literals_of(file)) {
+      if (!beginning.empty() && literal.starts_with(beginning)) return true;
+    }
+  }
+  return false;
+}
+
 // Without indentation: a quotation may be taken from the middle of a function.
 std::string flattened(const std::vector<std::string>& lines) {
   std::string text;
@@ -187,6 +196,23 @@ TEST_SUITE("architecture/documents") {
     INFO(joined(absent));
     CHECK(absent.empty());
     CHECK(names.size() >= 19);
+  }
+
+  TEST_CASE("documents: every -tc=PATTERN -> begins the name of a test of that program") {
+    std::size_t patterns = 0;
+    for (const SourceFile& document : documents()) {
+      for (const std::string& line : shell_lines(document)) {
+        const std::size_t option = line.find("-tc='");
+        if (option == line.npos) continue;
+        ++patterns;
+        CAPTURE(line);
+        const std::size_t program = line.rfind('/', option) + 1;
+        const std::string layer = line.substr(program, line.find("_tests", program) - program);
+        const std::string name = line.substr(option + 5, line.find('*', option) - option - 5);
+        CHECK(has_test(layer, name));
+      }
+    }
+    CHECK(patterns > 3);
   }
 
   TEST_CASE("documents: the reader -> finds what is planted") {
