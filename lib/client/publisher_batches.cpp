@@ -39,9 +39,10 @@ bool PublisherSession::InFlight::outcome_open() const {
 // --- sending ---
 
 bool PublisherSession::may_send() const {
-  const bool resting = reported_ > 0 && waiters_.empty();
-  return link_ == Link::open && leaving_ == Leave::stay && !held_until_ms_ &&
-         !new_instance_needed_ && !resting;
+  if (link_ != Link::open || leaving_ != Leave::stay || held_until_ms_) return false;
+  // An open outcome belongs to the instance that sent it; what comes behind it may need a newer
+  // one.
+  return reported_ > 0 ? !waiters_.empty() : !new_instance_needed_;
 }
 
 void PublisherSession::send_waiting() {
@@ -164,8 +165,7 @@ void PublisherSession::on_hole(const InFlight& hole, const wire::Refused& refuse
 }
 
 void PublisherSession::on_final_refusal(InFlight& flight, const wire::Refused& refused) {
-  // Fenced by ourselves: a HELLO that we had given up opened one instance more.
-  if (refused.code == Code::refused && openings_ > 1 && !acknowledged_any_) return reopen();
+  if (refused.code == Code::refused && fenced_by_ourselves()) return reopen();
   if (refused.code == Code::refused && refused.last_sequence > 0 &&
       flight.batch->first > refused.last_sequence) {
     flight.maybe = false;  // an earlier copy was not taken, and is fenced from now on

@@ -316,9 +316,15 @@ void PublisherSession::die(Error error) {
   if (closing_) finish_close(std::move(error));
 }
 
+// By a HELLO that we had given up, which opened one instance more.
+bool PublisherSession::fenced_by_ourselves() const {
+  return options_.id_is_ours || (openings_ > 1 && !acknowledged_any_);
+}
+
 // A newer process goes on with this publisher. What it took over from us is behind `last` only if
 // it was never taken; 0 tells nothing.
 void PublisherSession::die_fenced(const std::string& text, Sequence last) {
+  if (fenced_by_ourselves()) return reopen();
   for (InFlight& flight : batches_) {
     if (last == 0 || flight.batch->first <= last || flight.answered()) continue;
     flight.maybe = false;

@@ -50,6 +50,9 @@ class PublisherSession {
     // The first message that fails ends the publisher, so that what the cluster took is an unbroken
     // beginning of what was published.
     bool ends_at_failure = false;
+    // Nobody else knows the publisher's id: being fenced means that a HELLO of our own, given up
+    // before, arrived late.
+    bool id_is_ours = false;
     std::uint64_t seed = 0;  // of the pauses' jitter
   };
   using RetryDone = std::function<void(Result<Receipt>)>;
@@ -150,6 +153,7 @@ class PublisherSession {
   void finish_close(std::optional<Error> error);
   void die(Error error);
   void die_fenced(const std::string& text, Sequence last);
+  bool fenced_by_ourselves() const;
   Error lost_messages(Sequence last) const;
 
   // Batches (publisher_batches.cpp).

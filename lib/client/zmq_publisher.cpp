@@ -163,6 +163,7 @@ PublisherSession::Options Publisher::Impl::session_options() const {
   }
   PublisherSession::Options session{.endpoints = options_.endpoints, .publisher = id_};
   session.seed = client::random_seed();
+  session.id_is_ours = !file_;
   if (file_) {
     session.cluster = file_->record().cluster;
     session.history = file_->record().history;

@@ -201,8 +201,7 @@ void Subscriber::Impl::throw_error() {
 
 bool Subscriber::Impl::at_end() const {
   const std::lock_guard lock(mutex_);
-  const bool taken =
-      cursor_.next_offset() == 0 || cursor_.next_offset() > cursor_.delivery().last;
+  const bool taken = cursor_.next_offset() == 0 || cursor_.next_offset() > cursor_.delivery().last;
   return complete_ && queue_.empty() && taken;
 }
 
