@@ -1,0 +1,139 @@
+// SessionFileTest: a publisher's memory on disk.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "client/posix_session_file.hpp"
+#include "zabmq/result.hpp"
+
+namespace zabmq::client {
+namespace {
+
+class Directory {
+ public:
+  Directory() {
+    std::string name = std::filesystem::temp_directory_path() / "zabmq-session-XXXXXX";
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~Directory() { std::filesystem::remove_all(path_); }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  std::string file(const std::string& name = "session") const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::string read(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+}
+
+Error refused(const std::string& path) {
+  try {
+    const PosixSessionFile file(path);
+  } catch (const Error& error) {
+    return error;
+  }
+  FAIL("the file was taken");
+  return {Code::protocol, Outcome::no, ""};
+}
+
+SessionRecord sample() {
+  SessionRecord record;
+  for (std::size_t i = 0; i < 16; ++i) record.publisher.bytes[i] = static_cast<std::byte>(i + 1);
+  record.cluster.bytes[0] = std::byte{0xab};
+  record.history.bytes[15] = std::byte{0xcd};
+  record.instance = 3;
+  record.last = 4242;
+  return record;
+}
+
+}  // namespace
+
+TEST_SUITE("client/session_file") {
+  TEST_CASE("text: version 1 -> golden") {
+    CHECK(to_text(sample()) ==
+          "zabmq-session 1\n"
+          "publisher 0102030405060708090a0b0c0d0e0f10\n"
+          "cluster ab000000000000000000000000000000\n"
+          "history 000000000000000000000000000000cd\n"
+          "instance 3\n"
+          "last 4242\n"
+          "checksum f1fc2bed2aedcd6e\n");
+  }
+
+  TEST_CASE("missing -> created with a new id; there -> the same id and what was stored") {
+    const Directory directory;
+    SessionRecord stored = sample();
+    {
+      PosixSessionFile file(directory.file());
+      CHECK_FALSE(is_none(file.record().publisher));
+      CHECK(file.record().last == 0);
+      stored.publisher = file.record().publisher;
+      file.store(stored);
+      CHECK(file.record() == stored);
+    }
+    CHECK(PosixSessionFile(directory.file()).record() == stored);
+    CHECK_FALSE(PosixSessionFile(directory.file("other")).record().publisher == stored.publisher);
+    CHECK_FALSE(std::filesystem::exists(directory.file() + ".tmp"));
+  }
+
+  TEST_CASE("in use -> refused by name, also after the file was replaced; free again afterwards") {
+    const Directory directory;
+    {
+      PosixSessionFile file(directory.file());
+      CHECK(std::string(refused(directory.file()).what()).find(directory.file()) !=
+            std::string::npos);
+      file.store(file.record());
+      CHECK(refused(directory.file()).code == Code::refused);
+    }
+    CHECK_NOTHROW(PosixSessionFile(directory.file()));
+  }
+
+  TEST_CASE("any damage, missing or additional bytes -> refused by name, file untouched") {
+    const Directory directory;
+    const std::string good = to_text(sample());
+    write(directory.file(), good);
+    REQUIRE(PosixSessionFile(directory.file()).record() == sample());
+    for (std::size_t i = 0; i < good.size(); ++i) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ 1);
+      write(directory.file(), bad);
+      CHECK(refused(directory.file()).code == Code::refused);
+      write(directory.file(), good.substr(0, i));
+      CHECK(refused(directory.file()).code == Code::refused);
+    }
+    write(directory.file(), good + "\n");
+    CHECK(refused(directory.file()).code == Code::refused);
+    CHECK(read(directory.file()) == good + "\n");
+  }
+
+  TEST_CASE("of a newer version -> refused as such; not a file -> refused") {
+    const Directory directory;
+    write(directory.file(), "zabmq-session 2\n");
+    CHECK(std::string(refused(directory.file()).what()).find("version") != std::string::npos);
+    std::filesystem::create_directory(directory.file("folder"));
+    CHECK(refused(directory.file("folder")).code == Code::refused);
+    CHECK(refused(directory.file("missing/session")).code == Code::refused);
+  }
+
+  TEST_CASE("a temporary file left by a crash -> in nobody's way") {
+    const Directory directory;
+    write(directory.file() + ".tmp", "half a li");
+    const PosixSessionFile file(directory.file());
+    CHECK(read(directory.file()) == to_text(file.record()));
+  }
+}
+
+}  // namespace zabmq::client
