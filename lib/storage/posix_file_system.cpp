@@ -293,10 +293,14 @@ IoStatus PosixFileSystem::open_directory() {
   if (!path.has_filename()) path = path.parent_path();
   if (!read_only) {
     if (const IoStatus status = make_directories(path); !status) return status;
-    if (::access(path.c_str(), W_OK | X_OK) != 0) return last_error("write to", p.directory);
   }
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return last_error("open", p.directory);
+  if (!read_only && ::faccessat(fd, ".", W_OK | X_OK, 0) != 0) {
+    const IoStatus status = last_error("write to", p.directory);
+    ::close(fd);
+    return status;
+  }
   // Readers share: two of them may look at once, but never beside a server.
   if (::flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
     IoStatus status = last_error("flock", p.directory);
