@@ -16,7 +16,7 @@ using namespace zabmq::testing;
 
 namespace {
 
-constexpr Sequence messages_total = 60;
+constexpr Sequence messages_total = 200;
 constexpr int turns_max = 60000;
 const Uuid publisher = make_uuid(7);
 
@@ -31,6 +31,7 @@ class Publisher {
   void turn(std::mt19937_64& random) {
     if (server_ != ServerId::none && !cluster_.at(server_).up()) server_ = ServerId::none;
     if (server_ == ServerId::none) return connect(random);
+    cluster_.at(server_).say(connection_, wire::ClientPing{});
     take_answers();
     if (!open_ || server_ == ServerId::none) return;
     const Sequence last = std::min(messages_total, acknowledged_ + 8);
@@ -69,6 +70,7 @@ class Publisher {
       if (!refused.hole) return reconnect();
       next_ = std::min(next_, refused.last_sequence + 1);
     }
+    if (!links.take<wire::Reset>(connection_).empty()) reconnect();
   }
 
   void check(const wire::Receipt& receipt) {
@@ -115,8 +117,9 @@ class Reader {
       REQUIRE(payload == std::to_string(next_));
       ++next_;
     }
-    if (!payloads.empty()) server.say(connection_, wire::Credit{1, payloads.size(), 1 << 20});
-    if (refused) connection_ = ConnectionId::none;
+    server.say(connection_, wire::Credit{1, payloads.size(), 1 << 20});  // and a sign of life
+    const bool reset = !server.clients.take<wire::Reset>(connection_).empty();
+    if (refused || reset) connection_ = ConnectionId::none;
   }
   Offset read() const { return next_ - 1; }
 
