@@ -1,4 +1,6 @@
 // zabmqd: one server of a cluster. Arguments, signals, log and exit codes; all else is lib/node.
+#include <sys/resource.h>
+
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -32,6 +34,14 @@ void install_signal_handlers(node::StopSignal& stop) {
   sigaction(SIGPIPE, &action, nullptr);
 }
 
+// A client is a descriptor, and the usual limit is below the usual number of clients.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // Problems quote what was given, and that may hold line breaks.
 std::string one_line(std::string text) {
   for (char& c : text) {
@@ -48,6 +58,7 @@ int complain(const std::string& text, int code) {
 int serve(const node::NodeConfig& config) {
   node::StopSignal stop;
   install_signal_handlers(stop);
+  raise_descriptor_limit();
   broker::start_log(config.self, config.options.log_level);
 
   auto opened = node::Node::open(config, stop, broker::RateLimitedLog{});

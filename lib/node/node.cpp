@@ -1,6 +1,7 @@
 // Node: the composition, and the loop.
 #include "node/node.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -21,6 +22,8 @@ namespace {
 
 constexpr long tick_ms = 8;   // the protocol wants to know the time at least every 10 ms
 constexpr long retry_ms = 1;  // a client's queue was full
+constexpr std::size_t client_bytes_per_turn = 8 << 20;
+constexpr std::uint64_t lonely_interval_ms = 5000;  // how often a server without leader says so
 constexpr std::size_t frames_per_turn = 256;  // of clients, and of peers: no side starves the other
 constexpr std::uint64_t stop_timeout_ms = 1500;
 constexpr std::size_t client_overhead_bytes = 64 << 10;
@@ -103,6 +106,10 @@ class Node::Parts final : public ZmqClientLinks::Listener,
 
   bool wait(long timeout_ms);
   bool turn();
+  void tick(std::uint64_t now_ms);
+  void watch_space();
+  void watch_leader();
+  std::string unreachable_servers() const;
   Ending stop();
 
   // From below, to the replica.
@@ -138,6 +145,9 @@ class Node::Parts final : public ZmqClientLinks::Listener,
 
   std::optional<Ending> ending_;
   std::vector<zmq_pollitem_t> items_;
+  std::uint64_t now_ms_ = 0;
+  std::uint64_t led_ms_ = 0;  // when there was a leader, or this was last told
+  bool no_space_ = false;
   CounterWatch watch_;
 };
 
@@ -210,19 +220,57 @@ bool Node::Parts::wait(long timeout_ms) {
 }
 
 // Everything that is due, once: first what the disk and the others have to say, then one step over
-// all of it. True: there is more.
+// all of it. True: there is more. The clock comes first: a server that was paused must know it
+// before it believes what has waited for it.
 bool Node::Parts::turn() {
-  const std::uint64_t now_ms = steady_ms();
-  clients_.tick(now_ms);
-  replica_->tick(now_ms, wall_us());
-
+  tick(steady_ms());
   directory_->run_completions();
   bool more = peers_->receive(frames_per_turn, *replica_) == frames_per_turn;
-  more |= clients_.receive(*this, frames_per_turn);
+  more |= clients_.receive(*this, frames_per_turn, client_bytes_per_turn);
   more |= replica_->step();
-
-  watch_.look(now_ms, peers_->counters(), clients_.counters(), replica_->counters(), observer_);
   return more;
+}
+
+// Under load turns are far shorter than the clock's grain.
+void Node::Parts::tick(std::uint64_t now_ms) {
+  if (now_ms == now_ms_) return;
+  now_ms_ = now_ms;
+  clients_.tick(now_ms);
+  replica_->tick(now_ms, wall_us());
+  watch_.look(now_ms, peers_->counters(), clients_.counters(), replica_->counters(), observer_);
+  watch_space();
+  watch_leader();
+}
+
+void Node::Parts::watch_space() {
+  if (directory_->log().no_space() == no_space_) return;
+  no_space_ = !no_space_;
+  if (no_space_) {
+    say(LogLevel::error, "space",
+        "no space: free some on the disk of " + config_.data_dir +
+            "; until then this server takes nothing new");
+  } else {
+    say(LogLevel::info, "space", "there is space again");
+  }
+}
+
+void Node::Parts::watch_leader() {
+  const bool found = replica_->core().leader() != ServerId::none;
+  if (found || led_ms_ == 0) {
+    led_ms_ = now_ms_;
+  } else if (now_ms_ - led_ms_ >= lonely_interval_ms) {
+    led_ms_ = now_ms_;
+    say(LogLevel::warning, "leader", "no leader; " + unreachable_servers());
+  }
+}
+
+std::string Node::Parts::unreachable_servers() const {
+  std::string list;
+  for (const Server& server : config_.servers.all()) {
+    if (server.id == config_.self || peers_->connected(server.id)) continue;
+    list += " " + to_string(server.id) + " (" + server.peer_endpoint() + ")";
+  }
+  return list.empty() ? "all servers are reachable" : "not reachable:" + list;
 }
 
 // What was logged becomes durable and the delivered point is marked; nothing new is taken.

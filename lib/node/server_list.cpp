@@ -104,6 +104,12 @@ std::optional<Problem> find_repetition(const std::vector<Server>& servers) {
   return std::nullopt;
 }
 
+std::string joined(const std::vector<ServerId>& ids, const std::string& suffix) {
+  std::string text;
+  for (ServerId id : ids) text += (text.empty() ? "" : ",") + to_string(id) + suffix;
+  return text;
+}
+
 }  // namespace
 
 std::string Server::peer_endpoint() const {
@@ -148,13 +154,11 @@ std::vector<ServerId> ServerList::voters() const {
 }
 
 std::string ServerList::voter_set() const {
-  std::string text;
-  for (ServerId id : voters()) text += (text.empty() ? "" : ",") + to_string(id) + ":voter";
-  return text;
+  return joined(voters(), "");
 }
 
 std::uint64_t ServerList::voter_set_hash() const {
-  const std::string text = voter_set();
+  const std::string text = joined(voters(), ":voter");
   return static_cast<std::uint64_t>(checksum(std::as_bytes(std::span(text))));
 }
 

@@ -34,9 +34,9 @@ class ServerList {
   const std::vector<Server>& all() const { return servers_; }
   const Server* find(ServerId id) const;
   std::vector<ServerId> voters() const;
-  // Who the voters are, in words: "1:voter,2:voter,3:voter". Addresses are not part of it: servers
-  // may move. The hash of it is what handshakes compare.
+  // Who the voters are, in words: "1,2,3". Addresses are not part of it: servers may move.
   std::string voter_set() const;
+  // What handshakes compare: a hash of ids and roles, "1:voter,2:voter,3:voter".
   std::uint64_t voter_set_hash() const;
 
  private:

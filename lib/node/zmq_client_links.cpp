@@ -56,8 +56,9 @@ int ZmqClientLinks::bind(const std::string& endpoint) {
   return zmq_bind(socket_.handle(), endpoint.c_str()) == 0 ? 0 : zmq_errno();
 }
 
-bool ZmqClientLinks::receive(Listener& listener, std::size_t messages_max) {
-  for (std::size_t n = 0; n < messages_max; ++n) {
+bool ZmqClientLinks::receive(Listener& listener, std::size_t messages_max, std::size_t bytes_max) {
+  bytes_received_ = 0;
+  for (std::size_t n = 0; n < messages_max && bytes_received_ < bytes_max; ++n) {
     if (!receive_part(routing_)) return false;
     if (!receive_message(listener)) ++counters_.malformed;
   }
@@ -83,6 +84,7 @@ bool ZmqClientLinks::receive_message(Listener& listener) {
     drain_parts(body_);
     return false;
   }
+  bytes_received_ += body_.size();
   const replica::ConnectionId from = connection_of(routing_);
   if (from == replica::ConnectionId::none) return true;
   listener.on_client_frame(from, {static_cast<const std::byte*>(header_.data()), header_.size()},

@@ -52,8 +52,9 @@ class ZmqClientLinks final : public replica::ClientLinks {
   void close() { socket_.close(); }
   void* handle() { return socket_.handle(); }
 
-  // Hands at most `messages_max` waiting messages to `listener`. True: there may be more.
-  bool receive(Listener& listener, std::size_t messages_max);
+  // Hands waiting messages to `listener`, at most `messages_max` and, but for the last one, less
+  // than `bytes_max` of bodies. True: there may be more.
+  bool receive(Listener& listener, std::size_t messages_max, std::size_t bytes_max);
   void tick(std::uint64_t now_ms);
 
   Sent send(replica::ConnectionId to, const wire::ServerMessage& message, Slice body) override;
@@ -90,6 +91,7 @@ class ZmqClientLinks final : public replica::ClientLinks {
   std::uint64_t now_ms_ = 0;
   std::uint64_t swept_at_ = 0;
   bool blocked_ = false;
+  std::size_t bytes_received_ = 0;  // bodies, in this call of receive
   Counters counters_;
   zmq::message_t routing_, header_, body_;  // reused: receiving allocates nothing but bodies
 };

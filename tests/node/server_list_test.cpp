@@ -3,8 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <variant>
+
+#include "zabmq/record.hpp"
 
 using namespace zabmq;
 using node::Problem;
@@ -44,9 +48,13 @@ TEST_SUITE("node/server_list") {
     const ServerList there = parsed("2=10.0.0.2:1:2,1=10.0.0.1:1:2");
     const ServerList larger = parsed("1=127.0.0.1:9570:9470,2=127.0.0.1:9580:9480,3=127.0.0.1:1:2");
 
-    CHECK(here.voter_set() == "1:voter,2:voter");
+    CHECK(here.voter_set() == "1,2");
+    CHECK(there.voter_set() == "1,2");
     CHECK(here.voter_set_hash() == there.voter_set_hash());
     CHECK(here.voter_set_hash() != larger.voter_set_hash());
+    constexpr std::string_view text = "1:voter,2:voter";
+    const Bytes bytes = std::as_bytes(std::span(text));
+    CHECK(here.voter_set_hash() == static_cast<std::uint64_t>(checksum(bytes)));
   }
 
   TEST_CASE("server list: loopback is told from what only looks like it") {

@@ -43,19 +43,20 @@ struct Server : ZmqClientLinks::Listener {
   }
 
   // Waits for the socket, not for the clock; bounded.
-  void receive_until(auto condition) {
+  void receive_until(auto condition, bool receive = true) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (!condition()) {
       REQUIRE(std::chrono::steady_clock::now() < deadline);
       zmq_pollitem_t item{links.handle(), 0, ZMQ_POLLIN, 0};
       REQUIRE(zmq_poll(&item, 1, 100) >= 0);
-      links.receive(*this, 16);
+      if (receive) links.receive(*this, 16, bytes_per_turn);
     }
   }
   void receive_frames(std::size_t count) {
     receive_until([&] { return frames.size() >= count; });
   }
 
+  static constexpr std::size_t bytes_per_turn = 1 << 20;
   zmq::context_t context{1};
   ZmqClientLinks links;
   std::vector<Frame> frames;
@@ -160,6 +161,34 @@ TEST_SUITE("node/client_links") {
         std::this_thread::yield();
       }
     }
+  }
+
+  TEST_CASE("client links: bounds of a turn in messages and bytes -> the rest waits for the next") {
+    Server server;
+    Client client(server);
+    client.send({"hello"});
+    server.receive_frames(1);
+    client.send({"1", std::string(600, 'x')});
+    client.send({"2", std::string(600, 'x')});
+    client.send({"3"});
+    client.send({"4"});
+    const auto take = [&](std::size_t messages_max, std::size_t bytes_max) {
+      const std::size_t before = server.frames.size();
+      server.receive_until(
+          [&] {
+            server.links.receive(server, messages_max, bytes_max);
+            return server.frames.size() > before;
+          },
+          false);
+      return server.frames.size() - before;
+    };
+
+    CHECK(take(16, 1) == 1);
+    CHECK(take(1, 1 << 20) == 1);
+    CHECK(take(1, 1 << 20) == 1);
+    CHECK(take(1, 1 << 20) == 1);
+    CHECK(server.frames.back().header == "4");
+    CHECK_FALSE(server.links.receive(server, 16, 1 << 20));
   }
 
   TEST_CASE("client links: a client that does not read -> full, and nobody else notices") {
