@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "client/connection.hpp"
+#include "client/zmq_connection.hpp"
 #include "client/status_query.hpp"
 #include "client/zmq_context.hpp"
 #include "client/zmq_drive.hpp"

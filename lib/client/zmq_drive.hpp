@@ -8,7 +8,7 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "client/connection.hpp"
+#include "client/zmq_connection.hpp"
 #include "client/zmq_wakeup.hpp"
 
 namespace zabmq::client {

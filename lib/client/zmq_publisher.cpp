@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "client/connection.hpp"
+#include "client/zmq_connection.hpp"
 #include "client/intake.hpp"
 #include "client/posix_random.hpp"
 #include "client/posix_session_file.hpp"

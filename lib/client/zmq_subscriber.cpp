@@ -10,7 +10,7 @@
 #include <thread>
 #include <utility>
 
-#include "client/connection.hpp"
+#include "client/zmq_connection.hpp"
 #include "client/delivery.hpp"
 #include "client/posix_random.hpp"
 #include "client/subscriber_session.hpp"

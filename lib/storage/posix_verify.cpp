@@ -1,4 +1,4 @@
-// Verification of a directory of this machine, opened for reading only.
+// PosixVerify: verification of a directory of this machine, opened for reading only.
 #include "storage/posix_file_system.hpp"
 #include "storage/verify.hpp"
 

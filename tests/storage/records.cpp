@@ -1,4 +1,4 @@
-// Records for tests.
+// Records: made for tests.
 #include "records.hpp"
 
 #include <doctest/doctest.h>

@@ -1,6 +1,6 @@
 // Connection: socket options, frames in and out, and the monitor that tells of the connection's
 // end.
-#include "client/connection.hpp"
+#include "client/zmq_connection.hpp"
 
 #include <atomic>
 #include <cstring>
