@@ -385,6 +385,25 @@ TEST_SUITE("net/peer_codec") {
                                   "dfffffffff01")));
   }
 
+  TEST_CASE("peer codec: one run or one epoch more than the bound -> refused") {
+    for (const unsigned count : {1024u, 1025u}) {
+      const std::string head = count == 1024 ? "dc0400" : "dc0401";
+      std::string runs;
+      std::string ends;
+      for (unsigned epoch = 1; epoch <= count; ++epoch) {
+        const std::string number = "cd" + hex(std::array{std::byte(epoch >> 8), std::byte(epoch)});
+        runs += "93" + number + "0101";
+        ends += "92" + number + "01";
+      }
+      CHECK(decode(sealed_hex("99", "0d" + head + runs + "92072a")).has_value() == (count == 1024));
+      CHECK(decode(sealed_hex("9b",
+                              "0409c307929392000000"
+                              "00" +
+                                  head + ends))
+                .has_value() == (count == 1024));
+    }
+  }
+
   TEST_CASE("peer codec: over the header's bound -> refused") {
     std::string padding(2 * (peer_header_size_max - 64), '0');
     CHECK_FALSE(decode(sealed_hex("99",

@@ -660,6 +660,47 @@ TEST_SUITE("net/session") {
     CHECK(is_delivered(f.me.receive(f.from_learner(cepoch))));
   }
 
+  TEST_CASE("session: an answer delivered twice -> does not bring its process back") {
+    Fixture f;
+    f.me.receive(f.from_learner(vote));
+    Sessions second = f.restarted(3);
+    f.me.receive(f.from(second, vote));
+    const Verdict dropped = f.me.receive(f.from_learner(vote));
+    REQUIRE(is_probe(dropped));
+    const Frame answer = as_frame(*f.learner.receive(as_frame(*dropped.reply)).reply);
+    f.me.receive(answer);
+    Sessions third = f.restarted(4);
+    CHECK(is_delivered(f.me.receive(f.from(third, vote))));
+
+    CHECK(is_dropped(f.me.receive(answer)));
+
+    CHECK(is_delivered(f.me.receive(f.from(third, vote))));
+  }
+
+  TEST_CASE("session: a process comes back twice -> its newest number still holds") {
+    Fixture f;
+    Sessions twin = f.restarted(3);
+    const auto bring_back = [&](Sessions& process) {
+      for (unsigned i = 0; i <= frames_per_probe; ++i) {
+        const Verdict dropped = f.me.receive(f.from(process, vote));
+        if (!is_probe(dropped)) continue;
+        f.me.receive(as_frame(*process.receive(as_frame(*dropped.reply)).reply));
+        return;
+      }
+      FAIL("no PROBE");
+    };
+    f.me.receive(f.from_learner(vote));
+    f.me.receive(f.from(twin, vote));
+    bring_back(f.learner);
+    const Frame repeated = f.from_learner(vote);
+    CHECK(is_delivered(f.me.receive(repeated)));
+    bring_back(twin);
+    bring_back(f.learner);
+
+    CHECK(is_dropped(f.me.receive(repeated)));
+    CHECK(is_delivered(f.me.receive(f.from_learner(vote))));
+  }
+
   TEST_CASE("session: first frame of a dead process comes late -> the living one is heard again") {
     Fixture f;
     const Frame late = f.from_learner(vote);
