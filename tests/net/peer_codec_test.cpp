@@ -79,9 +79,9 @@ std::string link_hex(bool datagram) {
 // The frame around `rest`, which is everything behind the checksum.
 std::vector<std::byte> sealed(std::vector<std::byte> rest) {
   const Digest digest = checksum(rest);
-  std::vector<std::byte> frame(8);
-  std::memcpy(frame.data(), &digest, 8);
-  frame.insert(frame.end(), rest.begin(), rest.end());
+  std::vector<std::byte> frame(sizeof digest + rest.size());
+  std::memcpy(frame.data(), &digest, sizeof digest);
+  std::copy(rest.begin(), rest.end(), frame.begin() + sizeof digest);
   return frame;
 }
 
