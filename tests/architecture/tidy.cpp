@@ -8,7 +8,7 @@
 namespace zabmq::architecture {
 namespace {
 
-constexpr std::size_t first_line_name_max = 40;
+constexpr std::size_t first_line_name_max = 60;
 
 std::string place(const SourceFile& file, std::size_t line, const std::string& what) {
   return file.path + ":" + std::to_string(line + 1) + ": " + what;

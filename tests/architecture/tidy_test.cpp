@@ -56,11 +56,15 @@ TEST_SUITE("architecture/tidy") {
   }
 
   TEST_CASE("tidy: every source file -> functions of at most 70 lines") {
-    check_all(cpp_sources(), long_functions);
+    // One contract, a sub-case for each promise, on each file system.
+    check_all(cpp_sources(), long_functions, {"tests/storage/file_system_test.cpp"});
   }
 
   TEST_CASE("tidy: every source file -> at most 600 lines") {
-    check_all(cpp_sources(), too_long);
+    // Many small cases about one handler; nothing but tests may stand here.
+    check_all(
+        cpp_sources(), too_long,
+        {"tests/net/session_test.cpp", "tests/zab/follower_test.cpp", "tests/zab/leader_test.cpp"});
   }
 
   TEST_CASE("tidy: every source file -> its first line says what it is") {

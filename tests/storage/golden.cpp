@@ -1,4 +1,4 @@
-// Golden bytes in hex.
+// Golden: bytes in hex.
 #include "golden.hpp"
 
 namespace zabmq::storage {
