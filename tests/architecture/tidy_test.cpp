@@ -28,7 +28,10 @@ void check_all(const std::vector<SourceFile>& files, Check check, const Paths& e
   }
   INFO(joined(bad));
   CHECK(bad.empty());
-  CHECK(needed == exceptions);
+  for (const std::string& path : exceptions) {
+    CAPTURE(path);  // no longer needs to be an exception
+    CHECK(needed.contains(path));
+  }
 }
 
 std::vector<SourceFile> sources_below(const std::vector<std::string_view>& folders) {
@@ -62,9 +65,8 @@ TEST_SUITE("architecture/tidy") {
 
   TEST_CASE("tidy: every source file -> at most 600 lines") {
     // Many small cases about one handler; nothing but tests may stand here.
-    check_all(
-        cpp_sources(), too_long,
-        {"tests/net/session_test.cpp", "tests/zab/follower_test.cpp", "tests/zab/leader_test.cpp"});
+    check_all(cpp_sources(), too_long,
+              {"tests/zab/follower_test.cpp", "tests/zab/leader_test.cpp"});
   }
 
   TEST_CASE("tidy: every source file -> its first line says what it is") {
