@@ -149,12 +149,12 @@ TEST_SUITE("zab/scenario/election") {
       for (const Cut& cut : cuts) cluster.network().cut(ServerId{cut.first}, ServerId{cut.second});
 
       REQUIRE(cluster.run_until([&] { return cluster.leader() != 0; }));
-      cluster.run(3000);
+      cluster.run(2000);
       const unsigned leader = cluster.leader();
       REQUIRE(leader != 0);
       const Epoch settled = epoch_of(cluster, leader);
       cluster.propose(leader);
-      cluster.run(5000);
+      cluster.run(3000);
 
       CHECK(cluster.leader() == leader);
       CHECK(epoch_of(cluster, leader) == settled);

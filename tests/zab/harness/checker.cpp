@@ -2,6 +2,7 @@
 #include "zab/harness/checker.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "zab/harness/server.hpp"
 #include "zab/harness/text.hpp"
@@ -66,7 +67,7 @@ void Checker::started(const Server& server) {
   seen.asked.clear();
   seen.new_leader_at.reset();
   seen.acked_leader = false;
-  seen.log_version.reset();
+  seen.log_looked_at.reset();
 }
 
 // I6: what it claimed to have is still there.
@@ -149,6 +150,9 @@ void Checker::check_server(const Server& server, Seen& seen) {
 
 void Checker::check_log(const Server& server, Seen& seen) {
   const Disk& disk = server.disk();
+  const auto looked_at = std::tuple(disk.version(), disk.durable_count(), committed_.size());
+  if (seen.log_looked_at == looked_at) return;
+  seen.log_looked_at = looked_at;
   // I5: a committed transaction never leaves a disk on which it was durable.
   const std::size_t kept = committed_on(server);
   if (kept < seen.committed_kept) {
@@ -156,8 +160,6 @@ void Checker::check_log(const Server& server, Seen& seen) {
                          " of them, now " + std::to_string(kept));
   }
   seen.committed_kept = kept;
-  if (seen.log_version == disk.version()) return;
-  seen.log_version = disk.version();
   if (disk.last().epoch > std::max(disk.identity().accepted, Epoch::none) &&
       !disk.records().empty()) {
     complain(server, "its history is ahead of its acceptedEpoch");

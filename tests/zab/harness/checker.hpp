@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -72,7 +73,8 @@ class Checker {
     std::optional<Zxid> acked;  // the greatest durable zxid it ever claimed and was not told to cut
     std::size_t committed_kept = 0;  // committed records durable here
     bool was_wiped = false;          // its disk's promises are forgotten
-    std::optional<std::uint64_t> log_version;
+    // Version and durable count of its log, and how much was committed, when last looked at.
+    std::optional<std::tuple<std::uint64_t, std::size_t, std::size_t>> log_looked_at;
     // of this life
     Zxid committed;
     std::size_t delivered_count = 0;

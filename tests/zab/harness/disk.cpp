@@ -110,6 +110,7 @@ Disk::Completion Disk::complete_log() {
     return Rewound{matched};
   }
   draining_ = false;
+  ++version_;
   return Drained{durable_end()};
 }
 
