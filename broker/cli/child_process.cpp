@@ -21,7 +21,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // glibc 2.36 declares pidfd_open without C linkage, so C++ cannot call its wrapper.
-int open_pidfd(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+int open_pidfd(pid_t pid) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+}
 
 // Everything below runs between fork and exec, where only async-signal-safe calls are allowed.
 bool attach(int from, int to) {

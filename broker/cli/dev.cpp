@@ -77,6 +77,13 @@ std::vector<int> watched(LocalCluster& cluster) {
   return fds;
 }
 
+void check_ports(const LocalCluster& cluster, const DevArguments& arguments) {
+  const auto taken = cluster.taken_port();
+  if (!taken) return;
+  throw StartFailed("--port " + std::to_string(arguments.port) + ": port " +
+                    std::to_string(*taken) + " on 127.0.0.1 is in use");
+}
+
 }  // namespace
 
 ExitCode run(const DevArguments& arguments) {
@@ -85,6 +92,7 @@ ExitCode run(const DevArguments& arguments) {
   LocalCluster cluster({.servers = arguments.servers,
                         .directory = arguments.directory,
                         .first_port = arguments.port});
+  check_ports(cluster, arguments);
   cluster.start(start_bound, [&stop] { return stop.arrived(); });
   if (stop.arrived()) return ExitCode::done;
   print_table(cluster);

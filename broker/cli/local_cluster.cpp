@@ -105,6 +105,15 @@ bool LocalCluster::start(Millis bound, const GiveUp& give_up) {
   }
 }
 
+std::optional<std::uint16_t> LocalCluster::taken_port() const {
+  for (const LocalServer& server : servers_) {
+    for (const std::uint16_t port : {server.client_port, server.peer_port}) {
+      if (!is_port_free(port)) return port;
+    }
+  }
+  return std::nullopt;
+}
+
 void LocalCluster::launch(ServerId id) {
   ZABMQ_CHECK(!running(id));
   const LogFile log(server(id).log_file);

@@ -55,6 +55,10 @@ class LocalCluster {
   // ended, Error(unavailable) when none leads in time.
   bool start(Millis bound, const GiveUp& give_up = {});
 
+  // A chosen port that somebody else has; asked before the start. Servers that answer there would
+  // be taken for ours.
+  std::optional<std::uint16_t> taken_port() const;
+
   void launch(ServerId id);              // one process; it must not be running
   void launch_all();                     // all that do not run
   void kill(ServerId id, int signal);    // sends it, and waits for the end when it is SIGKILL

@@ -97,6 +97,14 @@ class Pipeline {
     changed_.notify_all();
   }
 
+  // The newest message was not taken. Those before it still get their outcome, and are reported.
+  void withdraw(const Error& error) {
+    const std::lock_guard lock(mutex_);
+    --outstanding_;
+    refusal_ = error;
+    changed_.notify_all();
+  }
+
   void finish() {
     const std::lock_guard lock(mutex_);
     finished_ = true;
@@ -120,7 +128,7 @@ class Pipeline {
 
   std::optional<Error> failure() const {
     const std::lock_guard lock(mutex_);
-    return failure_;
+    return failure_ ? failure_ : refusal_;
   }
 
  private:
@@ -132,7 +140,8 @@ class Pipeline {
   std::size_t outstanding_ = 0;  // offered to the library and not yet reported
   std::uint64_t moved_ = 0;
   bool finished_ = false;
-  std::optional<Error> failure_;
+  std::optional<Error> failure_;  // of the first message that was not done
+  std::optional<Error> refusal_;  // of the message behind all others
 };
 
 // Prints receipts as they come, and remembers what a person wants to know at the end.
@@ -231,7 +240,7 @@ class Feeder {
       if (taken) return true;
       const bool busy = taken.error().code == Code::busy;
       if (busy && pipeline_.wait_for_progress(before, deadline)) continue;
-      pipeline_.fail(taken.error());
+      pipeline_.withdraw(taken.error());
       return false;
     }
   }

@@ -120,7 +120,7 @@ TEST_SUITE("demo/verdict") {
 
   TEST_CASE("verdict: a byte changed everywhere -> not equal to the file, lost") {
     Deliveries changed = complete();
-    changed[0].payload = "A";
+    changed[0] = delivery(1, "A");
     const Verdict verdict = judge({changed, changed, changed}, lines, receipts(), 0);
 
     CHECK(verdict.same_order);

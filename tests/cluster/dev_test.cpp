@@ -116,6 +116,7 @@ TEST_SUITE("cluster/dev") {
 
     CHECK(second.code == 1);
     CHECK(is_one_line(second.err));
+    CHECK(contains(second.err, "--port " + std::to_string(port)));
     CHECK(contains(second.err, "in use"));
     CHECK(first.runs_for(Millis{0}));
   }
