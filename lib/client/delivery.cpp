@@ -61,7 +61,7 @@ const Message* MessageCursor::next() {
                 .headers = read->headers};
     return &message_;
   }
-  next_offset_ = std::max(next_offset_, delivery_.last + 1);
+  if (next_offset_ != 0) next_offset_ = std::max(next_offset_, delivery_.last + 1);
   return nullptr;
 }
 

@@ -114,7 +114,8 @@ PublisherSession::InFlight* PublisherSession::find(Sequence first) {
   return it != batches_.end() && it->batch->first == first ? &*it : nullptr;
 }
 
-void PublisherSession::on(const wire::Receipt& receipt, std::uint64_t) {
+void PublisherSession::on(const wire::Receipt& receipt, std::uint64_t now_ms) {
+  answered_ms_ = now_ms;
   InFlight* flight = find(receipt.first_sequence);
   if (!flight || flight->answered()) return;  // the answer to a second copy
   if (receipt.count != flight->batch->count()) {
@@ -127,6 +128,7 @@ void PublisherSession::on(const wire::Receipt& receipt, std::uint64_t) {
 }
 
 void PublisherSession::on_publish_refused(const wire::Refused& refused, std::uint64_t now_ms) {
+  answered_ms_ = now_ms;
   InFlight* flight = find(refused.id);
   if (!flight || flight->state != InFlight::State::sent || flight->answered()) return;
   trouble_ = endpoint_ + ": " + refused.text;
@@ -307,20 +309,24 @@ void PublisherSession::retry(Sequence sequence, std::uint64_t deadline_ms, Retry
   waiters_.push_back({sequence, deadline_ms, std::move(done)});
 }
 
+void PublisherSession::reply(Waiter& waiter, Result<Receipt> result) {
+  replies_.push_back([done = std::move(waiter.done), result = std::move(result)] { done(result); });
+}
+
 void PublisherSession::settle_waiters(std::uint64_t now_ms) {
   for (Waiter& waiter : std::exchange(waiters_, {})) {
     if (const auto receipt = resolved_receipt(waiter.sequence)) {
-      waiter.done(*receipt);
+      reply(waiter, *receipt);
     } else if (!is_reported(waiter.sequence)) {
-      waiter.done(Error(Code::refused, Outcome::no,
-                        "sequence " + std::to_string(waiter.sequence) +
-                            " has no open outcome: there is nothing to retry",
-                        waiter.sequence));
+      reply(waiter, Error(Code::refused, Outcome::no,
+                          "sequence " + std::to_string(waiter.sequence) +
+                              " has no open outcome: there is nothing to retry",
+                          waiter.sequence));
     } else if (dead_ || now_ms >= waiter.deadline_ms) {
-      waiter.done(Error(Code::unknown_outcome, Outcome::maybe,
-                        "sequence " + std::to_string(waiter.sequence) +
-                            " is still without an answer: " + (dead_ ? dead_->what() : trouble_),
-                        waiter.sequence));
+      reply(waiter, Error(Code::unknown_outcome, Outcome::maybe,
+                          "sequence " + std::to_string(waiter.sequence) +
+                              " is still without an answer: " + (dead_ ? dead_->what() : trouble_),
+                          waiter.sequence));
     } else {
       waiters_.push_back(std::move(waiter));
     }
@@ -351,7 +357,7 @@ void PublisherSession::answer_waiters(const InFlight& flight, const Error& error
     if (waiter.sequence < flight.batch->first || waiter.sequence > flight.batch->last()) {
       waiters_.push_back(std::move(waiter));
     } else {
-      waiter.done(Error(error.code, error.outcome, error.what(), waiter.sequence));
+      reply(waiter, Error(error.code, error.outcome, error.what(), waiter.sequence));
     }
   }
 }

@@ -40,7 +40,11 @@ void PublisherSession::watch_connection(std::uint64_t now_ms) {
   if (link_ == Link::greeting && now_ms >= greet_deadline_ms_) {
     return leave(Leave::failure, "no answer to HELLO");
   }
+  if (unanswered_ == 0 || link_ != Link::open) answered_ms_ = now_ms;
   if (link_ != Link::open) return;
+  if (now_ms >= answered_ms_ + answer_patience_ms) {
+    return leave(Leave::failure, "a publish was not answered");
+  }
   if (now_ms >= heard_ms_ + silence_max_ms) return leave(Leave::failure, "the server is silent");
   if (now_ms >= pinged_ms_ + ping_interval_ms) {
     pinged_ms_ = now_ms;
@@ -270,8 +274,11 @@ void PublisherSession::reopen() {
 
 void PublisherSession::close(std::uint64_t deadline_ms, CloseDone done) {
   if (dead_ || closing_) {
-    return done(dead_ ? *dead_ : Error(Code::refused, Outcome::no, "being closed already"));
+    const Error why = dead_ ? *dead_ : Error(Code::refused, Outcome::no, "being closed already");
+    replies_.push_back([done = std::move(done), why] { done(why); });
+    return;
   }
+  intake_empty_ = false;  // as far as is known: the next exchange() tells
   closing_ = Closing{.deadline_ms = deadline_ms, .done = std::move(done)};
 }
 
@@ -297,12 +304,11 @@ void PublisherSession::on_close_refused(const wire::Refused& refused) {
   finish_close(Error(refused.code, refused.outcome, refused.text));
 }
 
-void PublisherSession::finish_close(std::optional<Error> error) {
+void PublisherSession::finish_close(const std::optional<Error>& error) {
   ZABMQ_CHECK(closing_);
-  const CloseDone done = std::move(closing_->done);
+  replies_.push_back([done = std::move(closing_->done), error] { done(error); });
   closing_.reset();
   if (!error) die(Error(Code::refused, Outcome::no, "the publisher is closed"));
-  done(std::move(error));
 }
 
 void PublisherSession::die(Error error) {
@@ -313,7 +319,7 @@ void PublisherSession::die(Error error) {
   leaving_ = Leave::stay;
   send(wire::Bye{});
   outputs_.emplace_back(Disconnect{});
-  if (closing_) finish_close(std::move(error));
+  if (closing_) finish_close(error);
 }
 
 // By a HELLO that we had given up, which opened one instance more.

@@ -40,6 +40,8 @@ class PublisherSession {
  public:
   static constexpr std::size_t batches_max = 1024;  // unacknowledged; as many receipts are kept
   static constexpr std::size_t frames_eager = 2;    // in flight, before only full bodies go out
+  // From a server that answers pings, but no publish: then the frames are sent again.
+  static constexpr std::uint64_t answer_patience_ms = 5000;
 
   struct Options {
     std::vector<std::string> endpoints;
@@ -60,7 +62,7 @@ class PublisherSession {
 
   explicit PublisherSession(Options options);
 
-  // --- inputs; the callbacks given to retry() and close() run inside these ---
+  // --- inputs ---
 
   void tick(std::uint64_t now_ms);       // at least every 50 ms, and after the frames at hand
   void connected(std::uint64_t now_ms);  // the connection asked for last is established
@@ -80,6 +82,9 @@ class PublisherSession {
 
   std::vector<Output> take_outputs() { return std::exchange(outputs_, {}); }
   std::vector<Completion> take_completions() { return std::exchange(completions_, {}); }
+  // Answers to retry() and close(): to be run behind exchange(), when what they say is true of the
+  // intake as well.
+  std::vector<std::function<void()>> take_replies() { return std::exchange(replies_, {}); }
 
   bool opened() const { return opened_; }
   // Time matters: something is to be sent, answered or tried again.
@@ -150,7 +155,7 @@ class PublisherSession {
   void on_greeting_refused(const wire::Refused& refused);
   void on_close_refused(const wire::Refused& refused);
   void send(wire::ClientMessage message, SharedBody body = nullptr);
-  void finish_close(std::optional<Error> error);
+  void finish_close(const std::optional<Error>& error);
   void die(Error error);
   void die_fenced(const std::string& text, Sequence last);
   bool fenced_by_ourselves() const;
@@ -176,6 +181,7 @@ class PublisherSession {
   void give_up_intake(Intake& intake);
   void set_stopped(Intake& intake) const;
   void settle_waiters(std::uint64_t now_ms);
+  void reply(Waiter& waiter, Result<Receipt> result);
   bool is_reported(Sequence sequence) const;
   std::optional<Receipt> resolved_receipt(Sequence sequence) const;
   void resolve(const InFlight& flight);
@@ -205,9 +211,10 @@ class PublisherSession {
   bool start_intake_ = false;  // it does not know its first sequence yet
   bool intake_empty_ = true;   // at the last exchange
 
-  std::deque<InFlight> batches_;  // ascending sequences without holes
-  std::size_t unanswered_ = 0;    // batches in state sent
-  std::size_t reported_ = 0;      // batches whose outcome is open; they stand in front
+  std::deque<InFlight> batches_;   // ascending sequences without holes
+  std::size_t unanswered_ = 0;     // batches in state sent
+  std::uint64_t answered_ms_ = 0;  // when a publish was answered, or none was to be
+  std::size_t reported_ = 0;       // batches whose outcome is open; they stand in front
   bool new_instance_needed_ = false;
   bool acknowledged_any_ = false;  // under this instance
   std::optional<std::uint64_t> held_until_ms_;
@@ -223,6 +230,7 @@ class PublisherSession {
 
   std::vector<Output> outputs_;
   std::vector<Completion> completions_;
+  std::vector<std::function<void()>> replies_;
 };
 
 }  // namespace zabmq::client

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "client/zmq_connection.hpp"
 #include "client/status_query.hpp"
+#include "client/zmq_connection.hpp"
 #include "client/zmq_context.hpp"
 #include "client/zmq_drive.hpp"
 #include "zabmq/admin.hpp"

@@ -7,11 +7,11 @@
 #include <thread>
 #include <utility>
 
-#include "client/zmq_connection.hpp"
 #include "client/intake.hpp"
 #include "client/posix_random.hpp"
 #include "client/posix_session_file.hpp"
 #include "client/publisher_session.hpp"
+#include "client/zmq_connection.hpp"
 #include "client/zmq_context.hpp"
 #include "client/zmq_drive.hpp"
 #include "client/zmq_wakeup.hpp"
@@ -92,6 +92,7 @@ class Publisher::Impl {
   void run_commands();
   bool exchange(std::uint64_t now_ms);
   void tell_outcomes();
+  void tell_completions(const std::vector<Completion>& completions);
   void tell(const Completion& completion);
   void open();
   std::optional<Error> remember();
@@ -332,7 +333,12 @@ bool Publisher::Impl::exchange(std::uint64_t now_ms) {
 
 // Callbacks run without the mutex: they may publish.
 void Publisher::Impl::tell_outcomes() {
-  const std::vector<Completion> completions = session_.take_completions();
+  const auto replies = session_.take_replies();
+  tell_completions(session_.take_completions());
+  for (const auto& reply : replies) reply();
+}
+
+void Publisher::Impl::tell_completions(const std::vector<Completion>& completions) {
   if (completions.empty()) return;
   std::uint64_t messages = 0;
   std::uint64_t failed = 0;

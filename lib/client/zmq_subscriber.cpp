@@ -10,10 +10,10 @@
 #include <thread>
 #include <utility>
 
-#include "client/zmq_connection.hpp"
 #include "client/delivery.hpp"
 #include "client/posix_random.hpp"
 #include "client/subscriber_session.hpp"
+#include "client/zmq_connection.hpp"
 #include "client/zmq_context.hpp"
 #include "client/zmq_drive.hpp"
 #include "client/zmq_wakeup.hpp"

@@ -67,7 +67,9 @@ class PublisherFixture {
     session.tick(now);
     session.exchange(intake, now);
     for (Output& output : session.take_outputs()) take(output);
+    const auto replies = session.take_replies();
     for (const Completion& completion : session.take_completions()) tell(completion);
+    for (const auto& reply : replies) reply();
   }
 
   void advance(std::uint64_t ms) {

@@ -352,10 +352,25 @@ TEST_SUITE("client/publisher_session") {
     CHECK(f.connects.size() == 2);
   }
 
+  TEST_CASE("no answer to a publish from a server that answers pings -> sent again elsewhere") {
+    PublisherFixture f;
+    f.open();
+    f.put("1", 60000);
+    for (int i = 0; i < 11 && f.connects.size() == 1; ++i) {
+      f.advance(ping_interval_ms);
+      f.give(wire::ServerPong{});
+    }
+    CHECK(f.now >= 1000 + PublisherSession::answer_patience_ms);
+    if (f.connects.size() == 1) f.wait_for_connect();
+    f.take_sent();
+    f.open(1, 1);
+    CHECK(f.take_sent().size() == 1);
+  }
+
   TEST_CASE("close: after the last outcome -> CLOSE, CLOSED, nothing taken any more") {
     PublisherFixture f;
     f.open(4, 0);
-    f.put("1");
+    f.queue("1");
     std::optional<std::optional<Error>> closed;
     f.session.close(f.now + 5000, [&](std::optional<Error> error) { closed = std::move(error); });
     f.turn();
@@ -378,6 +393,7 @@ TEST_SUITE("client/publisher_session") {
     f.open(4, 0);
     std::optional<std::optional<Error>> closed;
     f.session.close(f.now + 5000, [&](std::optional<Error> error) { closed = std::move(error); });
+    f.turn();
     f.turn();
     REQUIRE(f.closes.size() == 1);
     f.session.lost("gone");

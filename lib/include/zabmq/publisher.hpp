@@ -33,8 +33,8 @@ struct PublisherOptions : ClientOptions {
 };
 
 struct PublishOptions {
-  Headers headers;
-  std::optional<Millis> timeout;  // from the call on; default: ClientOptions::timeout
+  Headers headers = {};
+  std::optional<Millis> timeout = std::nullopt;  // from the call on; default: ClientOptions::timeout
 };
 
 // All members may be called from any thread. One background thread owns the socket; `done`
