@@ -229,7 +229,7 @@ std::uint64_t first_seed() {
 
 TEST_SUITE("replica/chaos") {
   TEST_CASE("chaos: crashes, partitions, slow disks -> every message once, in order, everywhere") {
-    const std::uint64_t seeds = std::getenv("ZAB_SEED") ? 1 : 20;
+    const std::uint64_t seeds = std::getenv("ZAB_SEED") ? 1 : 12;
     for (std::uint64_t seed = first_seed(); seed < first_seed() + seeds; ++seed) {
       CAPTURE(seed);
       Chaos chaos(seed);

@@ -426,4 +426,153 @@ TEST_SUITE("replica/cluster") {
     CHECK(refused[0].code == Code::unavailable);
     CHECK(three.at(leader).clients.take<wire::Subscribed>(bob).empty());
   }
+
+  TEST_CASE(
+      "cluster: questions about the end asked together -> one round, also through a follower") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    const ServerId follower = three.followers_of(leader).front();
+    REQUIRE(three.wait([&] { return three.at(follower).replica->status().leader == leader; }));
+    int questions = 0;
+    three.tamper = [&](ServerId, ServerId, zab::Message& message, Slice&) {
+      questions += std::holds_alternative<zab::EndQuestion>(message);
+      return true;
+    };
+    for (std::uint64_t name = 1; name <= 10; ++name) {
+      wire::Subscribe fresh = from_first(name);
+      fresh.start = wire::StartKind::fresh;
+      three.at(follower).subscribe(bob, fresh);
+    }
+    three.settle();
+
+    CHECK(questions == 1);
+    CHECK(three.at(follower).clients.take<wire::Subscribed>(bob).size() == 10);
+  }
+
+  TEST_CASE("cluster: a question on its way when the leader dies -> asked again at the next one") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    const ServerId follower = three.followers_of(leader).front();
+    REQUIRE(three.wait([&] { return three.at(follower).replica->status().leader == leader; }));
+    wire::Subscribe fresh = from_first(1);
+    fresh.start = wire::StartKind::fresh;
+    three.at(follower).options.question_timeout_ms = 60000;
+    three.crash(follower);
+    three.start(follower);  // with a patient client
+    REQUIRE(three.wait([&] { return three.at(follower).replica->status().leader == leader; }));
+
+    three.at(follower).subscribe(bob, fresh);
+    three.at(follower).replica->step();  // the question is on its way
+    three.crash(leader);
+    REQUIRE(three.wait_for_leader() != leader);
+    three.settle();
+
+    std::vector<wire::Subscribed> answers;
+    CHECK(three.wait([&] {
+      answers = three.at(follower).clients.take<wire::Subscribed>(bob);
+      return !answers.empty();
+    }));
+  }
+
+  TEST_CASE("cluster: an opening under way when leadership is lost -> told who is missing") {
+    Three three;
+    const ServerId leader = three.wait_for_leader();
+    three.isolate(leader, true);
+    wire::Hello hello;
+    hello.publisher = publisher;
+
+    three.at(leader).say(alice, hello);
+    std::vector<wire::Refused> refused;
+    REQUIRE(three.wait([&] {
+      refused = three.at(leader).clients.take<wire::Refused>(alice);
+      return !refused.empty();
+    }));
+
+    CHECK(refused[0].about == wire::About::connection);
+    CHECK(refused[0].code == Code::unavailable);
+    CHECK(refused[0].text.find("servers are needed") != std::string::npos);
+  }
+
+  TEST_CASE("cluster: the leader's disk is stuck -> it falls silent, another one leads") {
+    Three three;
+    const ServerId stuck = three.wait_for_leader();
+    three.open(stuck, alice);
+    three.at(stuck).disk_works = false;
+    three.at(stuck).publish(alice, 1, {"committed by the others"});
+    CHECK(three.receipts(stuck, alice).size() == 1);
+    for (int i = 0; i < 300; ++i) three.tick();
+    CHECK(three.at(stuck).replica->status().role == Role::leading);  // it can wait
+
+    three.at(stuck).log.write_age_ms = three.at(stuck).options.disk_stuck_ms + 1;
+
+    CHECK(three.wait([&] {
+      for (ServerId id : three.followers_of(stuck)) {
+        if (three.at(id).replica->status().accepts_publishes) return true;
+      }
+      return false;
+    }));
+  }
+
+  // A server whose uncommitted tail has to be cut, and whose disk does not do it.
+  struct Rewinding : Three {
+    Rewinding() {
+      victim = wait_for_leader();
+      open(victim, alice);
+      isolate(victim, true);
+      at(victim).publish(alice, 1, {"lost"});
+      settle();
+      leader = wait_for_leader();
+      open(leader, bob, 0);
+      at(leader).publish(bob, 1, {"kept"}, 2);
+      settle();
+      // It has gone back to LOOKING with a disk that works; the cut will not be done.
+      REQUIRE(wait([&] { return at(victim).replica->status().role == Role::looking; }));
+      settle();
+      isolate(victim, false);
+      tamper = [this](ServerId, ServerId to, zab::Message& message, Slice&) {
+        if (to == victim && std::holds_alternative<zab::Trunc>(message)) {
+          at(victim).disk_works = false;
+          truncating = true;
+        }
+        return true;
+      };
+      REQUIRE(wait([&] { return truncating; }));
+    }
+    ServerId victim = ServerId::none;
+    ServerId leader = ServerId::none;
+    bool truncating = false;
+  };
+
+  TEST_CASE("cluster: the history is being cut -> the stream is held back, signs of life are not") {
+    Rewinding cluster;
+    const auto elections = cluster.at(cluster.victim).replica->counters().elections;
+    for (int i = 0; i < 300; ++i) cluster.tick();  // three times the peer time-out
+    CHECK(cluster.at(cluster.victim).replica->status().phase == Phase::synchronization);
+    CHECK(cluster.at(cluster.victim).replica->counters().elections == elections);
+
+    cluster.at(cluster.victim).disk_works = true;
+    REQUIRE(cluster.all_delivered(1));
+
+    cluster.at(cluster.victim).subscribe(ConnectionId{9}, from_first(1));
+    cluster.settle();
+    CHECK(cluster.at(cluster.victim).take_delivered(ConnectionId{9}) ==
+          std::vector<std::string>{"kept"});
+    CHECK(cluster.at(cluster.victim).replica->counters().elections == elections);
+  }
+
+  TEST_CASE("cluster: more is streamed during the cut than a window holds -> the session ends") {
+    Rewinding cluster;
+    replica::Replica& replica = *cluster.at(cluster.victim).replica;
+    const auto lost = replica.counters().sessions_lost;
+    const Slice megabyte = slice_of(std::vector<std::byte>(1 << 20));
+
+    for (int i = 0; i < 30 && replica.counters().sessions_lost == lost; ++i) {
+      replica.on_peer_message(cluster.leader, zab::Propose{}, megabyte);
+    }
+
+    CHECK(replica.counters().sessions_lost == lost + 1);
+    CHECK(replica.status().role == Role::looking);
+    cluster.at(cluster.victim).disk_works = true;
+    CHECK(cluster.all_delivered(1));
+  }
 }
