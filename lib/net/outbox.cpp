@@ -27,10 +27,7 @@ bool Outbox::push(Entry entry) {
   }
   const auto same_lane = [&](const Entry& other) { return other.lane == entry.lane; };
   const auto older = std::find_if(ahead_.begin(), ahead_.end(), same_lane);
-  if (older != ahead_.end()) {
-    ahead_.erase(older);
-    ++replaced_;
-  }
+  if (older != ahead_.end()) ahead_.erase(older);
   ahead_.push_back(std::move(entry));  // behind the others: datagram numbers stay in order
   return true;
 }

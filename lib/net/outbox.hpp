@@ -33,15 +33,13 @@ class Outbox {
   void clear();
   bool empty() const { return ahead_.empty() && session_.empty(); }
 
-  std::size_t bytes() const { return bytes_; }        // of session frames, with their overhead
-  std::size_t replaced() const { return replaced_; }  // datagrams overtaken by newer ones
+  std::size_t bytes() const { return bytes_; }  // of session frames, with their overhead
 
  private:
   std::size_t bytes_max_;
   std::deque<Entry> ahead_;  // one a lane at most, oldest first
   std::deque<Entry> session_;
   std::size_t bytes_ = 0;
-  std::size_t replaced_ = 0;
 };
 
 }  // namespace zabmq::net

@@ -10,7 +10,7 @@ struct PeerCounters {
   std::uint64_t bytes_sent = 0;       // headers and records
   std::uint64_t frames_received = 0;  // delivered to the listener
   std::uint64_t bytes_received = 0;
-  std::uint64_t datagrams_unsent = 0;  // no connection, or overtaken by a newer one
+  std::uint64_t datagrams_unsent = 0;  // there was no connection
 
   // Received and dropped, by reason.
   std::uint64_t malformed = 0;       // checksum, layout, number of parts

@@ -45,13 +45,13 @@ void Sessions::open(ServerId leader) {
   ++counters_.sessions_opened;
 }
 
-std::optional<ControlFrame> Sessions::close(ServerId peer) {
+std::optional<ControlFrame> Sessions::close(ServerId peer, Reason reason) {
   const auto found = peers_.find(peer);
   if (found == peers_.end() || !found->second.session) return std::nullopt;
   const Session ended = *std::exchange(found->second.session, std::nullopt);
-  ++counters_.ended_by_us;
+  ++(counters_.*reason);
   if (ended.sent == 0 && ended.received == 0) return std::nullopt;
-  return reset_frame(peer, found->second, ended.id);
+  return control_frame(peer, Control::reset, ended.id);
 }
 
 bool Sessions::lose(ServerId peer) {
@@ -254,17 +254,17 @@ Verdict Sessions::receive_session(Peer& peer, const Frame& frame) {
     session.life = link.incarnation;
   }
   if (session.life != link.incarnation) {
-    return break_session(peer, link.sender, counters_.ended_by_other_life);
+    return break_session(peer, link.sender, &PeerCounters::ended_by_other_life);
   }
   peer.heard_last = true;
   if (link.sequence > session.received + 1) {
-    return break_session(peer, link.sender, counters_.ended_by_gap);
+    return break_session(peer, link.sender, &PeerCounters::ended_by_gap);
   }
   if (link.sequence <= session.received) {
-    return break_session(peer, link.sender, counters_.ended_by_duplicate);
+    return break_session(peer, link.sender, &PeerCounters::ended_by_duplicate);
   }
   if (is_from_learner(std::get<zab::Message>(frame.content)) != session.leading) {
-    return break_session(peer, link.sender, counters_.ended_by_direction);
+    return break_session(peer, link.sender, &PeerCounters::ended_by_direction);
   }
   ++session.received;
   return {.deliver = true};
@@ -275,20 +275,16 @@ Verdict Sessions::receive_unknown(Peer& peer, const Link& link) {
   ++counters_.unknown_session;
   const bool repeated = peer.reset_session == link.session;
   if (repeated && ++peer.frames_since_reset < frames_per_reset) return {};
-  return {.reply = reset_frame(link.sender, peer, link.session)};
+  peer.reset_session = link.session;
+  peer.frames_since_reset = 0;
+  return {.reply = control_frame(link.sender, Control::reset, link.session)};
 }
 
-Verdict Sessions::break_session(Peer& peer, ServerId id, std::uint64_t& reason) {
-  ++reason;
+Verdict Sessions::break_session(Peer& peer, ServerId id, Reason reason) {
+  ++(counters_.*reason);
   const std::uint64_t ended = peer.session->id;
   peer.session.reset();
-  return {.lost = true, .reply = reset_frame(id, peer, ended)};
-}
-
-ControlFrame Sessions::reset_frame(ServerId to, Peer& peer, std::uint64_t session) const {
-  peer.reset_session = session;
-  peer.frames_since_reset = 0;
-  return control_frame(to, Control::reset, session);
+  return {.lost = true, .reply = control_frame(id, Control::reset, ended)};
 }
 
 ControlFrame Sessions::control_frame(ServerId to, Control control, std::uint64_t subject) const {

@@ -36,6 +36,7 @@ inline constexpr unsigned frames_per_reset = 16;     // of an unknown session
 inline constexpr unsigned frames_per_probe = 16;     // of a process that is not heard
 
 using Nonces = std::function<std::uint64_t()>;
+using Reason = std::uint64_t PeerCounters::*;  // the counter of the sessions that ended so
 
 struct ControlFrame {
   Link link;
@@ -60,8 +61,8 @@ class Sessions {
 
   // Learner: a fresh session, whose first frame will be CEPOCH. The old one is forgotten.
   void open(ServerId leader);
-  // The session is over by our own decision. A frame: the peer has heard of it and must be told.
-  std::optional<ControlFrame> close(ServerId peer);
+  // The session is over by our own doing. A frame: the peer has heard of it and must be told.
+  std::optional<ControlFrame> close(ServerId peer, Reason reason = &PeerCounters::ended_by_us);
   // The transport may have lost frames to or from the peer. True: tell the listener.
   bool lose(ServerId peer);
   // A frame that cannot be read came from this life of the peer. True: tell the listener.
@@ -94,7 +95,7 @@ class Sessions {
     std::deque<Heard> retired;        // its other processes
     bool heard_last = false;          // the last frame was of heard.life
     unsigned turns = 0;               // how often it was followed by another life's
-    std::uint64_t reset_session = 0;  // last told to be unknown
+    std::uint64_t reset_session = 0;  // last answered to be unknown
     unsigned frames_since_reset = 0;
     std::uint64_t probe = 0;  // not answered yet; 0: none
     unsigned frames_since_probe = 0;
@@ -113,8 +114,7 @@ class Sessions {
   Verdict receive_session(Peer& peer, const Frame& frame);
   Verdict receive_unknown(Peer& peer, const Link& link);
   Verdict receive_unheard(Peer& peer, ServerId id);
-  Verdict break_session(Peer& peer, ServerId id, std::uint64_t& reason);
-  ControlFrame reset_frame(ServerId to, Peer& peer, std::uint64_t session) const;
+  Verdict break_session(Peer& peer, ServerId id, Reason reason);
   ControlFrame control_frame(ServerId to, Control control, std::uint64_t subject) const;
 
   ServerId self_;

@@ -44,8 +44,12 @@ void SessionLinks::open_session(ServerId leader) {
 }
 
 void SessionLinks::close_session(ServerId peer) {
+  end_session(peer, &PeerCounters::ended_by_us);
+}
+
+void SessionLinks::end_session(ServerId peer, Reason reason) {
   transport_.drop_queued(peer);
-  if (const std::optional<ControlFrame> frame = sessions_.close(peer)) send_control(*frame);
+  if (const std::optional<ControlFrame> frame = sessions_.close(peer, reason)) send_control(*frame);
 }
 
 bool SessionLinks::send(ServerId to, const zab::Message& message) {
@@ -72,9 +76,7 @@ bool SessionLinks::send_frame(ServerId to, const zab::Message& message, Slice re
     ++counters().datagrams_unsent;
     return false;
   }
-  ++counters().ended_by_full_queue;
-  sessions_.lose(to);
-  transport_.drop_queued(to);
+  end_session(to, &PeerCounters::ended_by_full_queue);
   return false;
 }
 

@@ -69,6 +69,7 @@ class SessionLinks final : public PeerLinks {
 
  private:
   bool send_frame(ServerId to, const zab::Message& message, Slice records);
+  void end_session(ServerId peer, Reason reason);
   Verdict judge(const Frame& frame, Listener& listener);
   void send_control(const ControlFrame& frame);
   void lost(ServerId peer, Listener& listener);

@@ -363,6 +363,7 @@ class Chaos {
         break;
       case 1:  // the connection breaks: the rest is lost
         wire.erase(wire.begin() + at, wire.end());
+        if (random_() % 2) notice_break(wire);
         break;
       case 2:  // twice
         wire.push_back(wire[static_cast<std::size_t>(at)]);
@@ -380,6 +381,16 @@ class Chaos {
           archive_.pop_front();
         }
     }
+  }
+
+  // The transport of the sender notices, as ZeroMQ's monitor does.
+  void notice_break(const Wire& wire) {
+    const bool by_leader = &wire == &pair_.to_learner;
+    Process& process = by_leader ? *pair_.leader : *pair_.learner;
+    Side& side = by_leader ? leader_side_ : learner_side_;
+    process.links().disconnected(process.peer(), process);
+    if (process.lost() == side.lost) return;
+    side = {.session = 0, .said = 0, .heard = 0, .lost = process.lost()};
   }
 
   void restart() {
