@@ -351,6 +351,8 @@ struct CommandLine {
   // What is wrong, in one line. An unknown command is not "a subcommand is required".
   std::string explain(const CLI::ParseError& error, int count, const char* const* words) const {
     const bool no_command = app.get_subcommands().empty();
+    const std::string flag = unknown_flag();
+    if (!flag.empty()) return "unknown flag '" + flag + "': see --help";
     if (no_command && count > 1 && words[1][0] != '-') {
       return "unknown command '" + std::string(words[1]) +
              "': expected dev, pub, sub, status, bench or log";
@@ -360,6 +362,14 @@ struct CommandLine {
   }
 
  private:
+  // What is missing is told first by the library, and is often the value of a mistyped flag.
+  std::string unknown_flag() const {
+    for (const std::string& word : app.remaining(true)) {
+      if (word.size() > 1 && word.starts_with('-') && word != "--") return word;
+    }
+    return "";
+  }
+
   template <class T, class Check>
   static T checked(const T& arguments, Check check) {
     check(arguments);

@@ -182,6 +182,11 @@ TEST_SUITE("cli/arguments") {
   TEST_CASE("unknown flags and commands, missing and surplus words -> one line that names them") {
     CHECK(names(refusal({"pub", "t", "--jsonn"}), "--jsonn"));
     CHECK(names(refusal({"status", "--bogus"}), "--bogus"));
+    CHECK(names(refusal({"pub", "--bogus"}), "'--bogus'"));
+    CHECK(names(refusal({"pub", "--bogus=3"}), "--bogus=3"));
+    CHECK(names(refusal({"log", "verify", "--bogus"}), "'--bogus'"));
+    CHECK(names(refusal({"bench", "-x"}), "-x"));
+    CHECK(names(refusal({"--bogus"}), "'--bogus'"));
     CHECK(names(refusal({"dev", "--endpoints", "tcp://a:1"}), "--endpoints"));
     CHECK(names(refusal({"status", "surplus"}), "surplus"));
     CHECK(names(refusal({"pub", "t", "m", "surplus"}), "surplus"));
