@@ -32,6 +32,7 @@ void install_signal_handlers(node::StopSignal& stop) {
   sigaction(SIGINT, &action, nullptr);
   action.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &action, nullptr);
+  sigaction(SIGXFSZ, &action, nullptr);  // a file limit is an error of the write, like a full disk
 }
 
 // A client is a descriptor, and the usual limit is below the usual number of clients.

@@ -45,13 +45,14 @@ class DataDirectory {
   void run_completions() { files_.run_completions(); }
   void wait_for_completions(long timeout_ms);
 
+  Problem problem(const std::string& text) const;  // with the directory's name in front
+
  private:
   explicit DataDirectory(const NodeConfig& config);
 
   std::optional<Problem> load_identity();
   std::optional<Problem> wait_until_durable();
   storage::LogOptions log_options() const;
-  Problem problem(const std::string& text) const;
   Problem problem(const storage::StartFailure& failure) const;
 
   std::string name_;

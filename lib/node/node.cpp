@@ -104,8 +104,14 @@ class Node::Parts final : public ZmqClientLinks::Listener,
   std::optional<Problem> bind();
   void create_replica(Recovery recovery);
 
-  bool wait(long timeout_ms);
-  bool turn();
+  struct Due {  // who has something to say
+    bool stop = false;
+    bool completions = false;
+    bool clients = false;
+    bool peers = false;
+  };
+  Due wait(long timeout_ms);
+  bool turn(const Due& due);
   void tick(std::uint64_t now_ms);
   void watch_space();
   void watch_leader();
@@ -126,6 +132,7 @@ class Node::Parts final : public ZmqClientLinks::Listener,
   void on_event(const zab::Event& event) override { observer_(notice_of(event)); }
   void on_fatal(const std::string& text) override;
 
+  void fail_stop(const std::string& error);
   void end(Ending::Kind kind, const std::string& text);
   void belong_to(const zab::Identity& identity);
   void say(LogLevel level, std::string_view cause, std::string text) {
@@ -200,15 +207,15 @@ Ending Node::Parts::run() {
       "listening client=" + self.client_endpoint() + " peer=" + self.peer_endpoint());
   long timeout_ms = 0;
   while (!ending_) {
-    if (wait(timeout_ms)) return stop();
-    const bool more = turn();
+    const Due due = wait(timeout_ms);
+    if (due.stop) return stop();
+    const bool more = turn(due);
     timeout_ms = more ? 0 : clients_.take_blocked() ? retry_ms : tick_ms;
   }
   return *ending_;
 }
 
-// True: asked to stop.
-bool Node::Parts::wait(long timeout_ms) {
+Node::Parts::Due Node::Parts::wait(long timeout_ms) {
   items_.clear();
   items_.push_back({nullptr, stop_.fd(), ZMQ_POLLIN, 0});
   items_.push_back({nullptr, directory_->completion_fd(), ZMQ_POLLIN, 0});
@@ -216,17 +223,23 @@ bool Node::Parts::wait(long timeout_ms) {
   peers_->poll_items(items_);
   const int ready = zmq_poll(items_.data(), static_cast<int>(items_.size()), timeout_ms);
   ZABMQ_CHECK(ready >= 0 || zmq_errno() == EINTR);
-  return ready > 0 && (items_[0].revents & ZMQ_POLLIN) != 0;
+  if (ready <= 0) return {};
+  const auto is_ready = [](const zmq_pollitem_t& item) { return item.revents != 0; };
+  return {.stop = is_ready(items_[0]),
+          .completions = is_ready(items_[1]),
+          .clients = is_ready(items_[2]),
+          .peers = std::any_of(items_.begin() + 3, items_.end(), is_ready)};
 }
 
 // Everything that is due, once: first what the disk and the others have to say, then one step over
 // all of it. True: there is more. The clock comes first: a server that was paused must know it
 // before it believes what has waited for it.
-bool Node::Parts::turn() {
+bool Node::Parts::turn(const Due& due) {
   tick(steady_ms());
-  directory_->run_completions();
-  bool more = peers_->receive(frames_per_turn, *replica_) == frames_per_turn;
-  more |= clients_.receive(*this, frames_per_turn, client_bytes_per_turn);
+  bool more = false;
+  if (due.completions) directory_->run_completions();
+  if (due.peers) more |= peers_->receive(frames_per_turn, *replica_) == frames_per_turn;
+  if (due.clients) more |= clients_.receive(*this, frames_per_turn, client_bytes_per_turn);
   more |= replica_->step();
   return more;
 }
@@ -292,7 +305,7 @@ Ending Node::Parts::stop() {
 
 void Node::Parts::store(const zab::Identity& identity) {
   directory_->store(identity, [this, identity](const std::optional<std::string>& failure) {
-    if (failure) return end(Ending::Kind::failed, *failure);
+    if (failure) return fail_stop(*failure);
     belong_to(identity);
     replica_->on_stored();
   });
@@ -305,8 +318,21 @@ void Node::Parts::belong_to(const zab::Identity& identity) {
 }
 
 void Node::Parts::on_failed(const storage::Failure& failure) {
-  end(failure.corrupt ? Ending::Kind::corrupt : Ending::Kind::failed, failure.text);
+  if (failure.corrupt) {
+    end(Ending::Kind::corrupt, directory_->problem(failure.text).text);
+  } else {
+    fail_stop(failure.text);
+  }
   replica_->on_failed(failure);
+}
+
+// After a failed write or sync nobody knows what is on the disk (fsyncgate): never tried again.
+void Node::Parts::fail_stop(const std::string& error) {
+  end(Ending::Kind::failed,
+      directory_
+          ->problem(error + "; this server stops, and can be started again once the disk "
+                            "works: it then finds out what was written")
+          .text);
 }
 
 void Node::Parts::on_fatal(const std::string& text) {
