@@ -34,17 +34,24 @@ struct PublisherOptions : ClientOptions {
 
 struct PublishOptions {
   Headers headers = {};
-  std::optional<Millis> timeout = std::nullopt;  // from the call on; default: ClientOptions::timeout
+  // From the call on; none: ClientOptions::timeout. A deadline is never before that of a message
+  // published earlier and still pending: what comes later may not be given up first.
+  std::optional<Millis> timeout = std::nullopt;
 };
 
 // All members may be called from any thread. One background thread owns the socket; `done`
-// callbacks run on it, in the order of publication, and must not block.
+// callbacks run on it, in the order of publication, and must neither block (so no publish(),
+// retry(), flush() or close() in them) nor throw.
 //
 // Errors: too_large, protocol (invalid topic; nothing was sent, no sequence was taken), busy,
 // refused (no: fenced by a newer process with the same session file), expired, no_space,
-// unavailable (no: never sent), unknown_outcome (maybe: sent, no answer before the deadline;
-// sequence says which). After an error that leaves the outcome open, later messages of this
-// publisher fail as well, since they may not overtake it: reopen with the session file, or retry().
+// unavailable (no: not taken), unknown_outcome (maybe: sent, no answer before the deadline;
+// sequence says which). When a message fails, those published behind it and still pending fail as
+// well: they may not overtake it. After `no` the next message gets the sequence of the first that
+// failed. After `maybe` nothing is taken until retry() has the outcome known, or the publisher is
+// opened again with its session file. With a session file any failure ends the publisher (retry()
+// excepted), so that what the cluster took is an unbroken beginning of what was published: open it
+// again to go on.
 class Publisher {
  public:
   using Done = std::function<void(Result<Receipt>)>;
@@ -70,7 +77,8 @@ class Publisher {
   // known. Throws Error: unknown_outcome again at the deadline, or the definite answer.
   Receipt retry(Sequence sequence, Millis timeout);
 
-  // Returns once everything published before has its outcome, true when all were acknowledged.
+  // Returns once everything published before has its outcome; true when all since the last flush()
+  // were acknowledged, false when one failed or the time is over.
   bool flush(Millis timeout);
 
   // Ends the publisher: its entry in the cluster is freed, a session file becomes useless.
