@@ -39,7 +39,9 @@ bool known_kind(std::uint8_t kind) {
 
 }  // namespace
 
-Digest checksum(Bytes bytes) { return Digest{XXH3_64bits(bytes.data(), bytes.size())}; }
+Digest checksum(Bytes bytes) {
+  return Digest{XXH3_64bits(bytes.data(), bytes.size())};
+}
 
 Digest encode_header(const RecordHeader& h, std::span<std::byte, record_header_size> out) {
   std::byte* p = out.data();

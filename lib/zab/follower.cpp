@@ -163,7 +163,7 @@ void Core::advance_following(Following& self) {
     } else {
       send(self.leader, AckLeader{self.epoch});
       self.acked_leader = true;
-      self.reported = std::max(self.reported, *self.new_leader_at);
+      self.reported = *self.new_leader_at;  // what PROGRESS told of later records is said again
     }
   }
   if (self.synchronizing && durable_ > self.reported) {

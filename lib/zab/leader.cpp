@@ -176,7 +176,7 @@ void Core::on_ack_leader(Leading& self, ServerId from, Learner& learner, const A
     return lose_learner(self, from, "ACK-LD out of place");
   }
   learner.acked_leader = true;
-  learner.durable = std::max(learner.durable, learner.target);
+  learner.durable = learner.target;  // PROGRESS counts for nothing; ACKs of later records follow
   learner.progress_at = now_ms_;
 }
 

@@ -74,8 +74,8 @@ struct Event {
 // another one in the same Ready: whatever must wait for a disk (zab.md 1.10) is put into a later
 // Ready, after the core was told durable(), stored(), rewound() or drained().
 struct Ready {
-  // 1. History. At most one of these a Ready, and `append` only after receive(PROPOSE): take the
-  //    records of exactly that frame.
+  // 1. History, in this order. `append` only after receive(PROPOSE): take the records of exactly
+  //    that frame. (With `drain` when the same frame then ends the session.)
   bool append = false;
   std::optional<Rewind> rewind;
   // Drop records that no write has begun to take, let running writes end, forget the sessions'

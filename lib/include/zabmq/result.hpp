@@ -42,8 +42,9 @@ class Error : public std::runtime_error {
 
   Code code;
   Outcome outcome;
-  Sequence sequence;            // of the publish concerned; 0 = none
-  std::optional<Offset> first;  // with `gap`: the first available offset; beyond the end: the last one
+  Sequence sequence;  // of the publish concerned; 0 = none
+  std::optional<Offset>
+      first;  // with `gap`: the first available offset; beyond the end: the last one
 };
 
 // A value or an Error. Ask with `if (r)` first; value() throws the Error.

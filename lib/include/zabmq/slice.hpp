@@ -1,5 +1,5 @@
-// Slice: a range of shared, immutable bytes. The same memory is written to the log, kept in the tail
-// cache and handed to sockets; whoever holds a Slice keeps it alive.
+// Slice: a range of shared, immutable bytes. The same memory is written to the log, kept in the
+// tail cache and handed to sockets; whoever holds a Slice keeps it alive.
 #pragma once
 
 #include <cstddef>

@@ -16,14 +16,17 @@ enum class ServerId : std::uint32_t { none = 0 };
 enum class Epoch : std::uint32_t { none = 0 };
 enum class Digest : std::uint64_t { none = 0 };  // XXH3-64 of a record's header: the chain digest
 
-using Offset = std::uint64_t;    // number of committed messages up to and including this one; 0 = none
+using Offset =
+    std::uint64_t;  // number of committed messages up to and including this one; 0 = none
 using Sequence = std::uint64_t;  // a publisher's message number, from 1 without holes
 using Instance = std::uint64_t;  // fencing number of a publisher, raised by each opening
 using LogTime = std::uint64_t;   // microseconds since 1970, never goes back along the log
 
 using Bytes = std::span<const std::byte>;
 
-constexpr Epoch next(Epoch e) { return Epoch{static_cast<std::uint32_t>(e) + 1}; }
+constexpr Epoch next(Epoch e) {
+  return Epoch{static_cast<std::uint32_t>(e) + 1};
+}
 
 // zxid = (epoch, counter). The counter runs from 1 without holes inside an epoch; 0 stands for
 // NEWLEADER and is never logged, so {0, 0} means "nothing".
@@ -33,8 +36,12 @@ struct Zxid {
   friend constexpr auto operator<=>(const Zxid&, const Zxid&) = default;
 };
 
-constexpr Zxid next(Zxid z) { return {z.epoch, z.counter + 1}; }
-constexpr bool is_none(Zxid z) { return z == Zxid{}; }
+constexpr Zxid next(Zxid z) {
+  return {z.epoch, z.counter + 1};
+}
+constexpr bool is_none(Zxid z) {
+  return z == Zxid{};
+}
 
 // True when `b` can stand directly behind `a` in a history: the next counter of the same epoch, or
 // the first of a later one.
@@ -48,9 +55,12 @@ struct Uuid {
   friend constexpr auto operator<=>(const Uuid&, const Uuid&) = default;
 };
 
-constexpr bool is_none(const Uuid& id) { return id == Uuid{}; }
+constexpr bool is_none(const Uuid& id) {
+  return id == Uuid{};
+}
 
-// Where a history begins: the last transaction that is no longer kept. All zero: everything is kept.
+// Where a history begins: the last transaction that is no longer kept. All zero: everything is
+// kept.
 struct Floor {
   Zxid zxid;
   Offset offset = 0;
