@@ -95,7 +95,7 @@ TEST_SUITE("architecture/tidy") {
 }
 
 TEST_SUITE("architecture/tidy itself") {
-  TEST_CASE("tidy: a line of 101 columns -> reported; 100 columns of UTF-8 -> not") {
+  TEST_CASE("tidy: a line of 101 columns -> reported, 100 columns of UTF-8 -> not") {
     std::string wide;
     for (std::size_t i = 0; i < columns_max; ++i) wide += "\u00e9";
 

@@ -87,7 +87,7 @@ TEST_SUITE("cli/arguments") {
     CHECK(sub.topics == std::vector<std::string>{"topic"});
   }
 
-  TEST_CASE("endpoints: from the environment, unless given; checked there too") {
+  TEST_CASE("endpoints: from the environment, unless given, checked there too") {
     setenv("ZABMQ_ENDPOINTS", "tcp://e:7", 1);
     const auto inherited = parsed<StatusArguments>({"status"}).client.endpoints;
     const auto given = parsed<StatusArguments>({"status", "--endpoints", "tcp://f:8"});

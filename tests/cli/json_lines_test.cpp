@@ -76,7 +76,7 @@ TEST_SUITE("cli/json_lines") {
           "\n");
   }
 
-  TEST_CASE("status: no leader -> null; the words for roles") {
+  TEST_CASE("status: no leader -> null, the words for roles") {
     CHECK(json_line(ClusterStatus{}) == R"({"leader":null,"servers":[]})"
                                         "\n");
     ServerStatus server;

@@ -72,7 +72,7 @@ TEST_SUITE("client/delivery") {
     }
   }
 
-  TEST_CASE("cursor: the messages with their offsets, zxids and times; other records skipped") {
+  TEST_CASE("cursor: the messages with their offsets, zxids and times, other records skipped") {
     RecordBuilder builder(5);
     builder.no_op().batch({{"a", "1"}, {"b", "2"}}).no_op().batch({{"c", ""}});
     MessageCursor cursor({});

@@ -63,7 +63,7 @@ TEST_SUITE("client/intake") {
     CHECK(take(intake, std::string(10, 'x')).value() == 1);
   }
 
-  TEST_CASE("window: full in messages or bytes -> busy; released -> open again") {
+  TEST_CASE("window: full in messages or bytes -> busy, released -> open again") {
     Intake messages({.window_messages = 2});
     fill(messages, 2, "x");
     CHECK(take(messages, "x").error().code == Code::busy);
@@ -87,7 +87,7 @@ TEST_SUITE("client/intake") {
     CHECK(done);
   }
 
-  TEST_CASE("deadlines: of a batch, its first message's; never before that of an earlier batch") {
+  TEST_CASE("deadlines: of a batch, its first message's, never before that of an earlier batch") {
     Intake intake({.body_bytes = 1});
     REQUIRE(take(intake, "x", 500));
     REQUIRE(take(intake, "x", 100));

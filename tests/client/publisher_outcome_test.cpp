@@ -49,7 +49,7 @@ TEST_SUITE("client/publisher_outcomes") {
     CHECK(f.sent[0].payloads == Strings{"3"});
   }
 
-  TEST_CASE("deadline: sent and not answered -> unknown (maybe); what was never sent -> no") {
+  TEST_CASE("deadline: sent and not answered -> unknown (maybe), what was never sent -> no") {
     PublisherFixture f;
     f.open();
     f.put("1", 300);
@@ -230,7 +230,7 @@ TEST_SUITE("client/publisher_outcomes") {
     CHECK(f.outcomes[1].error->outcome == Outcome::no);
   }
 
-  TEST_CASE("server answers maybe -> the batch is sent again; unknown at its deadline") {
+  TEST_CASE("server answers maybe -> the batch is sent again, unknown at its deadline") {
     PublisherFixture f;
     f.open(1, 0);
     f.put("1", 3000);
@@ -262,7 +262,7 @@ TEST_SUITE("client/publisher_outcomes") {
     CHECK(f.publish("again").value() == 2);
   }
 
-  TEST_CASE("duplicate without receipt -> told as such; the rest goes on") {
+  TEST_CASE("duplicate without receipt -> told as such, the rest goes on") {
     PublisherFixture f;
     f.open();
     f.put("1");
@@ -274,7 +274,7 @@ TEST_SUITE("client/publisher_outcomes") {
     CHECK(f.put("3") == 3);
   }
 
-  TEST_CASE("fenced: what was never taken -> refused (no); the publisher is over") {
+  TEST_CASE("fenced: what was never taken -> refused (no), the publisher is over") {
     PublisherFixture f;
     f.open(1, 0);
     f.put("1");
@@ -343,7 +343,7 @@ TEST_SUITE("client/publisher_outcomes") {
     CHECK(f.outcomes[0].receipt);
   }
 
-  TEST_CASE("expired -> over; nothing of it can be tried again") {
+  TEST_CASE("expired -> over, nothing of it can be tried again") {
     PublisherFixture f;
     f.open();
     f.put("1");

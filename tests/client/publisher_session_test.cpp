@@ -67,7 +67,7 @@ TEST_SUITE("client/publisher_session") {
     CHECK(f.connects.size() <= 2 + Route::redirects_max);
   }
 
-  TEST_CASE("opening: no answer -> the next server; a connection gets longer than none") {
+  TEST_CASE("opening: no answer -> the next server, a connection gets longer than none") {
     PublisherFixture f;
     f.advance(connect_patience_ms - 100);
     CHECK(f.connects.size() == 1);
@@ -78,7 +78,7 @@ TEST_SUITE("client/publisher_session") {
     CHECK(f.connects.back() == "tcp://b");
   }
 
-  TEST_CASE("opening: refused by one server -> the others; by all of them -> over") {
+  TEST_CASE("opening: refused by one server -> the others, by all of them -> over") {
     PublisherFixture f;
     wire::Refused other_cluster;
     other_cluster.text = "cluster mismatch";
@@ -186,7 +186,7 @@ TEST_SUITE("client/publisher_session") {
     }
   }
 
-  TEST_CASE("receipts: a second one -> ignored; for other boundaries -> the connection is left") {
+  TEST_CASE("receipts: a second one -> ignored, for other boundaries -> the connection is left") {
     PublisherFixture f;
     f.open();
     f.put("1");
@@ -338,7 +338,7 @@ TEST_SUITE("client/publisher_session") {
     CHECK(f.session.dead()->code == Code::protocol);
   }
 
-  TEST_CASE("silence: pings are sent; a silent server is left, one that answers is not") {
+  TEST_CASE("silence: pings are sent, a silent server is left, one that answers is not") {
     PublisherFixture f;
     f.open();
     for (int i = 0; i < 20; ++i) {

@@ -73,7 +73,7 @@ TEST_SUITE("client/session_file") {
           "checksum f1fc2bed2aedcd6e\n");
   }
 
-  TEST_CASE("missing -> created with a new id; there -> the same id and what was stored") {
+  TEST_CASE("missing -> created with a new id, there -> the same id and what was stored") {
     const Directory directory;
     SessionRecord stored = sample();
     {
@@ -89,7 +89,7 @@ TEST_SUITE("client/session_file") {
     CHECK_FALSE(std::filesystem::exists(directory.file() + ".tmp"));
   }
 
-  TEST_CASE("in use -> refused by name, also after the file was replaced; free again afterwards") {
+  TEST_CASE("in use -> refused by name, also after the file was replaced, free again afterwards") {
     const Directory directory;
     {
       PosixSessionFile file(directory.file());
@@ -119,7 +119,7 @@ TEST_SUITE("client/session_file") {
     CHECK(read(directory.file()) == good + "\n");
   }
 
-  TEST_CASE("of a newer version -> refused as such; not a file -> refused") {
+  TEST_CASE("of a newer version -> refused as such, not a file -> refused") {
     const Directory directory;
     write(directory.file(), "zabmq-session 2\n");
     CHECK(std::string(refused(directory.file()).what()).find("version") != std::string::npos);

@@ -198,7 +198,7 @@ TEST_SUITE("client/sockets") {
     CHECK_THROWS_AS(Publisher{options}, Error);
   }
 
-  TEST_CASE("publisher: no answer -> unknown outcome; retry() -> the receipt; then it goes on") {
+  TEST_CASE("publisher: no answer -> unknown outcome, retry() -> the receipt, then it goes on") {
     Cluster cluster;
     Publisher publisher(cluster.publisher());
     cluster.server->forget_answers = true;
@@ -366,7 +366,7 @@ TEST_SUITE("client/sockets") {
     CHECK(subscriber.next_offset() == 11);
   }
 
-  TEST_CASE("subscriber: new -> nothing old; quiet -> nullptr at the time-out, no error") {
+  TEST_CASE("subscriber: new -> nothing old, quiet -> nullptr at the time-out, no error") {
     Cluster cluster;
     Publisher publisher(cluster.publisher());
     publisher.publish("t", "old").get();
@@ -393,7 +393,7 @@ TEST_SUITE("client/sockets") {
     }
   }
 
-  TEST_CASE("subscriber: no server -> unavailable; one that comes back -> it goes on") {
+  TEST_CASE("subscriber: no server -> unavailable, one that comes back -> it goes on") {
     auto cluster = std::make_unique<Cluster>();
     SubscriberOptions options = cluster->subscriber();
     options.endpoints = {cluster->server->endpoint()};
@@ -423,7 +423,7 @@ TEST_SUITE("client/sockets") {
     CHECK(message->text() == "1");
   }
 
-  TEST_CASE("status: all servers at once, those that are named too; the silent ones unreachable") {
+  TEST_CASE("status: all servers at once, those that are named too, the silent ones unreachable") {
     Cluster cluster;
     ClientOptions options;
     options.endpoints = cluster.endpoints();

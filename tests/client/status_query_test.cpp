@@ -31,7 +31,7 @@ TEST_SUITE("client/status_query") {
     CHECK(query.take_new_endpoints().empty());
   }
 
-  TEST_CASE("result: every configured server by id; the silent ones unreachable") {
+  TEST_CASE("result: every configured server by id, the silent ones unreachable") {
     StatusQuery query({"tcp://s2"});
     query.on_answer("tcp://s2", answer(2, Role::following, Phase::broadcast, 7));
     query.on_answer("tcp://s3", answer(3, Role::leading, Phase::broadcast, 7));

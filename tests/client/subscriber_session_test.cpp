@@ -160,7 +160,7 @@ TEST_SUITE("client/subscriber_session") {
     CHECK(asked(first()).credit_messages == 65536);
   }
 
-  TEST_CASE("stream: frames in order -> every offset once; other records take none") {
+  TEST_CASE("stream: frames in order -> every offset once, other records take none") {
     Fixture f;
     f.open(1);
     f.deliver(0, 3);
@@ -261,7 +261,7 @@ TEST_SUITE("client/subscriber_session") {
     CHECK_FALSE(f.connected);
   }
 
-  TEST_CASE("a damaged record -> not delivered; again and again everywhere -> protocol") {
+  TEST_CASE("a damaged record -> not delivered, again and again everywhere -> protocol") {
     Fixture f;
     f.open(1);
     for (unsigned i = 1; i <= SubscriberSession::bad_deliveries_max; ++i) {
@@ -370,7 +370,7 @@ TEST_SUITE("client/subscriber_session") {
     CHECK(f.session.over());
   }
 
-  TEST_CASE("refused: beyond the end -> told with the last offset; gap as a refusal likewise") {
+  TEST_CASE("refused: beyond the end -> told with the last offset, gap as a refusal likewise") {
     Fixture beyond({.endpoints = two_servers, .from = at_offset(500)});
     beyond.welcome();
     beyond.give(refusal(beyond, Code::refused));
@@ -385,7 +385,7 @@ TEST_SUITE("client/subscriber_session") {
     CHECK(below.errors[0].first == 11);
   }
 
-  TEST_CASE("refused: unavailable -> the other server; for the whole time-out -> unavailable") {
+  TEST_CASE("refused: unavailable -> the other server, for the whole time-out -> unavailable") {
     Fixture f({.endpoints = two_servers, .timeout_ms = 2000, .from = fresh()});
     for (int i = 0; i < 1000 && f.errors.empty(); ++i) {
       if (!f.connected) {
@@ -403,7 +403,7 @@ TEST_SUITE("client/subscriber_session") {
     CHECK(std::count(f.connects.begin(), f.connects.end(), "tcp://b") > 0);
   }
 
-  TEST_CASE("silence: a server that answers pings may be quiet; a silent one is left") {
+  TEST_CASE("silence: a server that answers pings may be quiet, a silent one is left") {
     Fixture f;
     f.open(1);
     for (int i = 0; i < 40; ++i) {
@@ -419,7 +419,7 @@ TEST_SUITE("client/subscriber_session") {
     CHECK(f.connects == Strings{"tcp://a", "tcp://b"});
   }
 
-  TEST_CASE("silence of all servers: unavailable once in a time-out; then it goes on") {
+  TEST_CASE("silence of all servers: unavailable once in a time-out, then it goes on") {
     Fixture f({.endpoints = two_servers, .timeout_ms = 5000, .from = first()});
     f.open(1);
     f.deliver(0, 2);
@@ -461,7 +461,7 @@ TEST_SUITE("client/subscriber_session") {
     CHECK(f.subscribes.back().offset == 3);
   }
 
-  TEST_CASE("HELLO refused: by every server -> over; when the stream has begun -> it waits") {
+  TEST_CASE("HELLO refused: by every server -> over, when the stream has begun -> it waits") {
     wire::Refused other;
     other.text = "cluster mismatch";
     Fixture f;

@@ -82,7 +82,7 @@ TEST_SUITE("cluster/status") {
     CHECK(leaders == 1);
   }
 
-  TEST_CASE("status: a server down -> unreachable with nulls, in a second; exit 0 with a leader") {
+  TEST_CASE("status: a server down -> unreachable with nulls, in a second, exit 0 with a leader") {
     TestCluster cluster;
     const ServerId follower = cluster.follower();
     cluster.servers().kill(follower, SIGKILL);
@@ -102,7 +102,7 @@ TEST_SUITE("cluster/status") {
     }
   }
 
-  TEST_CASE("status: table -> a heading and a row a server; nobody there -> exit 2") {
+  TEST_CASE("status: table -> a heading and a row a server, nobody there -> exit 2") {
     TestCluster cluster;
 
     const Ended table = cluster.tool({"status"});
@@ -150,7 +150,7 @@ TEST_SUITE("cluster/status") {
     CHECK(messages <= 201);
   }
 
-  TEST_CASE("log verify: stopped servers -> clean; running -> refused; a bit changed -> exit 3") {
+  TEST_CASE("log verify: stopped servers -> clean, running -> refused, a bit changed -> exit 3") {
     TestCluster cluster;
     REQUIRE(cluster.tool({"pub", "t", "--lines"}, numbered_lines(1, 100)).code == 0);
     REQUIRE(cluster.even());

@@ -98,7 +98,7 @@ TEST_SUITE("cluster/sub") {
     CHECK(contains(sub.err, "6"));
   }
 
-  TEST_CASE("sub: new -> what comes from then on, as it comes; a quiet stream has no time-out") {
+  TEST_CASE("sub: new -> what comes from then on, as it comes, a quiet stream has no time-out") {
     TestCluster cluster;
     publish_six(cluster);
     Words words = subscription(cluster);

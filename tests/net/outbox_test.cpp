@@ -47,7 +47,7 @@ TEST_SUITE("net/outbox") {
     CHECK(outbox.empty());
   }
 
-  TEST_CASE("outbox: over the bound -> refused; datagrams are not") {
+  TEST_CASE("outbox: over the bound -> refused, datagrams are not") {
     Outbox outbox(10000);
     CHECK(outbox.push(entry(Lane::session, 1, 6000)));
     CHECK_FALSE(outbox.push(entry(Lane::session, 2, 6000)));

@@ -106,7 +106,7 @@ Slice slice_of_size(std::size_t size) {
 }  // namespace
 
 TEST_SUITE("node/client_links") {
-  TEST_CASE("client links: header and body -> one frame; each client has its own number") {
+  TEST_CASE("client links: header and body -> one frame, each client has its own number") {
     Server server;
     Client a(server), b(server);
 

@@ -161,7 +161,7 @@ TEST_SUITE("replica/clients") {
     CHECK(welcome[0].leader == ServerId::none);
   }
 
-  TEST_CASE("connections: connections_max -> busy; one that says BYE makes room") {
+  TEST_CASE("connections: connections_max -> busy, one that says BYE makes room") {
     replica::Options options;
     options.connections_max = 1;
     Solo solo(options);

@@ -376,7 +376,7 @@ TEST_SUITE("replica/cluster") {
           3);  // 3 of the first, 2 and 3 of the other
   }
 
-  TEST_CASE("cluster: without a quorum, new -> unavailable; from first -> what was delivered") {
+  TEST_CASE("cluster: without a quorum, new -> unavailable, from first -> what was delivered") {
     Three three;
     const ServerId leader = three.wait_for_leader();
     three.open(leader, alice);

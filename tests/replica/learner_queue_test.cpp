@@ -166,7 +166,7 @@ TEST_SUITE("replica/learner_queue") {
     CHECK(leader.queues.unreported_bytes(peer) == leader.record_bytes);
   }
 
-  TEST_CASE("commit: nothing queued -> at once; behind a range -> its frame carries it") {
+  TEST_CASE("commit: nothing queued -> at once, behind a range -> its frame carries it") {
     Leader leader(3);
     leader.queues.push_range(peer, at(0), at(2));
     leader.queues.set_committed(at(2));

@@ -71,7 +71,7 @@ TEST_SUITE("replica/subscriptions") {
   }
 
   TEST_CASE(
-      "start: end + 1 -> a normal resume; beyond -> refused with the last offset; 0 -> protocol") {
+      "start: end + 1 -> a normal resume, beyond -> refused with the last offset, 0 -> protocol") {
     History history(2);
     history.server.subscribe(bob, from_offset(1, 5));
     CHECK(history.subscribed().next == 5);
@@ -189,7 +189,7 @@ TEST_SUITE("replica/subscriptions") {
     CHECK(history.delivered() == numbers(3, 4));
   }
 
-  TEST_CASE("credit: in bytes -> the same; an offset inside a batch costs only what is covered") {
+  TEST_CASE("credit: in bytes -> the same, an offset inside a batch costs only what is covered") {
     History history(3);
     history.server.subscribe(bob, from_first(1, 1000, 1));
     CHECK(history.delivered() == numbers(1, 2));
@@ -354,7 +354,7 @@ TEST_SUITE("replica/subscriptions") {
     CHECK(history.server.clients.take<wire::Covered>(bob).size() == 1);
   }
 
-  TEST_CASE("subscription: the same name again -> replaces the older; too many -> busy") {
+  TEST_CASE("subscription: the same name again -> replaces the older, too many -> busy") {
     replica::Options options;
     options.subscriptions_max = 2;
     History history(1, options);

@@ -123,7 +123,7 @@ TEST_SUITE("storage/crash") {
   }
 
   TEST_CASE(
-      "crash: between any two steps of a cut -> the old history or the cut one; the cut once "
+      "crash: between any two steps of a cut -> the old history or the cut one, the cut once "
       "told") {
     Machine m;
     m.start();

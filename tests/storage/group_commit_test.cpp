@@ -139,7 +139,7 @@ TEST_SUITE("storage/group commit") {
     CHECK(m.log->oldest_write_age_ms(m.now_ms + 1000) == 0);
   }
 
-  TEST_CASE("mark: 100 ms without a write -> one mark, with the delivered point; then none") {
+  TEST_CASE("mark: 100 ms without a write -> one mark, with the delivered point, then none") {
     Machine m;
     m.start();
     m.write(m.maker.group({10, 10}));

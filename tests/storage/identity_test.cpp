@@ -95,7 +95,7 @@ TEST_SUITE("storage/identity") {
           "the data directory belongs to the voters 1,2,3, this cluster has the voters 1,2,3,4,5");
   }
 
-  TEST_CASE("identity file: nothing there -> empty; stored -> loaded") {
+  TEST_CASE("identity file: nothing there -> empty, stored -> loaded") {
     MemoryDisk disk;
     CHECK(std::holds_alternative<std::monostate>(load(disk)));
     IdentityFile file(disk);

@@ -138,7 +138,7 @@ TEST_SUITE("sim/memory disk") {
   }
 
   TEST_CASE_FIXTURE(Fixture,
-                    "memory disk: full -> ENOSPC, what fits is there; room again -> goes on") {
+                    "memory disk: full -> ENOSPC, what fits is there, room again -> goes on") {
     disk.set_capacity(3000);
     CHECK(disk.free_bytes() == 3000 - 2048);
     disk.write(file, 2048, {filled(2000, 'x')}, false, [&](IoStatus s) { told = std::move(s); });

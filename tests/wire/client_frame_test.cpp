@@ -70,7 +70,7 @@ TEST_SUITE("wire/client_frame") {
     }
   }
 
-  TEST_CASE("decoder: trailing bytes -> refused; extra elements at the end -> ignored") {
+  TEST_CASE("decoder: trailing bytes -> refused, extra elements at the end -> ignored") {
     Buffer trailing = encode(ServerMessage{Gap{9, 500}});
     trailing.push_back(std::byte{1});
 

@@ -702,7 +702,7 @@ TEST_SUITE("zab/leader") {
     CHECK(probe.count<Ping>(2) == sent);
   }
 
-  TEST_CASE("leader: a silent follower -> lost; the quorum with it -> steps down in time") {
+  TEST_CASE("leader: a silent follower -> lost, the quorum with it -> steps down in time") {
     Established probe;
 
     probe.run(1000);

@@ -47,7 +47,7 @@ void complete_disks(Cluster& cluster) {
 }
 
 TEST_SUITE("zab/scenario/discovery") {
-  TEST_CASE("scenario 12 D-epoch: acceptedEpochs 0, 5, 5 -> epoch 6; the leader's own counts too") {
+  TEST_CASE("scenario 12 D-epoch: acceptedEpochs 0, 5, 5 -> epoch 6, the leader's own counts too") {
     for (unsigned highest = 1; highest <= 3; ++highest) {
       CAPTURE(highest);
       std::vector<Past> pasts = Cluster::same(3, {.accepted = 5});
@@ -195,7 +195,7 @@ TEST_SUITE("zab/scenario/discovery") {
   }
 
   TEST_CASE(
-      "scenario 19 D-empty: a wiped voter counts nowhere; two of three -> no leader, and loud") {
+      "scenario 19 D-empty: a wiped voter counts nowhere, two of three -> no leader, and loud") {
     Cluster cluster(Cluster::same(3, past));
     REQUIRE(cluster.elect(3));
     for (unsigned id : {1U, 2U}) {
