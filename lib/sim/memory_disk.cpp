@@ -402,6 +402,7 @@ void MemoryDisk::read(FileId file, std::uint64_t position, std::size_t count, Re
     const std::vector<std::byte>& cache = state_.files[id].cache;
     const auto begin = static_cast<std::size_t>(std::min<std::uint64_t>(position, cache.size()));
     const std::size_t size = std::min(count, cache.size() - begin);
+    bytes_read_ += size;
     auto bytes = std::make_shared<std::vector<std::byte>>(
         cache.begin() + static_cast<std::ptrdiff_t>(begin),
         cache.begin() + static_cast<std::ptrdiff_t>(begin + size));

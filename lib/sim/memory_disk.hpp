@@ -69,6 +69,7 @@ class MemoryDisk final : public storage::FileSystem {
   void run_all();      // and everything that completions submit, until nothing is waiting
   std::size_t waiting() const { return writer_.size() + reader_.size(); }
   std::uint64_t steps() const { return steps_; }
+  std::uint64_t bytes_read() const { return bytes_read_; }  // by the read queue
 
   // --- faults ---
 
@@ -150,6 +151,7 @@ class MemoryDisk final : public storage::FileSystem {
   std::uint64_t capacity_ = std::uint64_t{1} << 40;
   std::uint64_t next_order_ = 0;
   std::uint64_t steps_ = 0;
+  std::uint64_t bytes_read_ = 0;
 };
 
 }  // namespace zabmq::sim

@@ -12,6 +12,16 @@ namespace {
 
 // Beyond what was asked for and the way from a waypoint: marks, and the last record in full.
 constexpr std::size_t chunk_slack = 64 << 10;
+// The same, when the read begins exactly where it shall.
+constexpr std::size_t mark_slack = 4 << 10;
+constexpr std::size_t read_ends_max = 64;
+
+// Whether the record behind `end` is the one that reaches `from`, as far as it can be known.
+bool stands_before(const LastRecord& end, const ReadFrom& from) {
+  if (const auto* after = std::get_if<After>(&from)) return end.zxid == after->zxid;
+  if (const auto* offset = std::get_if<AtOffset>(&from)) return end.offset + 1 == offset->offset;
+  return false;
+}
 
 // How much must be seen of the record at the front of `bytes` before it can be checked.
 std::size_t bytes_needed(Bytes bytes) {
@@ -99,11 +109,17 @@ void SegmentedLog::scan(std::shared_ptr<Scan> s) {
   }
   const Segment& segment = *segment_for(s->from);
   const Waypoint waypoint = segment.waypoint_for(s->from);
+  Located begin{segment.header.number, waypoint.position, waypoint.before};
+  for (const Located& end : read_ends_) {
+    if (!reaches(end.end, s->from) && end.end.zxid > begin.end.zxid) begin = end;
+  }
+  s->chunk_bytes =
+      s->max_bytes +
+      (stands_before(begin.end, s->from) ? mark_slack : options_.waypoint_interval + chunk_slack);
   s->cuts = cuts_;
-  s->segment = segment.header.number;
-  s->position = waypoint.position;
-  s->last = waypoint.before;
-  s->chunk_bytes = s->max_bytes + options_.waypoint_interval + chunk_slack;
+  s->segment = begin.segment;
+  s->position = begin.position;
+  s->last = begin.end;
   s->taken = 0;
   s->result = {};
   scan_on(std::move(s));
@@ -140,8 +156,15 @@ void SegmentedLog::scan_on(std::shared_ptr<Scan> s) {
 void SegmentedLog::on_chunk(std::shared_ptr<Scan> s, const Slice& chunk) {
   const bool complete = take_chunk(*s, chunk);
   if (failure_) return;
+  if (s->taken > 0) note_read_end({s->segment, s->position, s->last});
   if (complete || s->taken > 0) return s->done(*s);
   scan_on(std::move(s));
+}
+
+// A cursor reads on where its last read ended: the way from the waypoint is not read again.
+void SegmentedLog::note_read_end(const Located& place) {
+  if (read_ends_.size() >= read_ends_max) read_ends_.pop_front();
+  read_ends_.push_back(place);
 }
 
 // Goes over the marks and records of a chunk; true when the read has all it wants.

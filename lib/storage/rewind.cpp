@@ -42,6 +42,7 @@ void SegmentedLog::adopt_cut(const Located& place, Segment segment) {
   chain_.back().cut_at(place.position);
   chain_.push_back(std::move(segment));
   ++cuts_;
+  read_ends_.clear();
   last_ = durable_ = place.end;
   tail_.truncate_after(last_);
   end_operation();

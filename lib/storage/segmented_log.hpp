@@ -174,6 +174,7 @@ class SegmentedLog final : public HistoryLog {
   void scan_on(std::shared_ptr<Scan> scan);
   void on_chunk(std::shared_ptr<Scan> scan, const Slice& chunk);
   bool take_chunk(Scan& scan, const Slice& chunk);
+  void note_read_end(const Located& place);
   void locate(Zxid zxid, LocateDone done);
   Chain::const_iterator segment_numbered(std::uint64_t number) const;
   Chain::const_iterator segment_for(const ReadFrom& from) const;
@@ -224,7 +225,8 @@ class SegmentedLog final : public HistoryLog {
 
   TailCache tail_;
   Spares spares_;
-  std::uint64_t cuts_ = 0;  // reads that began before a cut start again
+  std::deque<Located> read_ends_;  // where the latest reads ended
+  std::uint64_t cuts_ = 0;         // reads that began before a cut start again
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 

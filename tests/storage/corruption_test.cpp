@@ -152,6 +152,48 @@ TEST_SUITE("storage/corruption") {
     CHECK(found.failure->damage->file == second_segment);
   }
 
+  TEST_CASE("corrupt: a valid record that belongs elsewhere -> refused at start and by a read") {
+    // A misdirected write: the bytes check by themselves, but they do not continue the chain.
+    Machine m;
+    m.start();
+    for (int i = 0; i < 30; ++i) m.write(m.maker.group({1000}));
+    const Found clean = look_at(m.disk.state());
+    const std::uint64_t p = clean.files.chain.front().waypoints.at(3).position;
+    const std::vector<std::byte>& content = m.disk.content(first_segment);
+    REQUIRE(parse_record(Bytes{content}.subspan(p)));
+    LastRecord elsewhere = clean.files.chain.front().waypoints.at(3).before;
+    elsewhere.digest = Digest{7};
+    const Slice other = RecordMaker(elsewhere).group({1000});
+    std::vector<std::byte> changed = content;
+    std::copy(other.bytes().begin(), other.bytes().end(),
+              changed.begin() + static_cast<std::ptrdiff_t>(p));
+    m.disk.set_content(first_segment, changed);
+
+    const Found found = look_at(m.disk.state());
+    REQUIRE(found.failure);
+    CHECK(found.failure->damage->position == p);
+    m.log->read_cold(After{Zxid{}}, no_end, 1 << 20, [](ReadResult) {});
+    m.run();
+    REQUIRE(m.failure_told);
+    CHECK(m.failure_told->text.find("byte " + std::to_string(p)) != std::string::npos);
+  }
+
+  TEST_CASE("corrupt: a segment that continues another history -> refused") {
+    const MemoryDisk::State state = two_segments();
+    MemoryDisk disk(state);
+    std::vector<std::byte> content = disk.content(second_segment);
+    SegmentHeader header = parse_segment_header(content).header;
+    header.before.digest = Digest{7};
+    encode_segment_header(header, std::span(content).first<segment_header_size>());
+    disk.set_content(second_segment, content);
+
+    const Found found = look_at(disk.state());
+
+    REQUIRE(found.failure);
+    CHECK(found.failure->kind == StartFailure::Kind::corrupt);
+    CHECK(found.failure->text.find("chain digest") != std::string::npos);
+  }
+
   TEST_CASE("corrupt: a payload that imitates a mark, in a torn write -> still torn") {
     // The publisher knows segment and position, and sends a well-formed mark for the place where it
     // will lie. The crash then destroys the record's header.

@@ -181,6 +181,38 @@ TEST_SUITE("storage/rewind") {
     CHECK(m.visited.delivered == std::vector{in_first(2)});
   }
 
+  TEST_CASE("rewind: a crash before the first mark behind a cut -> the delivered point is known") {
+    Machine m;
+    m.start();
+    m.write(m.maker.group({100, 200}));
+    const std::vector<Digest> all = digests_of(m.read_everything());
+    m.set_delivered(in_first(2));
+    m.write(m.maker.group({300, 400}));
+    m.log->rewind(in_first(2), all[1]);
+    while (m.log->last().zxid != in_first(2)) REQUIRE(m.disk.step());
+
+    m.restart_after_power_loss(MemoryDisk::nothing());
+
+    CHECK(m.log->last().zxid == in_first(2));
+    CHECK(m.log->recovered().delivered == in_first(2));
+  }
+
+  TEST_CASE("rewind: cursors read on after a cut -> nothing of what was cut") {
+    Machine m;
+    m.start();
+    for (int i = 0; i < 20; ++i) m.write(m.maker.group({1000, 1000}));
+    const std::vector<RecordHeader> all = m.read_everything(3000);  // leaves places everywhere
+    REQUIRE(m.rewind(all[9].zxid, all[9].checksum));
+    m.maker.begin_epoch(Epoch{2});
+    for (int i = 0; i < 20; ++i) m.write(m.maker.group({700, 700}));
+
+    const std::vector<RecordHeader> now = m.read_everything(3000);
+
+    REQUIRE(now.size() == 50);
+    CHECK(now[9] == all[9]);
+    CHECK(now[10].zxid == Zxid{Epoch{2}, 1});
+  }
+
   TEST_CASE("rewind: below the last delivered transaction -> aborts") {
     Machine m;
     m.start();

@@ -101,6 +101,26 @@ TEST_SUITE("storage/space") {
     CHECK(m.durable_told.back() == m.maker.last().zxid);
   }
 
+  TEST_CASE("no space: free bytes below min_free, the segment is full -> no other one is begun") {
+    Machine m;
+    m.options.min_free_bytes = 100'000;
+    m.start();
+    m.write(m.maker.batch(3000));
+    while (m.disk.content("00000001.seg").size() < 62'000) m.write(m.maker.batch(3000));
+    m.disk.set_capacity(m.disk.content("00000001.seg").size() + 90'000);
+    m.tick(10);
+
+    m.append(m.maker.batch(5000));
+    m.run();
+
+    CHECK(m.disk.names().size() == 1);
+    m.disk.set_capacity(1'000'000);
+    m.tick(10);
+    m.run();
+    CHECK(m.disk.names().size() == 2);
+    CHECK(m.log->durable() == m.maker.last().zxid);
+  }
+
   TEST_CASE("no space: stop -> ends without what could not be written") {
     Machine m;
     m.options.min_free_bytes = 100'000;
