@@ -249,7 +249,10 @@ class Feeder {
     const auto left = std::chrono::ceil<Millis>(deadline - Clock::now());
     options_.timeout = std::max(left, Millis{1});
     const Bytes bytes(reinterpret_cast<const std::byte*>(payload.data()), payload.size());
-    const auto done = [this](const Result<Receipt>& result) { pipeline_.done(result); };
+    // The call comes when this feeder may be gone; the pipeline outlives the publisher.
+    const auto done = [&pipeline = pipeline_](const Result<Receipt>& result) {
+      pipeline.done(result);
+    };
     return publisher_.try_publish(arguments_.topic, bytes, done, options_);
   }
 
