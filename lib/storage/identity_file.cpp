@@ -116,6 +116,23 @@ std::optional<StartFailure> foreign_identity(const IdentityRecord& stored, Serve
   return std::nullopt;
 }
 
+namespace {
+
+// Only an empty directory is taken for a new server's: whatever else is there is somebody's, and
+// files with our names would be overwritten.
+IdentityFile::Loaded new_directory(const std::vector<std::string>& names) {
+  const auto foreign = std::find_if(names.begin(), names.end(), [](const std::string& name) {
+    return name != tmp_name && name != "lock" && name != "lost+found";
+  });
+  if (foreign == names.end()) return std::monostate{};
+  return StartFailure{StartFailure::Kind::used,
+                      "the data directory holds " + *foreign + " but no file " + file_name +
+                          ": it is not a server's; give an empty or a new directory",
+                      std::nullopt};
+}
+
+}  // namespace
+
 IdentityFile::Loaded IdentityFile::load() {
   std::vector<std::string> names;
   if (const IoStatus status = fs_.list(names); !status) return failed(status);
@@ -125,7 +142,7 @@ IdentityFile::Loaded IdentityFile::load() {
     const auto segment = std::find_if(names.begin(), names.end(), [](const std::string& name) {
       return parse_segment_name(name).has_value();
     });
-    if (segment == names.end()) return std::monostate{};
+    if (segment == names.end()) return new_directory(names);
     return StartFailure{StartFailure::Kind::used,
                         "the data directory holds " + *segment + " but no file " + file_name +
                             "; move it away and start this server empty: it joins again as a "

@@ -176,6 +176,21 @@ TEST_SUITE("storage/identity") {
     }
   }
 
+  TEST_CASE("identity file: a directory with somebody's files -> refused by the file's name") {
+    for (const std::string name : {"notes.txt", "spare-1"}) {
+      MemoryDisk disk;
+      REQUIRE(disk.open_directory());
+      disk.create(name, [](const IoStatus&) {});
+      disk.run_all();
+
+      const IdentityFile::Loaded loaded = IdentityFile(disk).load();
+
+      REQUIRE(std::holds_alternative<StartFailure>(loaded));
+      CHECK(std::get<StartFailure>(loaded).kind == StartFailure::Kind::used);
+      CHECK(std::get<StartFailure>(loaded).text.find(name) != std::string::npos);
+    }
+  }
+
   TEST_CASE("identity file: segments without the record -> a used directory, refused") {
     MemoryDisk disk;
     disk.set_content("00000001.seg", std::vector<std::byte>(10));
