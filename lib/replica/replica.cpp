@@ -321,7 +321,9 @@ Status Replica::status() const {
   status.standing = core_.identity().standing;
   status.last_logged = core_.last_logged();
   status.last_durable = core_.last_durable();
-  status.last_committed = core_.last_committed();
+  // The zxid and the offset of one and the same point: a follower knows the offset of what it
+  // delivered, a leader that of what it committed.
+  status.last_committed = leading_ ? core_.last_committed() : publishers_.delivered();
   status.last_delivered = publishers_.delivered();
   status.first_offset = env_.log.first_offset();
   status.last_offset = proposals_->committed_offset();
