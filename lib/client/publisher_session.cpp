@@ -23,7 +23,7 @@ void PublisherSession::tick(std::uint64_t now_ms) {
   watch_connection(now_ms);
   if (deadline_passed(now_ms)) {
     give_up(last_refusal_ ? last_refusal_->code : Code::unavailable,
-            "not taken before its deadline: " + trouble_);
+            "no receipt before its deadline: " + trouble_);
   }
   settle_waiters(now_ms);
   if (new_instance_needed_ && reported_ == 0 && link_ == Link::open) reopen();

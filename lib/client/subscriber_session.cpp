@@ -58,10 +58,15 @@ void SubscriberSession::watch_silence(std::uint64_t now_ms) {
 
 // --- the connection ---
 
+// Servers that are down are tolerated: within the time-out there must be time for all the others.
+std::uint64_t SubscriberSession::patience(std::uint64_t at_most_ms) const {
+  return std::min(at_most_ms, options_.timeout_ms / (route_.endpoints().size() + 1));
+}
+
 void SubscriberSession::connect(std::uint64_t now_ms) {
   link_ = Link::greeting;
   endpoint_ = next_try_.endpoint;
-  patience_until_ms_ = now_ms + connect_patience_ms;
+  patience_until_ms_ = now_ms + patience(connect_patience_ms);
   outputs_.emplace_back(Connect{endpoint_});
   wire::Hello hello;
   hello.cluster = cluster_;
@@ -70,7 +75,7 @@ void SubscriberSession::connect(std::uint64_t now_ms) {
 }
 
 void SubscriberSession::connected(std::uint64_t now_ms) {
-  if (link_ == Link::greeting) patience_until_ms_ = now_ms + welcome_patience_ms;
+  if (link_ == Link::greeting) patience_until_ms_ = now_ms + patience(welcome_patience_ms);
 }
 
 void SubscriberSession::lost(const std::string& why) {

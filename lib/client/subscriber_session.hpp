@@ -71,6 +71,7 @@ class SubscriberSession {
  private:
   enum class Link : std::uint8_t { waiting, greeting, subscribing, open, none };
 
+  std::uint64_t patience(std::uint64_t at_most_ms) const;
   void connect(std::uint64_t now_ms);
   void leave(const std::string& trouble);
   void perform_leave(std::uint64_t now_ms);
