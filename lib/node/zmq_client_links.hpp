@@ -43,8 +43,10 @@ class ZmqClientLinks final : public replica::ClientLinks {
   };
 
   static constexpr std::size_t copy_below = 4096;
-  static constexpr int send_queue_messages = 1024;  // bytes are bounded by the subscribers' credit
-  static constexpr int receive_queue_messages = 64;
+  // Per connection. They bound its memory whatever credit it grants: frames of at most 1 MiB out,
+  // of at most one batch in.
+  static constexpr int send_queue_messages = 64;
+  static constexpr int receive_queue_messages = 16;
 
   ZmqClientLinks(zmq::context_t& context, const Options& options);
 
