@@ -94,14 +94,25 @@ std::string missing_servers(const ClusterStatus& status) {
   return list;
 }
 
+// A server that is up and yet has no voice: without its name the missing quorum looks complete.
+std::string wiped_servers(const ClusterStatus& status) {
+  std::string list;
+  for (const ServerStatus& server : status.servers) {
+    if (!server.reachable || server.standing != "wiped") continue;
+    list += list.empty() ? "" : ", ";
+    list += to_string(server.id);
+  }
+  return list;
+}
+
 void complain(const ClusterStatus& status) {
   const std::string missing = missing_servers(status);
-  if (status.leader == ServerId::none) {
-    const std::string why = missing.empty() ? "" : "; not reachable: " + missing;
-    std::fprintf(stderr, "zabmq status: no leader%s\n", why.c_str());
-  } else if (!missing.empty()) {
-    std::fprintf(stderr, "zabmq status: not reachable: %s\n", missing.c_str());
-  }
+  const std::string wiped = wiped_servers(status);
+  std::string text = status.leader == ServerId::none ? "no leader" : "";
+  const auto add = [&](const std::string& more) { text += (text.empty() ? "" : "; ") + more; };
+  if (!missing.empty()) add("not reachable: " + missing);
+  if (!wiped.empty()) add("wiped, counts in no quorum: " + wiped);
+  if (!text.empty()) std::fprintf(stderr, "zabmq status: %s\n", text.c_str());
 }
 
 }  // namespace
