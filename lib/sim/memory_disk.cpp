@@ -133,6 +133,16 @@ void MemoryDisk::flip_bit(const std::string& name, std::uint64_t position, unsig
   if (at < file.platter.size()) file.platter[at] ^= std::byte{1} << bit;
 }
 
+void MemoryDisk::overwrite(const std::string& name, std::uint64_t position, Bytes bytes) {
+  FileData& file = state_.files.at(state_.live.at(name));
+  const auto at = static_cast<std::size_t>(position);
+  ZABMQ_CHECK(at + bytes.size() <= file.cache.size());
+  std::memcpy(file.cache.data() + at, bytes.data(), bytes.size());
+  if (at + bytes.size() <= file.platter.size()) {
+    std::memcpy(file.platter.data() + at, bytes.data(), bytes.size());
+  }
+}
+
 // --- crashes ---
 
 void MemoryDisk::forget_handles() {
@@ -151,6 +161,11 @@ void MemoryDisk::forget_handles() {
 }
 
 void MemoryDisk::crash_process() {
+  forget_handles();
+}
+
+void MemoryDisk::replace(State state) {
+  state_ = std::move(state);
   forget_handles();
 }
 

@@ -68,6 +68,8 @@ class MemoryDisk final : public storage::FileSystem {
   bool step_reader();  // of the oldest one in the read queue
   void run_all();      // and everything that completions submit, until nothing is waiting
   std::size_t waiting() const { return writer_.size() + reader_.size(); }
+  bool writer_waiting() const { return !writer_.empty(); }
+  bool reader_waiting() const { return !reader_.empty(); }
   std::uint64_t steps() const { return steps_; }
   std::uint64_t bytes_read() const { return bytes_read_; }  // by the read queue
 
@@ -77,14 +79,18 @@ class MemoryDisk final : public storage::FileSystem {
   // first half in the page cache. A sync that fails leaves the page cache as it is and forgets that
   // it was not written: the next sync succeeds and proves nothing.
   void fail(Operation operation, int error, std::size_t skip = 0);
+  void forget_faults() { faults_.clear(); }
   // Bytes that all files together may take; what does not fit fails with ENOSPC.
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
   void flip_bit(const std::string& name, std::uint64_t position, unsigned bit);
+  // Bytes that were meant for elsewhere: in the page cache and on the platter.
+  void overwrite(const std::string& name, std::uint64_t position, Bytes bytes);
 
   // --- crashes: the queues, their completions and all handles are gone ---
 
   void crash_process();  // the page cache survives
   void lose_power(const Survival& survival);
+  void replace(State state);  // another disk in its place
   std::vector<Sector> dirty_sectors() const;
   std::size_t directory_changes() const { return state_.history.size() - 1; }
 

@@ -1,0 +1,183 @@
+// ClientNetwork: connections and their frames.
+#include "sim/client_network.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+
+#include "wire/client_frame.hpp"
+#include "zabmq/check.hpp"
+
+namespace zabmq::sim {
+namespace {
+
+constexpr std::string_view scheme = "sim://";
+
+std::optional<ServerId> server_at(const std::string& endpoint) {
+  if (!endpoint.starts_with(scheme)) return std::nullopt;
+  std::uint32_t number = 0;
+  for (const char c : std::string_view(endpoint).substr(scheme.size())) {
+    number = number * 10 + static_cast<std::uint32_t>(c - '0');
+  }
+  return ServerId{number};
+}
+
+template <class T>
+std::size_t put(std::vector<T>& slots, std::vector<std::size_t>& free, T value) {
+  if (free.empty()) {
+    slots.push_back(std::move(value));
+    return slots.size() - 1;
+  }
+  const std::size_t slot = free.back();
+  free.pop_back();
+  slots[slot] = std::move(value);
+  return slot;
+}
+
+}  // namespace
+
+std::string ClientNetwork::endpoint_of(ServerId server) {
+  return std::string(scheme) + to_string(server);
+}
+
+ClientNetwork::ClientNetwork(Timeline& timeline, Random random, const LinkParameters& parameters,
+                             Deliver deliver, IsUp is_up)
+    : timeline_(timeline),
+      random_(random),
+      parameters_({.delay = parameters.delay}),
+      deliver_(std::move(deliver)),
+      is_up_(std::move(is_up)) {}
+
+ClientNetwork::Connection* ClientNetwork::find(std::uint64_t number) {
+  const auto found = connections_.find(number);
+  return found == connections_.end() ? nullptr : &found->second;
+}
+
+Micros ClientNetwork::arrival(const Connection& connection, Micros& last) {
+  const Micros when = timeline_.now() + random_.about(parameters_.delay);
+  last = std::max({when, last, connection.stalled_until});
+  return last;
+}
+
+// --- the client's side ---
+
+std::uint64_t ClientNetwork::connect(ClientEnd& client, const std::string& endpoint) {
+  const std::optional<ServerId> server = server_at(endpoint);
+  ZABMQ_CHECK(server);
+  const std::uint64_t number = ++last_number_;
+  const Micros when = timeline_.now() + random_.about(2 * parameters_.delay);
+  connections_[number] = {.client = &client, .server = *server, .last_up = when};
+  timeline_.at(when, [this, number] { establish(number); });
+  return number;
+}
+
+void ClientNetwork::establish(std::uint64_t number) {
+  Connection* connection = find(number);
+  if (!connection || !connection->client) return;
+  if (!is_up_(connection->server)) return lose(number, "cannot be reached");
+  connection->established = true;
+  connection->client->on_connected(number);
+}
+
+void ClientNetwork::send(std::uint64_t number, const wire::ClientMessage& message,
+                         const client::SharedBody& body) {
+  Connection* connection = find(number);
+  if (!connection || !connection->server_open) return;
+  Slice bytes;
+  if (body) bytes = Slice(body, *body);
+  const std::size_t slot =
+      put(up_, up_free_, ToServer{number, connection->server, wire::encode(message), bytes});
+  timeline_.at(arrival(*connection, connection->last_up), [this, slot] { arrive_up(slot); });
+}
+
+void ClientNetwork::arrive_up(std::size_t slot) {
+  const ToServer frame = std::move(up_[slot]);
+  up_free_.push_back(slot);
+  const Connection* connection = find(frame.connection);
+  // A process that ended took its half of the connection with it.
+  if (!connection || !connection->server_open) return;
+  deliver_(frame);
+}
+
+// What was sent before may still arrive; the server learns of the end when that has happened.
+void ClientNetwork::close(std::uint64_t number) {
+  Connection* connection = find(number);
+  if (!connection) return;
+  connection->client = nullptr;
+  timeline_.at(arrival(*connection, connection->last_up), [this, number] {
+    if (Connection* ended = find(number)) ended->server_open = false;
+    forget_if_over(number);
+  });
+}
+
+void ClientNetwork::forget_if_over(std::uint64_t number) {
+  const Connection* connection = find(number);
+  if (connection && !connection->client && !connection->server_open) connections_.erase(number);
+}
+
+// --- the server's side ---
+
+replica::ClientLinks::Sent ClientNetwork::send(ServerId server, replica::ConnectionId to,
+                                               const wire::ServerMessage& message, Slice body) {
+  const auto number = static_cast<std::uint64_t>(to);
+  Connection* connection = find(number);
+  if (!connection || connection->server != server || !connection->server_open) {
+    return replica::ClientLinks::Sent::gone;
+  }
+  if (connection->queued_down >= queue_max) return replica::ClientLinks::Sent::full;
+  ++connection->queued_down;
+  const std::size_t slot =
+      put(down_, down_free_, ToClient{number, wire::encode(message), std::move(body)});
+  timeline_.at(arrival(*connection, connection->last_down), [this, slot] { arrive_down(slot); });
+  return replica::ClientLinks::Sent::ok;
+}
+
+void ClientNetwork::arrive_down(std::size_t slot) {
+  ToClient frame = std::move(down_[slot]);
+  down_free_.push_back(slot);
+  Connection* connection = find(frame.connection);
+  if (!connection) return;
+  --connection->queued_down;
+  if (!connection->client) return;
+  const std::optional<wire::ServerMessage> message = wire::decode_server(frame.header);
+  ZABMQ_CHECK(message);  // what a server encodes, every client reads
+  connection->client->on_frame(frame.connection, *message, std::move(frame.body));
+}
+
+void ClientNetwork::lose(std::uint64_t number, const std::string& why) {
+  Connection* connection = find(number);
+  if (!connection) return;
+  connection->server_open = false;
+  ClientEnd* const client = std::exchange(connection->client, nullptr);
+  forget_if_over(number);
+  if (client) client->on_lost(number, why);
+}
+
+void ClientNetwork::process_died(ServerId server) {
+  for (auto& [number, connection] : connections_) {
+    if (connection.server != server || !connection.server_open) continue;
+    connection.server_open = false;
+    timeline_.at(arrival(connection, connection.last_down),
+                 [this, number = number] { lose(number, "the connection was closed"); });
+  }
+}
+
+// --- faults ---
+
+void ClientNetwork::break_some(std::size_t ordinal) {
+  if (ordinal >= connections_.size()) return;
+  const auto chosen = std::next(connections_.begin(), static_cast<std::ptrdiff_t>(ordinal));
+  const std::uint64_t number = chosen->first;
+  chosen->second.server_open = false;
+  timeline_.after(random_.about(parameters_.delay),
+                  [this, number] { lose(number, "the connection was closed"); });
+}
+
+void ClientNetwork::stall(std::size_t ordinal, Micros until) {
+  if (ordinal >= connections_.size()) return;
+  auto& connection =
+      std::next(connections_.begin(), static_cast<std::ptrdiff_t>(ordinal))->second;
+  connection.stalled_until = std::max(connection.stalled_until, until);
+}
+
+}  // namespace zabmq::sim

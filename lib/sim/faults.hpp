@@ -1,0 +1,82 @@
+// Faults: what a simulated world can do to its servers, and where it hit them.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace zabmq::sim {
+
+enum class Fault : std::uint8_t {
+  kill,                  // the process dies, the page cache survives
+  power_loss,            // and what was not synced is gone, sector by sector
+  lost_entry,            // a power loss that took back changes of the directory
+  kill_all,              // every server at once
+  pause,                 // SIGSTOP ... SIGCONT
+  partition,             // a group is cut off, both ways
+  one_way,               // frames from one group to the other are lost or held
+  bridge,                // two servers cannot see each other, others see both
+  clog,                  // one link stops for a while; nothing is lost
+  lost_frame,            // one frame between servers
+  duplicate_frame,       // the same, again
+  stale_frame,           // one from long ago
+  corrupt_frame,         // a bit in it
+  disconnect,            // a connection between servers ends
+  client_disconnect,     // a connection of a client ends
+  client_restart,        // a client's process
+  clock_rate,            // a server's clock runs faster or slower
+  clock_jump,            // its wall clock jumps
+  slow_disk,             // syncs take long
+  stuck_disk,            // a sync does not return for very long
+  write_error,           // EIO
+  sync_error,            // EIO, and the page cache forgets what was dirty
+  read_error,            // EIO
+  no_space,              // ENOSPC, and low space
+  bit_flip,              // in bytes that are known to be synced
+  misdirected_write,     // a record's bytes over others that are known to be synced
+  wipe,                  // an empty directory comes back
+  old_disk               // an old copy of the directory comes back
+};
+inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(Fault::old_disk) + 1;
+std::string_view name_of(Fault fault);
+
+// What a server was doing when a fault hit it.
+enum class ServerState : std::uint8_t {
+  down,
+  recovering,
+  looking,
+  discovery_leader,
+  discovery_follower,
+  sync_leader,
+  sync_diff,
+  sync_trunc,
+  sync_snap,
+  broadcast_leader,
+  broadcast_follower
+};
+inline constexpr std::size_t server_states =
+    static_cast<std::size_t>(ServerState::broadcast_follower) + 1;
+std::string_view name_of(ServerState state);
+
+// How often each fault hit a server in each state.
+struct HitTable {
+  std::array<std::array<std::uint64_t, server_states>, fault_kinds> counts{};
+
+  void add(Fault fault, ServerState state) {
+    ++counts[static_cast<std::size_t>(fault)][static_cast<std::size_t>(state)];
+  }
+  std::uint64_t of(Fault fault) const {
+    std::uint64_t sum = 0;
+    for (const std::uint64_t count : counts[static_cast<std::size_t>(fault)]) sum += count;
+    return sum;
+  }
+  HitTable& operator+=(const HitTable& other) {
+    for (std::size_t f = 0; f < fault_kinds; ++f) {
+      for (std::size_t s = 0; s < server_states; ++s) counts[f][s] += other.counts[f][s];
+    }
+    return *this;
+  }
+};
+
+}  // namespace zabmq::sim

@@ -1,0 +1,399 @@
+// Invariants: histories, commits, deliveries. What is said in messages is in
+// invariants_messages.cpp.
+#include "sim/invariants.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/memory_disk.hpp"
+
+namespace zabmq::sim {
+namespace {
+
+// After a power failure as many records before the end are looked at again: what was synced long
+// ago does not depend on it.
+constexpr std::size_t looked_at_again = 64;
+
+}  // namespace
+
+Invariants::Invariants(std::size_t servers, Report report)
+    : quorum_(servers / 2 + 1), report_(std::move(report)), nodes_(1), seen_(servers) {}
+
+void Invariants::watch(ServerId server, const Platter& platter, const MemoryDisk& disk) {
+  seen(server).platter = &platter;
+  seen(server).disk = &disk;
+}
+
+void Invariants::complain(const std::string& check, ServerId server, const std::string& text) {
+  report_(check, "server " + to_string(server) + ": " + text);
+}
+
+std::size_t Invariants::damaged_count() const {
+  return static_cast<std::size_t>(
+      std::count_if(seen_.begin(), seen_.end(), [](const Seen& s) { return s.damaged; }));
+}
+
+Zxid Invariants::last_committed() const {
+  return committed_.empty() ? Zxid{} : nodes_[committed_.back()].zxid;
+}
+
+Offset Invariants::committed_offset() const {
+  return committed_.empty() ? 0 : nodes_[committed_.back()].end;
+}
+
+std::optional<Digest> Invariants::digest_at(ServerId server, std::size_t position) const {
+  const Seen& at = seen(server);
+  if (position >= at.log.size()) return std::nullopt;
+  return nodes_[at.log[position]].digest;
+}
+
+// --- the tree ---
+
+Invariants::NodeId Invariants::find(Digest digest) const {
+  const auto found = by_digest_.find(static_cast<std::uint64_t>(digest));
+  return found == by_digest_.end() ? 0 : found->second;
+}
+
+Invariants::NodeId Invariants::add(const RecordHeader& header, NodeId parent) {
+  const auto id = static_cast<NodeId>(nodes_.size());
+  nodes_.push_back({header.zxid, header.checksum, header.end_offset(), parent});
+  by_digest_[static_cast<std::uint64_t>(header.checksum)] = id;
+  return id;
+}
+
+// How many records of its history end at or before this one; nullopt: it is not in there.
+std::optional<std::size_t> Invariants::count_up_to(const Seen& at, Zxid zxid) const {
+  if (is_none(zxid)) return 0;
+  const auto place = std::lower_bound(
+      at.log.begin(), at.log.end(), zxid,
+      [this](NodeId node, Zxid wanted) { return nodes_[node].zxid < wanted; });
+  if (place == at.log.end() || nodes_[*place].zxid != zxid) return std::nullopt;
+  return static_cast<std::size_t>(place - at.log.begin()) + 1;
+}
+
+// --- platters ---
+
+void Invariants::advance_platter(Seen& at, std::size_t wanted) {
+  while (at.on_platter < std::min(wanted, at.log.size()) &&
+         at.platter->holds(nodes_[at.log[at.on_platter]].digest)) {
+    ++at.on_platter;
+  }
+}
+
+bool Invariants::platter_holds(Seen& at, std::size_t count) {
+  if (at.on_platter < count) advance_platter(at, count);
+  return at.on_platter >= count;
+}
+
+// Voters on whose platters the first `count` committed records are, crashed servers included. Where
+// a fault was injected, they were.
+std::size_t Invariants::voters_with(std::size_t count) {
+  std::size_t voters = 0;
+  for (Seen& at : seen_) {
+    if (at.standing != zab::Standing::voter || at.log.size() < count) continue;
+    if (count > 0 && at.log[count - 1] != committed_[count - 1]) continue;
+    if (at.damaged || platter_holds(at, count)) ++voters;
+  }
+  return voters;
+}
+
+// --- the life of a server ---
+
+// I6: after a crash the history holds everything it ever acknowledged and was not told to cut.
+void Invariants::started(ServerId server, const zab::Identity& identity,
+                         const std::vector<RecordHeader>& recovered, Zxid delivered) {
+  Seen& at = seen(server);
+  std::vector<NodeId> log;
+  NodeId parent = 0;
+  for (const RecordHeader& header : recovered) {
+    const NodeId node = find(header.checksum);
+    if (node == 0 || nodes_[node].parent != parent) {
+      complain("recovery", server, "recovered " + to_string(header.zxid) +
+                                       ", which was never proposed with this history");
+      break;
+    }
+    log.push_back(node);
+    parent = node;
+  }
+  if (log.size() < at.acked && !at.damaged) {
+    complain("I6", server, "acknowledged " + std::to_string(at.acked) + " records, recovered " +
+                               std::to_string(log.size()));
+  }
+  const auto kept = std::mismatch(log.begin(), log.end(), at.log.begin(), at.log.end());
+  const auto same = static_cast<std::size_t>(kept.first - log.begin());
+  at.log = std::move(log);
+  at.on_platter = std::min(at.on_platter, same);
+  at.durable = at.log.size();
+  if (!platter_holds(at, at.log.size()) && !at.damaged) {
+    complain("W4", server, "its recovered history is not on the platter");
+  }
+  at.delivered = count_up_to(at, delivered).value_or(0);
+  if (at.delivered > committed_.size() ||
+      (at.delivered > 0 && at.log[at.delivered - 1] != committed_[at.delivered - 1])) {
+    complain("delivery", server, "recovered a delivered point that was never committed");
+  }
+  at.committed = at.delivered;
+  at.committed_zxid = delivered;
+  if (!at.damaged && (identity.accepted < at.accepted || identity.current < at.current)) {
+    complain("W3", server, "its epochs went back over a restart");
+  }
+  at.accepted = identity.accepted;
+  at.current = identity.current;
+  at.standing = identity.standing;
+  at.up = true;
+}
+
+void Invariants::crashed(ServerId server, bool power_lost) {
+  Seen& at = seen(server);
+  at.up = false;
+  if (!power_lost) return;
+  at.on_platter -= std::min(at.on_platter, looked_at_again);
+  advance_platter(at, at.log.size());
+  if (at.on_platter < at.acked && !at.damaged) {
+    complain("I6", server, "acknowledged " + std::to_string(at.acked) +
+                               " records, its platter holds " + std::to_string(at.on_platter));
+  }
+}
+
+void Invariants::damaged(ServerId server) {
+  seen(server).damaged = true;
+}
+
+void Invariants::wiped(ServerId server) {
+  Seen& at = seen(server);
+  Seen fresh;
+  fresh.platter = at.platter;
+  fresh.disk = at.disk;
+  fresh.damaged = true;
+  at = fresh;
+}
+
+void Invariants::mend_where_possible(ServerId server, const zab::Core& core) {
+  Seen& at = seen(server);
+  if (!at.damaged || at.standing != zab::Standing::voter) return;
+  if (core.role() == Role::looking || core.phase() != Phase::broadcast) return;
+  at.on_platter = 0;
+  if (at.log.size() >= committed_.size() && platter_holds(at, committed_.size())) {
+    at.damaged = false;
+  }
+}
+
+// I2: promises are never lowered.
+void Invariants::stored(ServerId server, const zab::Core& core, const zab::Identity& identity) {
+  Seen& at = seen(server);
+  if (identity.accepted < at.accepted) complain("I2", server, "acceptedEpoch went down");
+  if (identity.current < at.current) complain("I2", server, "currentEpoch went down");
+  if (identity.current > identity.accepted) {
+    complain("W3", server, "currentEpoch is above acceptedEpoch");
+  }
+  // ZOOKEEPER-4643: the history first. What it adopts the epoch with must be on the platter.
+  if (identity.current > at.current) {
+    const auto* following = std::get_if<zab::Following>(&core.role_state());
+    const auto* leading = std::get_if<zab::Leading>(&core.role_state());
+    if (following) check_claim(server, following->new_leader_at.value_or(Zxid{}), "a new epoch");
+    if (leading) check_claim(server, leading->initial_end, "a new epoch");
+  }
+  at.accepted = identity.accepted;
+  at.current = identity.current;
+  at.standing = identity.standing;
+}
+
+// --- history ---
+
+// Integrity and log matching (I7): a zxid names one transaction behind one history, everywhere.
+void Invariants::appended(ServerId server, const zab::Core& core, Bytes records) {
+  Seen& at = seen(server);
+  while (const auto header = parse_header(records)) {
+    const NodeId parent = at.log.empty() ? 0 : at.log.back();
+    NodeId node = find(header->checksum);
+    if (node == 0 && core.role() == Role::leading) {
+      propose(server, core, *header, parent);
+      node = find(header->checksum);
+    }
+    if (node == 0 || nodes_[node].parent != parent) {
+      complain("I7", server, "logged " + to_string(header->zxid) +
+                                 ", which was never proposed behind this history");
+      node = add(*header, parent);
+    }
+    at.log.push_back(node);
+    // I3: nothing of an epoch that was not promised, durably.
+    if (header->zxid.epoch > at.accepted) {
+      complain("I3", server, "logged " + to_string(header->zxid) + " above its acceptedEpoch");
+    }
+    const std::size_t size = record_size(header->body_size);
+    if (size >= records.size()) break;
+    records = records.subspan(size);
+  }
+}
+
+// Local primary order: 1, 2, 3 ... in an epoch; primary integrity: everything of the predecessors
+// is delivered at the leader before its first proposal.
+void Invariants::propose(ServerId server, const zab::Core& core, const RecordHeader& header,
+                         NodeId parent) {
+  const Epoch epoch = header.zxid.epoch;
+  const auto established = established_.find(epoch);
+  if (!core.leading_in_broadcast() || core.identity().current != epoch ||
+      established == established_.end() || established->second.leader != server) {
+    complain("I1", server, "proposed " + to_string(header.zxid) + ", an epoch it does not lead");
+  } else if (!established->second.delivered_at_first) {
+    established->second.delivered_at_first = seen(server).delivered;
+    if (seen(server).delivered < established->second.initial) {
+      complain("primary integrity", server, "proposed before it had delivered I_e'");
+    }
+  }
+  if (!follows(header.zxid, nodes_[parent].zxid)) {
+    complain("primary order", server, "proposed " + to_string(header.zxid) + " behind " +
+                                          to_string(nodes_[parent].zxid));
+  }
+  const Offset expected = nodes_[parent].end + (header.kind == RecordKind::batch ? 1 : 0);
+  if (header.base_offset != expected) {
+    complain("offsets", server, to_string(header.zxid) + " has base offset " +
+                                    std::to_string(header.base_offset) + ", not " +
+                                    std::to_string(expected));
+  }
+  const NodeId node = add(header, parent);
+  publishers_.insert(header.publisher);
+  if (!proposed_.emplace(header.zxid, node).second) {
+    complain("integrity", server, to_string(header.zxid) + " was proposed twice");
+  }
+}
+
+// I5: a committed transaction never leaves a server that has it.
+void Invariants::cut(ServerId server, Zxid to) {
+  Seen& at = seen(server);
+  const std::optional<std::size_t> kept = count_up_to(at, to);
+  if (!kept) return complain("I5", server, "cut behind " + to_string(to) + ", which it has not");
+  if (*kept < at.log.size() && *kept < committed_.size() && at.log[*kept] == committed_[*kept]) {
+    complain("I5", server, "cut committed " + to_string(nodes_[committed_[*kept]].zxid));
+  }
+  at.log.resize(*kept);
+  at.durable = std::min(at.durable, *kept);
+  at.on_platter = std::min(at.on_platter, *kept);
+  at.acked = std::min(at.acked, *kept);
+}
+
+// I10: what is left when a role ends is what the disk holds.
+void Invariants::drained(ServerId server, Zxid durable) {
+  Seen& at = seen(server);
+  const std::optional<std::size_t> kept = count_up_to(at, durable);
+  if (!kept) return complain("I10", server, "drained to " + to_string(durable) + ", unknown");
+  at.log.resize(*kept);
+  at.durable = std::min(at.durable, *kept);
+  at.on_platter = std::min(at.on_platter, *kept);
+  if (at.acked > *kept) {
+    complain("I6", server, "dropped what it had acknowledged, by ending a role");
+    at.acked = *kept;
+  }
+  if (!platter_holds(at, *kept) && !at.damaged) {
+    complain("I10", server, "takes " + to_string(durable) + " for durable, the platter has less");
+  }
+}
+
+void Invariants::durable(ServerId server, Zxid up_to) {
+  Seen& at = seen(server);
+  const std::optional<std::size_t> count = count_up_to(at, up_to);
+  if (!count) return complain("W4", server, to_string(up_to) + " is durable, but not logged");
+  at.durable = std::max(at.durable, *count);
+  if (!platter_holds(at, *count) && !at.damaged) {
+    complain("W4", server, to_string(up_to) + " is said to be durable and is not on the platter");
+  }
+}
+
+// Delivered means committed, and durable here; everybody delivers the same list, each once.
+void Invariants::delivered(ServerId server, Zxid up_to) {
+  Seen& at = seen(server);
+  const std::optional<std::size_t> count = count_up_to(at, up_to);
+  if (!count) return complain("delivery", server, "delivers " + to_string(up_to) + ", unknown");
+  if (*count > committed_.size() ||
+      (*count > 0 && at.log[*count - 1] != committed_[*count - 1])) {
+    complain("delivery", server, "delivers " + to_string(up_to) + ", which is not committed");
+  }
+  if (*count < at.delivered) complain("delivery", server, "delivers " + to_string(up_to) + " again");
+  if (!platter_holds(at, *count) && !at.damaged) {
+    complain("W4", server, "delivers " + to_string(up_to) + ", which is not on its platter");
+  }
+  at.delivered = *count;
+}
+
+// --- the whole state ---
+
+void Invariants::look(ServerId server, const zab::Core& core) {
+  Seen& at = seen(server);
+  if (core.last_committed() != at.committed_zxid) learn_commit(server, core);
+  if (core.last_delivered() > core.last_committed()) {
+    complain("ladder", server, "delivered before committed");
+  }
+  if (core.taking_part() && core.last_committed() > core.last_logged()) {
+    complain("ladder", server, "committed what it has not logged");
+  }
+  if (core.role() == Role::leading) check_leading(server, core);
+}
+
+// Total order, agreement, I9: whoever knows of a commit, its history up to there is the committed
+// one. W5: when it is first committed, it is on a quorum of platters.
+void Invariants::learn_commit(ServerId server, const zab::Core& core) {
+  Seen& at = seen(server);
+  const Zxid zxid = core.last_committed();
+  const std::optional<std::size_t> count = count_up_to(at, zxid);
+  if (!count) return;  // being drained; the ladder is checked beside this
+  at.committed_zxid = zxid;
+  if (*count < at.committed && *count < at.delivered) {
+    complain("I9", server, "its commit point went back to " + to_string(zxid));
+  }
+  at.committed = *count;
+  const std::size_t known = std::min(*count, committed_.size());
+  if (known > 0 && at.log[known - 1] != committed_[known - 1]) {
+    return complain("agreement", server, "committed " + to_string(nodes_[at.log[known - 1]].zxid) +
+                                             " where another server committed " +
+                                             to_string(nodes_[committed_[known - 1]].zxid));
+  }
+  if (*count <= committed_.size()) return;
+  committed_.insert(committed_.end(), at.log.begin() + static_cast<std::ptrdiff_t>(known),
+                    at.log.begin() + static_cast<std::ptrdiff_t>(*count));
+  const Epoch epoch = core.identity().accepted;
+  committed_in_.resize(*count, epoch);
+  if (voters_with(*count) < quorum_) {
+    complain("W5", server, "committed " + to_string(zxid) + ", which is on the platters of " +
+                               std::to_string(voters_with(*count)) + " voters, a quorum is " +
+                               std::to_string(quorum_));
+  }
+  // I4 for the leaders that are there already: after their quorum's promise nobody commits below.
+  for (const auto& [later, established] : established_) {
+    if (epoch < later) check_initial(later, established);
+  }
+}
+
+// I1: one leader in an epoch. I4: it has whatever was committed before.
+void Invariants::check_leading(ServerId server, const zab::Core& core) {
+  const auto& leading = std::get<zab::Leading>(core.role_state());
+  if (leading.phase == Phase::discovery || !leading.epoch) return;
+  const auto [place, added] = established_.try_emplace(*leading.epoch);
+  Established& established = place->second;
+  if (!added) {
+    if (established.leader != server) {
+      complain("I1", server, "leads epoch " + to_string(*leading.epoch) + ", as server " +
+                                 to_string(established.leader) + " does or did");
+      established.leader = server;
+    }
+    return;
+  }
+  established.leader = server;
+  established.initial = count_up_to(seen(server), leading.initial_end).value_or(0);
+  if (established.initial > 0) established.initial_end = seen(server).log[established.initial - 1];
+  check_initial(*leading.epoch, established);
+}
+
+void Invariants::check_initial(Epoch epoch, const Established& established) {
+  std::size_t before = committed_in_.size();  // committed in earlier epochs
+  while (before > 0 && committed_in_[before - 1] >= epoch) --before;
+  if (before == 0) return;
+  NodeId node = established.initial_end;
+  for (std::size_t i = established.initial; i > before; --i) node = nodes_[node].parent;
+  if (established.initial < before || node != committed_[before - 1]) {
+    complain("I4", established.leader,
+             "leads epoch " + to_string(epoch) + " and lacks committed " +
+                 to_string(nodes_[committed_[before - 1]].zxid));
+  }
+}
+
+}  // namespace zabmq::sim

@@ -1,0 +1,137 @@
+// Invariants: what must hold in every server of a simulated cluster after every event. The six
+// properties of the paper's section III and the invariants behind them, judged against ghosts that
+// survive crashes: what was ever proposed, committed and delivered, whoever still remembers it.
+//
+// It is told what the servers do before it is done, and reads the platters itself. All transactions
+// form a tree by their chain digests, so "the same history up to here" is one comparison.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "sim/peer_network.hpp"
+#include "sim/platter.hpp"
+#include "zab/core.hpp"
+#include "zabmq/record.hpp"
+#include "zabmq/types.hpp"
+
+namespace zabmq::sim {
+
+class Invariants {
+ public:
+  // `check` is the name of the rule.
+  using Report = std::function<void(const std::string& check, const std::string& text)>;
+
+  Invariants(std::size_t servers, Report report);
+
+  void watch(ServerId server, const Platter& platter, const MemoryDisk& disk);
+
+  // --- the life of a server ---
+  void started(ServerId server, const zab::Identity& identity,
+               const std::vector<RecordHeader>& recovered, Zxid delivered);
+  void crashed(ServerId server, bool power_lost);
+  // Its disk lost something by an injected fault; until mended() it is excused.
+  void damaged(ServerId server);
+  void wiped(ServerId server);  // and everything it has promised is forgotten
+  bool is_damaged(ServerId server) const { return seen(server).damaged; }
+  std::size_t damaged_count() const;
+  // Excused no more, when it is a voter again and has everything that is committed.
+  void mend_where_possible(ServerId server, const zab::Core& core);
+
+  // --- history ---
+  void appended(ServerId server, const zab::Core& core, Bytes records);
+  void cut(ServerId server, Zxid to);           // rewound, and durable
+  void drained(ServerId server, Zxid durable);  // what no write had taken is dropped
+  void durable(ServerId server, Zxid up_to);    // as the log claims
+  void delivered(ServerId server, Zxid up_to);
+  // Durable now, as it claims.
+  void stored(ServerId server, const zab::Core& core, const zab::Identity& identity);
+
+  // --- messages ---
+  void sending(ServerId server, const zab::Core& core, ServerId to, const zab::Message& message);
+  void session_frame(ServerId at, ServerId from, const std::string& trouble);
+  // What a correct cluster never says as long as its disks are sound.
+  void alarm(ServerId server, const std::string& text);
+  void fatal(ServerId server, const std::string& text);
+  void refused_to_start(ServerId server, const std::string& text);
+
+  // --- the whole state, after each event of this server ---
+  void look(ServerId server, const zab::Core& core);
+
+  std::size_t committed_count() const { return committed_.size(); }
+  Zxid last_committed() const;
+  Offset committed_offset() const;
+  std::size_t epochs_established() const { return established_.size(); }
+  const std::set<Uuid>& publishers() const { return publishers_; }  // ever proposed for
+  std::size_t on_platter(ServerId server) const { return seen(server).on_platter; }
+  // The digest at a position of the server's history, for faults that aim at records.
+  std::optional<Digest> digest_at(ServerId server, std::size_t position) const;
+  std::size_t logged_count(ServerId server) const { return seen(server).log.size(); }
+
+ private:
+  using NodeId = std::uint32_t;
+  struct Node {
+    Zxid zxid;
+    Digest digest = Digest::none;
+    Offset end = 0;
+    NodeId parent = 0;  // 0: the root, before everything
+  };
+  struct Seen {
+    const Platter* platter = nullptr;
+    const MemoryDisk* disk = nullptr;
+    std::vector<NodeId> log;     // as taken, written or not
+    std::size_t durable = 0;     // as its log claims
+    std::size_t on_platter = 0;  // as seen there
+    std::size_t acked = 0;       // greatest count it ever told anybody, and was not told to cut
+    std::size_t delivered = 0;
+    std::size_t committed = 0;
+    Zxid committed_zxid;
+    Epoch accepted = Epoch::none;  // durable
+    Epoch current = Epoch::none;
+    zab::Standing standing = zab::Standing::empty;
+    std::set<Epoch> promised;  // ACK-Es that counted, over all lives of this incarnation
+    bool damaged = false;
+    bool up = false;
+  };
+  struct Established {
+    ServerId leader = ServerId::none;
+    NodeId initial_end = 0;   // of I_e
+    std::size_t initial = 0;  // its length
+    std::optional<std::size_t> delivered_at_first;
+  };
+
+  Seen& seen(ServerId server) { return seen_[static_cast<std::size_t>(server) - 1]; }
+  const Seen& seen(ServerId server) const { return seen_[static_cast<std::size_t>(server) - 1]; }
+  void complain(const std::string& check, ServerId server, const std::string& text);
+  std::optional<std::size_t> count_up_to(const Seen& seen, Zxid zxid) const;
+  NodeId find(Digest digest) const;
+  NodeId add(const RecordHeader& header, NodeId parent);
+  void advance_platter(Seen& seen, std::size_t wanted);
+  bool platter_holds(Seen& seen, std::size_t count);
+  std::size_t voters_with(std::size_t count);
+  void propose(ServerId server, const zab::Core& core, const RecordHeader& header, NodeId parent);
+  void check_initial(Epoch epoch, const Established& established);
+  void learn_commit(ServerId server, const zab::Core& core);
+  void check_claim(ServerId server, Zxid claimed, const char* message);
+  void check_leading(ServerId server, const zab::Core& core);
+  void check_promise(ServerId server, Epoch epoch, const char* message);
+
+  const std::size_t quorum_;
+  Report report_;
+  std::vector<Node> nodes_;
+  std::unordered_map<std::uint64_t, NodeId> by_digest_;
+  std::vector<Seen> seen_;
+  std::vector<NodeId> committed_;     // the one history, grows only
+  std::vector<Epoch> committed_in_;   // by the leader of which epoch
+  std::map<Epoch, Established> established_;
+  std::map<Zxid, NodeId> proposed_;  // a zxid is never reused
+  std::set<Uuid> publishers_;
+};
+
+}  // namespace zabmq::sim

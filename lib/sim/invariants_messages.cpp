@@ -1,0 +1,88 @@
+// Invariants: is what a server is about to say true?
+#include <string>
+#include <variant>
+
+#include "sim/invariants.hpp"
+#include "sim/memory_disk.hpp"
+
+namespace zabmq::sim {
+
+void Invariants::check_claim(ServerId server, Zxid claimed, const char* message) {
+  Seen& at = seen(server);
+  const std::optional<std::size_t> count = count_up_to(at, claimed);
+  if (!count) {
+    return complain("W4", server, std::string(message) + " of " + to_string(claimed) +
+                                      ", which is not in its history");
+  }
+  if (!platter_holds(at, *count) && !at.damaged) {
+    return complain("W4", server, std::string(message) + " of " + to_string(claimed) +
+                                      ", which is not on its platter");
+  }
+  at.acked = std::max(at.acked, *count);
+}
+
+// The promise is durable before it is given.
+void Invariants::check_promise(ServerId server, Epoch epoch, const char* message) {
+  const Seen& at = seen(server);
+  if (at.accepted >= epoch) return;
+  complain("W4", server, std::string(message) + " for epoch " + to_string(epoch) +
+                             ", its durable acceptedEpoch is " + to_string(at.accepted));
+}
+
+void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
+                         const zab::Message& message) {
+  Seen& at = seen(server);
+  if (const auto* vote = std::get_if<zab::Vote>(&message)) {
+    if (at.standing != zab::Standing::voter) {
+      complain("standing", server, "votes, and is no voter");
+    }
+    const bool own = vote->role == Role::looking && vote->leader == server;
+    if (own) check_claim(server, vote->last, "VOTE");
+    if (own && vote->current_epoch > at.current) {
+      complain("W4", server, "votes with a currentEpoch that is not durable");
+    }
+  } else if (const auto* epoch = std::get_if<zab::NewEpoch>(&message)) {
+    check_promise(server, epoch->epoch, "NEWEPOCH");
+  } else if (const auto* ack_epoch = std::get_if<zab::AckEpoch>(&message)) {
+    check_promise(server, ack_epoch->epoch, "ACK-E");
+    check_claim(server, ack_epoch->history.last(), "ACK-E");
+    if (ack_epoch->current != at.current) {
+      complain("W4", server, "ACK-E with a currentEpoch that is not the durable one");
+    }
+    if (ack_epoch->promised && !at.promised.insert(ack_epoch->epoch).second) {
+      complain("I2", server,
+               "a second ACK-E that counts for epoch " + to_string(ack_epoch->epoch));
+    }
+  } else if (std::get_if<zab::AckLeader>(&message)) {
+    const auto* following = std::get_if<zab::Following>(&core.role_state());
+    if (!following) return;
+    check_claim(server, following->new_leader_at.value_or(Zxid{}), "ACK-LD");
+    if (at.current != following->epoch) {
+      complain("W4", server, "ACK-LD before currentEpoch is durable");
+    }
+  } else if (const auto* ack = std::get_if<zab::Ack>(&message)) {
+    check_claim(server, ack->durable, "ACK");
+  } else if (const auto* progress = std::get_if<zab::Progress>(&message)) {
+    check_claim(server, progress->durable, "PROGRESS");
+  }
+  (void)to;
+}
+
+// I11: a session carries every frame of its sender once and in order, or it ends.
+void Invariants::session_frame(ServerId at, ServerId from, const std::string& trouble) {
+  complain("I11", at, "from server " + to_string(from) + ": " + trouble);
+}
+
+void Invariants::alarm(ServerId server, const std::string& text) {
+  if (damaged_count() == 0) complain("alarm", server, text);
+}
+
+void Invariants::fatal(ServerId server, const std::string& text) {
+  if (damaged_count() == 0) complain("fatal", server, text);
+}
+
+void Invariants::refused_to_start(ServerId server, const std::string& text) {
+  if (!is_damaged(server)) complain("start", server, "refuses a sound directory: " + text);
+}
+
+}  // namespace zabmq::sim

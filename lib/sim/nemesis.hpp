@@ -1,0 +1,76 @@
+// Nemesis: plans the faults of a simulated world, and mends what they did. Faults on storage are
+// placed so that only a minority of disks is damaged at any time: what the promises allow for.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "sim/client_network.hpp"
+#include "sim/faults.hpp"
+#include "sim/invariants.hpp"
+#include "sim/parameters.hpp"
+#include "sim/peer_network.hpp"
+#include "sim/publisher_actor.hpp"
+#include "sim/server.hpp"
+#include "sim/subscriber_actor.hpp"
+
+namespace zabmq::sim {
+
+using Servers = std::vector<std::unique_ptr<Server>>;
+
+// What it can lay its hands on.
+struct Victims {
+  Timeline& timeline;
+  Trace& trace;
+  const Parameters& parameters;
+  PeerNetwork& peers;
+  ClientNetwork& clients;
+  Invariants& invariants;
+  Servers& servers;
+  std::vector<std::unique_ptr<PublisherActor>>& publishers;
+  std::vector<std::unique_ptr<SubscriberActor>>& subscribers;
+  HitTable& hits;
+};
+
+class Nemesis {
+ public:
+  Nemesis(const Victims& victims, Random random) : at_(victims), random_(random) {}
+
+  void begin();
+  // No more faults; everything is mended and every server of `core` runs and is reachable; the
+  // others are dead.
+  void heal(const std::vector<bool>& core);
+  // The operator: starts what has stopped, with an empty directory if the old one is damaged.
+  void look_after(Server& server);
+
+ private:
+  void plan_next();
+  void strike();
+  void strike(Fault fault);
+  void strike_server(Fault fault, Server& server);
+  void strike_network(Fault fault);
+  void strike_disk(Fault fault, Server& server);
+  void hit(Fault fault, const Server& server);
+  void say(const std::string& text);
+  Server& choose_server();
+  Server* leader();
+  Micros while_();  // how long a fault lasts
+  void plan_start(Server& server, Micros delay);
+  void partition(Fault fault);
+  void cut(ServerId from, ServerId to, PeerNetwork::Cut how, Micros until);
+  bool may_damage(const Server& server) const;
+  void damage_record(Fault fault, Server& server);
+  void wipe(Server& server);
+  void fill_disk(Server& server);
+
+  const Victims at_;
+  Random random_;
+  bool over_ = false;
+  std::vector<std::uint64_t> refusals_ = std::vector<std::uint64_t>(16);  // in a row, by server
+  std::vector<bool> dead_ = std::vector<bool>(16);                       // for good
+};
+
+}  // namespace zabmq::sim

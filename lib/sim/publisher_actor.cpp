@@ -1,0 +1,283 @@
+// PublisherActor: publishing, outcomes, restarts.
+#include "sim/publisher_actor.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "zabmq/record.hpp"
+
+namespace zabmq::sim {
+namespace {
+
+constexpr std::size_t name_size = 24;  // key, sequence, content
+constexpr std::uint64_t patient_ms = 60'000;
+
+std::uint64_t hash_of(Bytes payload) {
+  return static_cast<std::uint64_t>(checksum(payload));
+}
+
+void put(std::vector<std::byte>& bytes, std::size_t at, std::uint64_t value) {
+  for (std::size_t i = 0; i < 8; ++i) bytes[at + i] = static_cast<std::byte>(value >> (8 * i));
+}
+
+std::uint64_t get(Bytes bytes, std::size_t at) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 8; i-- > 0;) value = value << 8 | static_cast<std::uint64_t>(bytes[at + i]);
+  return value;
+}
+
+}  // namespace
+
+MessageName name_of(Bytes payload) {
+  if (payload.size() < name_size) return {};
+  return {PublisherKey{static_cast<std::uint32_t>(get(payload, 0))}, get(payload, 8)};
+}
+
+PublisherActor::PublisherActor(const ClientSurroundings& around, Random random, bool keeps_id,
+                               NextKey next_key)
+    : around_(around),
+      random_(random),
+      keeps_id_(keeps_id),
+      next_key_(std::move(next_key)),
+      link_(around_.network, around_.timeline, [this] { plan_turn(0); }) {}
+
+void PublisherActor::say(const std::string& text) {
+  if (around_.trace.words()) {
+    around_.trace.say("publisher " + std::to_string(static_cast<std::uint32_t>(key_)) + ": " +
+                      text);
+  }
+}
+
+// --- its process ---
+
+void PublisherActor::start() {
+  key_ = next_key_();
+  id_ = random_.uuid();
+  open_session();
+}
+
+void PublisherActor::open_session() {
+  ++life_;
+  unknown_.clear();
+  pending_ = 0;
+  after_opening_done_ = ended_ = false;
+  const Parameters& p = around_.parameters;
+  intake_ = std::make_unique<client::Intake>(client::Intake::Limits{
+      .window_messages = p.clients.window_messages, .body_bytes = random_.between(1, 8) << 10});
+  client::PublisherSession::Options options;
+  for (std::uint32_t i = 1; i <= p.servers; ++i) {
+    options.endpoints.push_back(ClientNetwork::endpoint_of(ServerId{i}));
+  }
+  std::rotate(options.endpoints.begin(),
+              options.endpoints.begin() + static_cast<std::ptrdiff_t>(random_.below(p.servers)),
+              options.endpoints.end());
+  options.publisher = id_;
+  options.seed = random_.next();
+  if (keeps_id_) {
+    options.cluster = cluster_;
+    options.history = history_;
+    options.known_last = known_last_;
+    options.ends_at_failure = true;
+  } else {
+    options.id_is_ours = true;
+  }
+  session_ = std::make_unique<client::PublisherSession>(std::move(options));
+  link_.serve(session_.get());
+  turn_chain(life_);
+  publish_chain(life_);
+}
+
+void PublisherActor::restart() {
+  say("is restarted");
+  if (!keeps_id_) forget_id();
+  open_session();
+}
+
+void PublisherActor::forget_id() {
+  key_ = next_key_();
+  id_ = random_.uuid();
+  known_last_ = invoked_ = 0;
+}
+
+void PublisherActor::finish_with(std::size_t messages) {
+  finishing_ = true;
+  left_ = messages;
+}
+
+std::string PublisherActor::status() const {
+  return std::string(keeps_id_ ? "keeps its id, " : "") + std::to_string(left_) +
+         " messages to publish, " + std::to_string(pending_) + " pending, " +
+         (unknown_.empty() ? "" : "asks for " + std::to_string(unknown_.front()) + ", ") +
+         (session_->opened() ? "" : "not opened, ") + "trouble: " + session_->trouble();
+}
+
+// --- its loop ---
+
+void PublisherActor::turn_chain(std::uint64_t life) {
+  if (life != life_) return;
+  turn();
+  const Micros pause = (session_->busy() ? 10 : 50) * millisecond;
+  around_.timeline.after(pause, [this, life] { turn_chain(life); });
+}
+
+void PublisherActor::plan_turn(Micros delay) {
+  if (turn_planned_) return;
+  turn_planned_ = true;
+  around_.timeline.after(delay + random_.below(100), [this] {
+    turn_planned_ = false;
+    turn();
+  });
+}
+
+void PublisherActor::turn() {
+  session_->tick(now_ms());
+  session_->exchange(*intake_, now_ms());
+  link_.perform_outputs();
+  tell_outcomes();
+  if (session_->opened() && !after_opening_done_) after_opening();
+  if (ended_) return restart();
+  if (session_->dead()) {
+    say(std::string("is over: ") + session_->dead()->what());
+    if (session_->dead()->code == Code::expired) forget_id();  // a clock has jumped by years
+    restart();
+  }
+}
+
+// As the real publisher does: replies to retry() behind the outcomes.
+void PublisherActor::tell_outcomes() {
+  const auto replies = session_->take_replies();
+  for (const client::Completion& completion : session_->take_completions()) {
+    client::Batch& batch = *completion.batch;
+    const auto* receipt = std::get_if<wire::Receipt>(&completion.outcome);
+    for (std::uint32_t i = 0; i < batch.count(); ++i) {
+      const Sequence sequence = batch.first + i;
+      --pending_;
+      if (receipt) {
+        on_done(sequence, Receipt{receipt->base_offset + i, receipt->zxid, sequence});
+      } else {
+        on_done(sequence, std::get<Error>(completion.outcome));
+      }
+    }
+  }
+  for (const auto& reply : replies) reply();
+}
+
+// What the cluster had taken of the process before is as good as acknowledged.
+void PublisherActor::after_opening() {
+  after_opening_done_ = true;
+  cluster_ = session_->cluster();
+  history_ = session_->history();
+  say("opened, goes on behind " + std::to_string(session_->resumed_after()));
+  if (!keeps_id_) return;
+  if (session_->resumed_after() < known_last_) {
+    around_.report("publisher", "the cluster forgot sequences of a publisher: it acknowledged " +
+                                    std::to_string(known_last_) + ", now it knows " +
+                                    std::to_string(session_->resumed_after()));
+  }
+  for (Sequence s = known_last_ + 1; s <= session_->resumed_after(); ++s) {
+    around_.history.confirm(around_.timeline.now(), key_, s);
+  }
+  known_last_ = session_->resumed_after();
+}
+
+// --- publishing ---
+
+void PublisherActor::publish_chain(std::uint64_t life) {
+  if (life != life_) return;
+  if (after_opening_done_) publish_some();
+  around_.timeline.after(random_.about(around_.parameters.clients.publish_every),
+                         [this, life] { publish_chain(life); });
+}
+
+void PublisherActor::publish_some() {
+  std::size_t burst = random_.between(1, around_.parameters.clients.burst_max);
+  if (finishing_) burst = std::min(burst, left_ - std::min(left_, pending_));
+  while (burst > 0 && publish_one()) --burst;
+  if (intake_->take_wake()) plan_turn(0);
+}
+
+bool PublisherActor::publish_one() {
+  if (intake_->stopped() || !unknown_.empty() || session_->dead()) return false;
+  const Sequence sequence = intake_->next_sequence();
+  // With its id kept, the n-th message is the same one in every life.
+  const bool again = keeps_id_ && sequence <= invoked_;
+  const std::string topic = "t" + std::to_string(sequence % 3);
+  const std::vector<std::byte> payload = payload_of(sequence);
+  Publisher::Done done;
+  if (!intake_->take({.topic = topic, .payload = payload}, done, deadline_ms())) return false;
+  ++pending_;
+  around_.trace.count(EventKind::client_call, static_cast<std::uint64_t>(key_), sequence);
+  if (!again) {
+    around_.history.invoke(around_.timeline.now(), key_, sequence, topic, hash_of(payload));
+  }
+  invoked_ = std::max(invoked_, sequence);
+  return true;
+}
+
+std::uint64_t PublisherActor::deadline_ms() {
+  if (finishing_) return now_ms() + patient_ms;
+  static constexpr std::uint64_t choices[] = {300, 2000, 5000, 20000};
+  return now_ms() + choices[random_.below(4)];
+}
+
+std::vector<std::byte> PublisherActor::payload_of(Sequence sequence) {
+  const std::uint64_t content = keeps_id_ ? sequence : ++contents_;
+  Random filler(static_cast<std::uint64_t>(key_) << 40 ^ content);
+  const std::size_t size = name_size + filler.below(around_.parameters.clients.payload_max);
+  std::vector<std::byte> payload(size);
+  put(payload, 0, static_cast<std::uint64_t>(key_));
+  put(payload, 8, sequence);
+  put(payload, 16, content);
+  for (std::size_t at = name_size; at < size; at += 8) {
+    const std::uint64_t word = filler.next();
+    std::memcpy(payload.data() + at, &word, std::min<std::size_t>(8, size - at));
+  }
+  return payload;
+}
+
+// --- outcomes ---
+
+void PublisherActor::on_done(Sequence sequence, const Result<Receipt>& result) {
+  if (result) return acknowledge(result.value());
+  const Error& error = result.error();
+  say(std::to_string(sequence) + (error.outcome == Outcome::no ? " was not taken: " : " is open: ") +
+      error.what());
+  // With its id kept, the process ends at the first failure and comes back with the same message.
+  if (keeps_id_) {
+    ended_ = true;
+    return;
+  }
+  if (error.outcome == Outcome::no) {
+    around_.history.refuse(around_.timeline.now(), key_, sequence);
+  } else {
+    unknown_.push_back(sequence);
+    if (unknown_.size() == 1) ask_for_unknown();
+  }
+}
+
+// One after the other, until each is known: that is what retry() is for.
+void PublisherActor::ask_for_unknown() {
+  session_->retry(unknown_.front(), now_ms() + (finishing_ ? patient_ms : 2000),
+                  [this, life = life_](const Result<Receipt>& result) {
+                    if (life != life_) return;
+                    const bool known = result || result.error().outcome == Outcome::no;
+                    if (known) {
+                      const Sequence sequence = unknown_.front();
+                      unknown_.pop_front();
+                      on_done(sequence, result);
+                    }
+                    if (!unknown_.empty()) ask_for_unknown();
+                  });
+  plan_turn(millisecond);
+}
+
+void PublisherActor::acknowledge(const Receipt& receipt) {
+  around_.history.acknowledge(around_.timeline.now(), key_, receipt.sequence, receipt.offset,
+                              receipt.zxid);
+  greatest_acknowledged_ = std::max(greatest_acknowledged_, receipt.offset);
+  known_last_ = std::max(known_last_, receipt.sequence);
+  if (left_ > 0) --left_;
+}
+
+}  // namespace zabmq::sim

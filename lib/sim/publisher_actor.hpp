@@ -1,0 +1,102 @@
+// PublisherActor: a program that publishes, over the real intake and session, and tells the history
+// what it was promised. Two sorts: one that forgets itself when it is restarted, and asks for open
+// outcomes; one that keeps its publisher's id and goes on where the cluster says it got to.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/intake.hpp"
+#include "client/publisher_session.hpp"
+#include "sim/client_link.hpp"
+#include "sim/history_checker.hpp"
+#include "sim/parameters.hpp"
+#include "sim/random.hpp"
+#include "sim/trace.hpp"
+
+namespace zabmq::sim {
+
+struct ClientSurroundings {
+  Timeline& timeline;
+  Trace& trace;
+  const Parameters& parameters;
+  ClientNetwork& network;
+  HistoryChecker& history;
+  // A client saw something that no rule of the history covers.
+  std::function<void(const std::string& check, const std::string& text)> report;
+};
+
+class PublisherActor {
+ public:
+  // `next_key` numbers publishers: a program that forgets itself comes back as another one.
+  using NextKey = std::function<PublisherKey()>;
+
+  PublisherActor(const ClientSurroundings& around, Random random, bool keeps_id, NextKey next_key);
+
+  void start();
+  void restart();  // the process is killed and comes back
+  // From now on: patient deadlines, and `messages` more acknowledged ones.
+  void finish_with(std::size_t messages);
+  bool finished() const { return finishing_ && left_ == 0 && pending_ == 0 && unknown_.empty(); }
+  std::string status() const;
+  Offset greatest_acknowledged() const { return greatest_acknowledged_; }
+
+ private:
+  void open_session();
+  void forget_id();
+  void plan_turn(Micros delay);
+  void turn();
+  void turn_chain(std::uint64_t life);
+  void publish_chain(std::uint64_t life);
+  void publish_some();
+  bool publish_one();
+  void on_done(Sequence sequence, const Result<Receipt>& result);
+  void ask_for_unknown();
+  void acknowledge(const Receipt& receipt);
+  void after_opening();
+  void tell_outcomes();
+  std::uint64_t now_ms() const { return around_.timeline.now() / millisecond; }
+  std::uint64_t deadline_ms();
+  std::vector<std::byte> payload_of(Sequence sequence);
+  void say(const std::string& text);
+
+  const ClientSurroundings around_;
+  Random random_;
+  const bool keeps_id_;
+  NextKey next_key_;
+
+  PublisherKey key_{};
+  Uuid id_;
+  Uuid cluster_;
+  Uuid history_;
+  Sequence known_last_ = 0;      // acknowledged or confirmed to this publisher, over its lives
+  Sequence invoked_ = 0;         // with keeps_id: the same number is the same message
+  std::uint64_t contents_ = 0;   // told messages apart that get one sequence in turn
+
+  std::uint64_t life_ = 0;
+  std::unique_ptr<client::Intake> intake_;
+  std::unique_ptr<client::PublisherSession> session_;
+  ClientLink<client::PublisherSession> link_;
+  bool after_opening_done_ = false;
+  bool turn_planned_ = false;
+  bool ended_ = false;               // by its first failure
+  std::deque<Sequence> unknown_;     // open outcomes; the first one is being asked for
+  std::size_t pending_ = 0;          // taken, and without an outcome
+  bool finishing_ = false;
+  std::size_t left_ = 0;
+  Offset greatest_acknowledged_ = 0;
+};
+
+// What a payload says it is.
+struct MessageName {
+  PublisherKey publisher{};
+  Sequence sequence = 0;
+};
+MessageName name_of(Bytes payload);
+
+}  // namespace zabmq::sim

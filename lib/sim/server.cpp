@@ -1,0 +1,271 @@
+// Server: a process with its disk, its clock and its loop.
+#include "sim/server.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/server_life.hpp"
+#include "zabmq/check.hpp"
+
+namespace zabmq::sim {
+namespace {
+
+constexpr LogTime wall_at_start_us = 1'790'000'000'000'000;  // some day in 2026
+
+}  // namespace
+
+Server::Server(ServerId id, const Surroundings& around, Random random)
+    : id_(id), around_(around), random_(random) {
+  around_.invariants.watch(id_, platter_, disk_);
+  clock_us_ = random_.below(1000) * second;
+}
+
+Server::~Server() = default;
+
+// --- its process ---
+
+void Server::start() {
+  ZABMQ_CHECK(!life_);
+  end_ = End::none;
+  end_text_.clear();
+  life_ = std::make_unique<Life>(*this, ++lives_);
+  if (!life_->open()) return after_event();
+  life_->create_replica_when_ready();
+  tick_chain(lives_);
+  pump_disk();
+  after_event();
+}
+
+void Server::end_life() {
+  if (!life_) return;
+  around_.clients.process_died(id_);
+  around_.peers.process_died(id_, around_.parameters.servers);
+  life_.reset();
+  backlog_.clear();
+  paused_ = false;
+  step_planned_ = writer_planned_ = reader_planned_ = false;
+  ++disk_generation_;
+}
+
+void Server::kill() {
+  if (!life_) return;
+  end_life();
+  disk_.crash_process();
+  around_.invariants.crashed(id_, false);
+}
+
+// Sectors survive one by one, or all, or none: each has shown bugs that the others had not.
+void Server::lose_power(bool directory_too) {
+  end_life();
+  MemoryDisk::Survival survival = MemoryDisk::everything();
+  const std::uint64_t sort = random_.below(4);
+  if (sort == 0) survival = MemoryDisk::nothing();
+  if (sort == 1) survival.sector = [this](std::size_t) { return random_.coin(); };
+  if (sort == 2) {
+    const std::size_t first = random_.below(disk_.dirty_sectors().size() + 1);
+    survival.sector = [first](std::size_t ordinal) { return ordinal < first; };
+  }
+  survival.directory_changes = directory_too ? random_.below(disk_.directory_changes() + 1)
+                                             : disk_.directory_changes();
+  disk_.lose_power(survival);
+  around_.invariants.crashed(id_, true);
+}
+
+void Server::pause(Micros until) {
+  if (!life_ || paused_) return;
+  paused_ = true;
+  around_.timeline.at(until, [this, life = lives_] {
+    if (life == lives_ && life_) resume();
+  });
+}
+
+// The clock comes first: a server that was paused must know it before it believes what has waited.
+void Server::resume() {
+  if (!paused_) return;
+  paused_ = false;
+  if (!life_->recovering()) life_->tick(now_ms(), wall_us());
+  for (auto& action : std::exchange(backlog_, {})) {
+    if (life_ && life_->end() == End::none) action(*life_);
+  }
+  if (!life_) return;
+  pump_disk();
+  wake();
+  after_event();
+}
+
+void Server::act(std::function<void(Life&)> action) {
+  if (!life_) return;
+  if (paused_) return backlog_.push_back(std::move(action));
+  action(*life_);
+  wake();
+  pump_disk();
+  after_event();
+}
+
+// What ended the process is found out here, when no call of it is on the stack any more.
+void Server::after_event() {
+  if (!life_) return;
+  if (life_->end() != End::none) {
+    end_ = life_->end();
+    end_text_ = life_->why();
+    return kill();
+  }
+  if (const replica::Replica* replica = life_->replica()) {
+    around_.invariants.look(id_, replica->core());
+  }
+}
+
+const replica::Replica* Server::replica() const {
+  return life_ ? life_->replica() : nullptr;
+}
+
+bool Server::no_space() const {
+  return life_ && !life_->recovering() && life_->log().no_space();
+}
+
+ServerState Server::state() const {
+  return life_ ? life_->state() : ServerState::down;
+}
+
+// --- its disk ---
+
+void Server::wipe() {
+  ZABMQ_CHECK(!life_);
+  disk_.replace({});
+  platter_.forget();
+  around_.invariants.wiped(id_);
+}
+
+void Server::replace_disk(MemoryDisk::State state) {
+  ZABMQ_CHECK(!life_);
+  disk_.replace(std::move(state));
+}
+
+void Server::disk_latency(Micros each, Micros until) {
+  slow_each_ = each;
+  slow_until_ = until;
+}
+
+void Server::disk_recovers() {
+  slow_until_ = 0;
+  ++disk_generation_;
+  writer_planned_ = reader_planned_ = false;
+  pump_disk();
+}
+
+Micros Server::disk_delay(Micros usual) {
+  if (around_.timeline.now() < slow_until_) return random_.about(slow_each_);
+  return random_.about(usual);
+}
+
+// A step of each queue is under way as long as something waits in it.
+void Server::pump_disk() {
+  if (!life_ || paused_) return;
+  const DiskParameters& disks = around_.parameters.disks;
+  if (!writer_planned_ && disk_.writer_waiting()) {
+    writer_planned_ = true;
+    const Micros usual = random_.coin() ? disks.write : disks.sync;
+    around_.timeline.after(disk_delay(usual), [this, generation = disk_generation_] { disk_step(true, generation); });
+  }
+  if (!reader_planned_ && disk_.reader_waiting()) {
+    reader_planned_ = true;
+    around_.timeline.after(random_.about(disks.read),
+                           [this, generation = disk_generation_] { disk_step(false, generation); });
+  }
+}
+
+void Server::disk_step(bool writer, std::uint64_t generation) {
+  if (generation != disk_generation_ || !life_) return;
+  (writer ? writer_planned_ : reader_planned_) = false;
+  if (paused_) return;  // goes on when it is resumed
+  if (writer) {
+    disk_.step_writer();
+  } else {
+    disk_.step_reader();
+  }
+  around_.trace.count(EventKind::disk, static_cast<std::uint64_t>(id_), disk_.steps());
+  life_->create_replica_when_ready();
+  wake();
+  pump_disk();
+  after_event();
+}
+
+// --- its clock ---
+
+void Server::set_clock_rate(std::uint32_t per_thousand) {
+  const Micros now = around_.timeline.now();
+  clock_us_ += (now - rate_since_) * rate_per_thousand_ / 1000;
+  rate_since_ = now;
+  rate_per_thousand_ = per_thousand;
+}
+
+std::uint64_t Server::now_ms() const {
+  return (clock_us_ + (around_.timeline.now() - rate_since_) * rate_per_thousand_ / 1000) / 1000;
+}
+
+LogTime Server::wall_us() const {
+  return wall_at_start_us + around_.timeline.now() + static_cast<LogTime>(wall_offset_us_);
+}
+
+// --- its loop ---
+
+// One step handles everything that has come until then, as a turn of the real loop does.
+void Server::wake() {
+  if (step_planned_ || !life_ || life_->recovering()) return;
+  step_planned_ = true;
+  around_.timeline.after(random_.about(around_.parameters.turn), [this, life = lives_] {
+    if (life != lives_ || !life_) return;
+    step_planned_ = false;
+    turn();
+  });
+}
+
+void Server::turn() {
+  if (paused_ || life_->recovering()) return;
+  life_->tick(now_ms(), wall_us());
+  const bool more = life_->replica()->step();
+  if (more) wake();
+  pump_disk();
+  after_event();
+}
+
+void Server::tick_chain(std::uint64_t life) {
+  around_.timeline.after(tick_every, [this, life] {
+    if (life != lives_ || !life_) return;
+    turn();
+    tick_chain(life);
+  });
+}
+
+// --- from the networks ---
+
+void Server::receive(const PeerFrame& frame) {
+  if (!life_ || life_->recovering()) return;
+  std::uint64_t look = frame.records.size();
+  for (std::size_t i = 0; i < std::min<std::size_t>(8, frame.header.size()); ++i) {
+    look = look << 8 ^ static_cast<std::uint64_t>(frame.header[i]);
+  }
+  around_.trace.count(EventKind::peer_frame, static_cast<std::uint64_t>(id_), look);
+  if (paused_) return backlog_.push_back([frame](Life& life) { life.receive(frame); });
+  life_->receive(frame);
+  wake();
+  pump_disk();
+  after_event();
+}
+
+void Server::disconnected(ServerId peer) {
+  if (!life_ || life_->recovering()) return;
+  act([peer](Life& life) { life.disconnected(peer); });
+}
+
+void Server::receive(const ClientNetwork::ToServer& frame) {
+  if (!life_ || life_->recovering()) return;
+  around_.trace.count(EventKind::client_frame, static_cast<std::uint64_t>(id_),
+                      frame.connection << 20 ^ frame.body.size());
+  act([connection = replica::ConnectionId{frame.connection}, header = frame.header,
+       body = frame.body](Life& life) {
+    life.replica()->on_client_frame(connection, {}, header, body);
+  });
+}
+
+}  // namespace zabmq::sim

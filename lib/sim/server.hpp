@@ -1,0 +1,133 @@
+// Server: one server of a simulated cluster: the real replica, log, identity file, sessions and
+// codecs, composed as lib/node composes them, on a simulated disk, network and clock. Witnesses
+// stand between the parts and tell the invariants what passes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/session_links.hpp"
+#include "replica/replica.hpp"
+#include "sim/client_network.hpp"
+#include "sim/faults.hpp"
+#include "sim/invariants.hpp"
+#include "sim/memory_disk.hpp"
+#include "sim/parameters.hpp"
+#include "sim/peer_network.hpp"
+#include "sim/platter.hpp"
+#include "sim/timeline.hpp"
+#include "sim/trace.hpp"
+#include "storage/identity_file.hpp"
+#include "storage/segmented_log.hpp"
+
+namespace zabmq::sim {
+
+// What the servers of one world share.
+struct Surroundings {
+  Timeline& timeline;
+  Trace& trace;
+  const Parameters& parameters;
+  PeerNetwork& peers;
+  ClientNetwork& clients;
+  Invariants& invariants;
+};
+
+class Server {
+ public:
+  static constexpr Micros tick_every = 8 * millisecond;
+
+  // Why a process has ended by itself.
+  enum class End : std::uint8_t {
+    none,
+    failed,   // a write or sync failed: fail-stop
+    corrupt,  // its directory is damaged; it cannot be started as it is
+    fatal     // it stopped for safety
+  };
+
+  Server(ServerId id, const Surroundings& around, Random random);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // --- its process ---
+  void start();
+  void kill();
+  // The sectors and changes of the directory that were not synced survive by chance.
+  void lose_power(bool directory_too);
+  void pause(Micros until);
+  void resume();
+  bool up() const { return life_ != nullptr; }
+  bool paused() const { return paused_; }
+  bool stopped_by_itself() const { return end_ != End::none; }
+  End end() const { return end_; }
+  const std::string& end_text() const { return end_text_; }
+  ServerState state() const;
+
+  // --- its disk ---
+  MemoryDisk& disk() { return disk_; }
+  const Platter& platter() const { return platter_; }
+  void wipe();                                  // precondition: !up()
+  void replace_disk(MemoryDisk::State state);   // precondition: !up()
+  void disk_latency(Micros each, Micros until);  // steps that begin before `until` take so long
+  void disk_recovers();                          // and what was stuck goes on
+
+  // --- its clock ---
+  void set_clock_rate(std::uint32_t per_thousand);
+  void jump_wall_clock(std::int64_t by_us) { wall_offset_us_ += by_us; }
+
+  // --- from the networks ---
+  void receive(const PeerFrame& frame);
+  void disconnected(ServerId peer);
+  void receive(const ClientNetwork::ToServer& frame);
+
+  ServerId id() const { return id_; }
+  const replica::Replica* replica() const;  // null: down or recovering
+  bool no_space() const;
+
+ private:
+  class Life;
+
+  Micros disk_delay(Micros usual);
+  void pump_disk();
+  void disk_step(bool writer, std::uint64_t generation);
+  void wake();
+  void turn();
+  void tick_chain(std::uint64_t life);
+  void act(std::function<void(Life&)> action);  // now, or when the pause is over
+  void after_event();
+  std::uint64_t now_ms() const;
+  LogTime wall_us() const;
+  void end_life();
+
+  const ServerId id_;
+  const Surroundings around_;
+  Random random_;
+  MemoryDisk disk_;
+  Platter platter_{disk_};
+
+  std::unique_ptr<Life> life_;
+  std::uint64_t lives_ = 0;
+  End end_ = End::none;
+  std::string end_text_;
+  bool paused_ = false;
+  std::vector<std::function<void(Life&)>> backlog_;
+
+  bool step_planned_ = false;
+  bool writer_planned_ = false;
+  bool reader_planned_ = false;
+  std::uint64_t disk_generation_ = 0;  // steps planned under an older one do not happen
+  Micros slow_until_ = 0;
+  Micros slow_each_ = 0;
+
+  std::uint32_t rate_per_thousand_ = 1000;
+  Micros rate_since_ = 0;
+  std::uint64_t clock_us_ = 0;  // monotonic, at rate_since_
+  std::int64_t wall_offset_us_ = 0;
+};
+
+}  // namespace zabmq::sim

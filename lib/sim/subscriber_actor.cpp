@@ -1,0 +1,226 @@
+// SubscriberActor: starting, consuming, resuming.
+#include "sim/subscriber_actor.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "zabmq/record.hpp"
+
+namespace zabmq::sim {
+
+SubscriberActor::SubscriberActor(const ClientSurroundings& around, Random random, NextKey next_key,
+                                 Acknowledged acknowledged)
+    : around_(around),
+      random_(random),
+      next_key_(std::move(next_key)),
+      acknowledged_(std::move(acknowledged)),
+      link_(around_.network, around_.timeline, [this] {
+        take_input();
+        plan_turn();
+      }) {}
+
+void SubscriberActor::say(const std::string& text) {
+  if (around_.trace.words()) {
+    around_.trace.say("subscriber " + std::to_string(static_cast<std::uint64_t>(key_)) + ": " +
+                      text);
+  }
+}
+
+std::string SubscriberActor::status() const {
+  return "next offset " + std::to_string(next_) + ", " + std::to_string(queue_.size()) +
+         " deliveries to consume, trouble: " + session_->trouble();
+}
+
+// --- its process ---
+
+std::vector<std::string> SubscriberActor::endpoints() {
+  std::vector<std::string> all;
+  for (std::uint32_t i = 1; i <= around_.parameters.servers; ++i) {
+    all.push_back(ClientNetwork::endpoint_of(ServerId{i}));
+  }
+  for (std::size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[random_.below(i)]);
+  return all;
+}
+
+From SubscriberActor::choose_start() {
+  switch (random_.below(5)) {
+    case 0:
+      return fresh();
+    case 1:
+      return at_offset(random_.between(1, acknowledged_() + 1));
+    case 2:
+      return at_zxid({Epoch{static_cast<std::uint32_t>(random_.below(4))}, random_.below(20)});
+    default:
+      return first();
+  }
+}
+
+void SubscriberActor::start() {
+  topics_.clear();
+  if (random_.chance(300'000)) topics_ = {"t" + std::to_string(random_.below(3))};
+  slow_ = random_.chance(300'000);
+  client::SubscriberSession::Options options;
+  options.from = choose_start();
+  beyond_ = std::holds_alternative<FromZxidStart>(options.from);
+  if (random_.chance(50'000)) {
+    beyond_ = true;
+    options.from = at_offset(acknowledged_() + 100'000);
+  }
+  options.topics = topics_;
+  open_session(std::move(options));
+}
+
+void SubscriberActor::restart() {
+  if (drained_) return drain(*drained_);
+  if (next_ == 0 || random_.chance(200'000)) return start();
+  client::SubscriberSession::Options options;
+  options.from = at_offset(next_);
+  beyond_ = false;
+  options.topics = topics_;
+  open_session(std::move(options));
+}
+
+void SubscriberActor::stop() {
+  ++life_;
+  failed_ = true;
+}
+
+void SubscriberActor::drain(ServerId server) {
+  drained_ = server;
+  topics_.clear();
+  client::SubscriberSession::Options options;
+  options.endpoints = {ClientNetwork::endpoint_of(server)};
+  options.from = first();
+  options.until_end = true;
+  options.credit_messages = 100'000;
+  open_session(std::move(options));
+}
+
+void SubscriberActor::open_session(client::SubscriberSession::Options options) {
+  ++life_;
+  if (started_) around_.history.end(around_.timeline.now(), key_);
+  key_ = next_key_();
+  if (options.endpoints.empty()) {
+    options.endpoints = endpoints();
+    options.credit_messages = around_.parameters.clients.credit_messages;
+    options.credit_bytes = around_.parameters.clients.credit_bytes;
+  }
+  options.seed = random_.next();
+  from_ = options.from;
+  started_ = failed_ = false;
+  queue_.clear();
+  next_ = 0;
+  acknowledged_before_ = acknowledged_();
+  cursor_.emplace(topics_);
+  session_ = std::make_unique<client::SubscriberSession>(std::move(options), now_ms());
+  link_.serve(session_.get());
+  turn_chain(life_);
+}
+
+// --- its loop ---
+
+void SubscriberActor::turn_chain(std::uint64_t life) {
+  if (life != life_) return;
+  turn();
+  around_.timeline.after(20 * millisecond, [this, life] { turn_chain(life); });
+}
+
+void SubscriberActor::plan_turn() {
+  if (turn_planned_) return;
+  turn_planned_ = true;
+  around_.timeline.after(random_.below(200), [this] {
+    turn_planned_ = false;
+    turn();
+  });
+}
+
+void SubscriberActor::turn() {
+  if (failed_) return;
+  take_input();
+  if (consume()) plan_turn();
+  session_->tick(now_ms());
+  link_.perform_outputs();
+  take_input();
+  if (const std::optional<Error> error = session_->take_error()) on_error(*error);
+}
+
+// Deliveries and marks in the order in which they came.
+void SubscriberActor::take_input() {
+  if (!started_ && session_->next_offset() != 0) tell_start();
+  for (client::Delivery& delivery : session_->take_deliveries()) {
+    queue_.push_back(std::move(delivery));
+  }
+  const wire::ServerMessage* frame = link_.last_frame();
+  const auto* covered = frame ? std::get_if<wire::Covered>(frame) : nullptr;
+  if (covered && started_) queue_.push_back(Mark{covered->up_to});
+}
+
+void SubscriberActor::tell_start() {
+  const Offset first_one = session_->next_offset();
+  started_ = true;
+  next_ = first_one;
+  say("starts at " + std::to_string(first_one));
+  if (std::holds_alternative<FromFirst>(from_) && first_one != 1) {
+    around_.report("start", "`first` began at " + std::to_string(first_one));
+  }
+  if (const auto* at = std::get_if<FromOffset>(&from_); at && at->offset != first_one) {
+    around_.report("start", "offset " + std::to_string(at->offset) + " began at " +
+                                std::to_string(first_one));
+  }
+  if (std::holds_alternative<FromNew>(from_) && first_one <= acknowledged_before_) {
+    around_.report("start", "`new` began at " + std::to_string(first_one) + ", where " +
+                                std::to_string(acknowledged_before_) +
+                                " had been acknowledged before");
+  }
+  around_.history.subscribe(around_.timeline.now(), key_, first_one, topics_);
+}
+
+// True: there was something.
+bool SubscriberActor::consume() {
+  const bool some = !queue_.empty();
+  std::size_t items = slow_ ? random_.below(2) : queue_.size();
+  while (items-- > 0 && !queue_.empty()) {
+    Item item = std::move(queue_.front());
+    queue_.pop_front();
+    if (const auto* mark = std::get_if<Mark>(&item)) {
+      around_.history.mark(around_.timeline.now(), key_, mark->up_to);
+      next_ = std::max(next_, mark->up_to + 1);
+    } else {
+      take(std::get<client::Delivery>(std::move(item)));
+    }
+  }
+  if (drained_ && complete() && next_ <= acknowledged_before_) {
+    around_.report("end", "an end at " + std::to_string(next_ - 1) + ", where " +
+                              std::to_string(acknowledged_before_) +
+                              " had been acknowledged before");
+  }
+  return some;
+}
+
+void SubscriberActor::take(client::Delivery delivery) {
+  const std::uint64_t messages = delivery.credit_messages;
+  const std::uint64_t bytes = delivery.credit_bytes;
+  cursor_->start(std::move(delivery));
+  while (const Message* message = cursor_->next()) {
+    const MessageName name = name_of(message->payload);
+    around_.history.deliver(around_.timeline.now(), key_, message->offset, message->zxid,
+                            name.publisher, name.sequence, message->topic,
+                            static_cast<std::uint64_t>(checksum(message->payload)));
+  }
+  if (cursor_->malformed()) around_.report("delivery", "a malformed batch was delivered");
+  next_ = std::max(next_, cursor_->next_offset());
+  session_->consumed(messages, bytes);
+}
+
+// `unavailable` is told again and again while it lasts. What a healthy cluster refuses is what does
+// not exist.
+void SubscriberActor::on_error(const Error& error) {
+  if (!session_->over()) return;
+  say(std::string("ended: ") + error.what());
+  if (error.code == Code::unavailable) return restart();
+  if (beyond_ && error.code == Code::refused) return start();
+  failed_ = true;
+  around_.report("subscriber", std::string("a subscription ended: ") + error.what());
+}
+
+}  // namespace zabmq::sim

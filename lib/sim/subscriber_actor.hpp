@@ -1,0 +1,87 @@
+// SubscriberActor: a program that subscribes, over the real session, and tells the history what it
+// was given: fast or slow, restarted, moved to other servers, or one that only drains a server.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "client/delivery.hpp"
+#include "client/subscriber_session.hpp"
+#include "sim/client_link.hpp"
+#include "sim/history_checker.hpp"
+#include "sim/publisher_actor.hpp"
+
+namespace zabmq::sim {
+
+class SubscriberActor {
+ public:
+  using NextKey = std::function<SubscriptionKey()>;
+  // What was acknowledged to anybody so far: a later start at `new` or an end must lie behind it.
+  using Acknowledged = std::function<Offset()>;
+
+  SubscriberActor(const ClientSurroundings& around, Random random, NextKey next_key,
+                  Acknowledged acknowledged);
+
+  void start();                  // anywhere, by chance
+  void restart();                // the process is killed; it goes on, or begins anew
+  void drain(ServerId server);   // everything of one server, up to the cluster's end
+  void be_quick() { slow_ = false; }
+  void stop();  // no further turns
+
+  SubscriptionKey key() const { return key_; }
+  bool complete() const { return session_->complete() && queue_.empty(); }
+  Offset consumed_to() const { return next_ == 0 ? 0 : next_ - 1; }
+  // It has everything up to `end`; or asked for something behind it, and waits.
+  bool satisfied_with(Offset end) const { return next_ > end || (beyond_ && next_ == 0); }
+  std::string status() const;
+
+ private:
+  struct Mark {
+    Offset up_to = 0;
+  };
+  using Item = std::variant<client::Delivery, Mark>;
+
+  void open_session(client::SubscriberSession::Options options);
+  std::vector<std::string> endpoints();
+  From choose_start();
+  void turn_chain(std::uint64_t life);
+  void plan_turn();
+  void turn();
+  void take_input();
+  void tell_start();
+  bool consume();
+  void take(client::Delivery delivery);
+  void on_error(const Error& error);
+  std::uint64_t now_ms() const { return around_.timeline.now() / millisecond; }
+  void say(const std::string& text);
+
+  const ClientSurroundings around_;
+  Random random_;
+  NextKey next_key_;
+  Acknowledged acknowledged_;
+
+  std::uint64_t life_ = 0;
+  SubscriptionKey key_{};
+  std::unique_ptr<client::SubscriberSession> session_;
+  ClientLink<client::SubscriberSession> link_;
+  std::optional<client::MessageCursor> cursor_;
+  std::vector<std::string> topics_;
+  From from_ = first();
+  std::optional<ServerId> drained_;  // the one server whose whole history is wanted
+  bool started_ = false;         // the history knows where it begins
+  Offset acknowledged_before_ = 0;
+  std::deque<Item> queue_;
+  Offset next_ = 0;  // the next offset to consume; 0: not known
+  bool slow_ = false;
+  bool beyond_ = false;  // it asked for what does not exist yet
+  bool turn_planned_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace zabmq::sim

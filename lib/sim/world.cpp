@@ -1,0 +1,266 @@
+// World: the phases of a run.
+#include "sim/world.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace zabmq::sim {
+
+World::World(const Parameters& parameters, const RunOptions& options)
+    : parameters_(parameters),
+      options_(options),
+      random_(parameters.seed),
+      invariants_(parameters.servers,
+                  [this](const std::string& check, const std::string& text) {
+                    if (!options_.client_rules) report(check, text);
+                  }),
+      peers_(
+          timeline_, random_.fork(), parameters_.links,
+          [this](const PeerFrame& frame) { at(frame.to).receive(frame); },
+          [this](ServerId where, ServerId peer) { at(where).disconnected(peer); },
+          [this](Fault fault, ServerId where) { hits_.add(fault, at(where).state()); }),
+      clients_(
+          timeline_, random_.fork(), parameters_.links,
+          [this](const ClientNetwork::ToServer& frame) { at(frame.server).receive(frame); },
+          [this](ServerId server) { return at(server).replica() != nullptr; }) {
+  const Surroundings around{timeline_, trace_, parameters_, peers_, clients_, invariants_};
+  for (std::uint32_t i = 1; i <= parameters_.servers; ++i) {
+    servers_.push_back(std::make_unique<Server>(ServerId{i}, around, random_.fork()));
+  }
+  const ClientSurroundings client_side{
+      timeline_, trace_, parameters_, clients_, history_,
+      [this](const std::string& check, const std::string& text) { report(check, text); }};
+  const auto publisher_key = [this] { return PublisherKey{++publisher_keys_}; };
+  const auto subscription_key = [this] { return SubscriptionKey{++subscription_keys_}; };
+  const auto acknowledged_so_far = [this] { return acknowledged(); };
+  for (std::size_t i = 0; i < parameters_.clients.publishers; ++i) {
+    publishers_.push_back(std::make_unique<PublisherActor>(client_side, random_.fork(), i % 2 == 1,
+                                                           publisher_key));
+  }
+  for (std::size_t i = 0; i < parameters_.clients.subscribers; ++i) {
+    subscribers_.push_back(std::make_unique<SubscriberActor>(client_side, random_.fork(),
+                                                             subscription_key,
+                                                             acknowledged_so_far));
+  }
+  for (std::size_t i = 0; i < parameters_.servers; ++i) {
+    drains_.push_back(std::make_unique<SubscriberActor>(client_side, random_.fork(),
+                                                        subscription_key, acknowledged_so_far));
+  }
+  nemesis_ = std::make_unique<Nemesis>(
+      Victims{timeline_, trace_, parameters_, peers_, clients_, invariants_, servers_, publishers_,
+              subscribers_, hits_},
+      random_.fork());
+}
+
+void World::report(const std::string& check, const std::string& text) {
+  findings_.push_back({check, trace_.events(), timeline_.now(), text});
+  trace_.say("!!! " + check + ": " + text);
+}
+
+Offset World::acknowledged() const {
+  Offset greatest = 0;
+  for (const auto& publisher : publishers_) {
+    greatest = std::max(greatest, publisher->greatest_acknowledged());
+  }
+  return greatest;
+}
+
+// --- running ---
+
+void World::take_history_findings() {
+  const auto& violations = history_.violations();
+  for (; history_findings_ < violations.size(); ++history_findings_) {
+    const Violation& violation = violations[history_findings_];
+    report(std::string(to_string(violation.rule)), violation.text);
+  }
+}
+
+// True: the condition came to hold within the bound.
+template <class Condition>
+bool World::run_while(Micros bound, Condition condition) {
+  const Micros end = timeline_.now() + bound;
+  while (!failed() && !timeline_.empty() && timeline_.next_at() <= end) {
+    timeline_.step();
+    if (history_findings_ < history_.violations().size()) take_history_findings();
+    if (condition()) return true;
+  }
+  return false;
+}
+
+void World::run_until(Micros when) {
+  run_while(when - std::min(when, timeline_.now()), [] { return false; });
+}
+
+RunResult World::run() {
+  start();
+  run_safety();
+  if (!failed()) run_liveness();
+  if (!failed()) drain();
+  if (!failed()) judge();
+  RunResult result;
+  result.seed = parameters_.seed;
+  result.events = trace_.events();
+  result.trace_hash = trace_.hash();
+  result.simulated = timeline_.now();
+  result.servers = parameters_.servers;
+  result.safety = options_.safety.value_or(parameters_.safety);
+  result.liveness = liveness_took_;
+  result.epochs = invariants_.epochs_established();
+  result.transactions = invariants_.committed_count();
+  result.history = history_.counts();
+  result.hits = hits_;
+  result.findings = findings_;
+  result.trace.assign(trace_.lines().begin(), trace_.lines().end());
+  result.parameters = parameters_.text();
+  return result;
+}
+
+void World::start() {
+  core_.assign(servers_.size(), true);
+  for (auto& server : servers_) {
+    timeline_.after(random_.below(2 * second), [&server] {
+      if (!server->up()) server->start();
+    });
+  }
+  for (auto& publisher : publishers_) {
+    timeline_.after(random_.below(second), [&publisher] { publisher->start(); });
+  }
+  for (auto& subscriber : subscribers_) {
+    timeline_.after(random_.below(second), [&subscriber] { subscriber->start(); });
+  }
+  timeline_.after(3 * second, [this] { look_after_chain(); });
+}
+
+void World::look_after_chain() {
+  for (auto& server : servers_) nemesis_->look_after(*server);
+  timeline_.after(100 * millisecond, [this] { look_after_chain(); });
+}
+
+// --- the phases ---
+
+void World::run_safety() {
+  timeline_.after(2 * second, [this] { nemesis_->begin(); });
+  run_until(options_.safety.value_or(parameters_.safety));
+}
+
+// Now and then only a quorum lives on; but where disks were damaged, all of the others are needed.
+std::vector<bool> World::choose_core() {
+  std::vector<bool> core(servers_.size(), true);
+  if (options_.fault_free || invariants_.damaged_count() > 0 || !random_.chance(300'000)) {
+    return core;
+  }
+  for (std::size_t dead = 0; dead < (servers_.size() - 1) / 2; ++dead) {
+    core[random_.below(core.size())] = false;
+  }
+  return core;
+}
+
+void World::run_liveness() {
+  core_ = choose_core();
+  nemesis_->heal(core_);
+  for (auto& publisher : publishers_) publisher->finish_with(random_.between(3, 20));
+  for (auto& subscriber : subscribers_) subscriber->be_quick();
+  const Micros began = timeline_.now();
+  const bool lively = run_while(parameters_.liveness, [this] { return converged(); });
+  liveness_took_ = timeline_.now() - began;
+  if (!lively && !failed()) report("liveness", why_not_converged());
+}
+
+bool World::converged() const {
+  for (const auto& publisher : publishers_) {
+    if (!publisher->finished()) return false;
+  }
+  const Zxid committed = invariants_.last_committed();
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (!core_[i]) continue;
+    const replica::Replica* replica = servers_[i]->replica();
+    if (!replica || replica->core().phase() != Phase::broadcast) return false;
+    if (replica->publishers().delivered() != committed || servers_[i]->no_space()) return false;
+  }
+  const Offset end = invariants_.committed_offset();
+  return std::all_of(subscribers_.begin(), subscribers_.end(), [end](const auto& subscriber) {
+    return subscriber->satisfied_with(end);
+  });
+}
+
+std::string World::why_not_converged() const {
+  std::string text = "not converged within " + std::to_string(parameters_.liveness / second) + " s";
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    text += "\n  server " + std::to_string(i + 1) + ": ";
+    const replica::Replica* replica = servers_[i]->replica();
+    if (!replica) {
+      text += core_[i] ? "down or recovering, " + servers_[i]->end_text() : "dead for good";
+      continue;
+    }
+    const replica::Status status = replica->status();
+    text += std::string(to_string(status.role)) + ", " + std::string(to_string(status.phase)) +
+            ", epoch " + to_string(status.epoch) + ", logged " + to_string(status.last_logged) +
+            ", delivered " + to_string(status.last_delivered) +
+            (servers_[i]->no_space() ? ", no space" : "") +
+            (status.standing == zab::Standing::voter ? "" : ", no voter");
+  }
+  for (const auto& publisher : publishers_) {
+    if (!publisher->finished()) text += "\n  a publisher: " + publisher->status();
+  }
+  for (const auto& subscriber : subscribers_) text += "\n  a subscriber: " + subscriber->status();
+  return text + "\n  committed: " + to_string(invariants_.last_committed());
+}
+
+void World::drain() {
+  for (auto& subscriber : subscribers_) subscriber->stop();
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (!core_[i]) continue;
+    drained_.push_back(servers_[i]->id());
+    drains_[i]->drain(servers_[i]->id());
+  }
+  const bool drained = run_while(parameters_.liveness, [this] {
+    return std::all_of(drained_.begin(), drained_.end(), [this](ServerId id) {
+      return drains_[static_cast<std::size_t>(id) - 1]->complete();
+    });
+  });
+  if (drained || failed()) return;
+  std::string text = "the servers could not be drained";
+  for (const ServerId id : drained_) {
+    const SubscriberActor& drain = *drains_[static_cast<std::size_t>(id) - 1];
+    if (!drain.complete()) text += "\n  server " + to_string(id) + ": " + drain.status();
+  }
+  report("drain", text);
+}
+
+void World::judge() {
+  std::vector<HistoryChecker::Drain> drains;
+  for (const ServerId id : drained_) {
+    const SubscriberActor& drain = *drains_[static_cast<std::size_t>(id) - 1];
+    drains.push_back({id, drain.key(), invariants_.committed_offset()});
+  }
+  history_.finish(drains);
+  take_history_findings();
+  check_publishers();
+}
+
+// W10: at the same delivered point every server knows the same of every publisher.
+void World::check_publishers() {
+  const replica::PublisherTable* reference = nullptr;
+  for (const ServerId id : drained_) {
+    const replica::Replica* replica = at(id).replica();
+    if (!replica) continue;
+    const replica::PublisherTable& table = replica->publishers();
+    if (!reference) reference = &table;
+    if (table.delivered() != reference->delivered()) continue;
+    if (table.size() != reference->size()) {
+      return report("W10", "server " + to_string(id) + " knows " + std::to_string(table.size()) +
+                               " publishers, another one " + std::to_string(reference->size()));
+    }
+    for (const Uuid& publisher : invariants_.publishers()) {
+      const auto* here = table.find(publisher);
+      const auto* there = reference->find(publisher);
+      const bool same = (here == nullptr) == (there == nullptr) &&
+                        (!here || (here->instance == there->instance &&
+                                   here->last_sequence == there->last_sequence &&
+                                   here->receipts.size() == there->receipts.size()));
+      if (!same) return report("W10", "server " + to_string(id) + " knows something else of a publisher");
+    }
+  }
+}
+
+}  // namespace zabmq::sim
