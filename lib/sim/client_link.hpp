@@ -55,8 +55,7 @@ class ClientLink final : public ClientEnd {
     session_->lost(why);
     after_input_();
   }
-  void on_frame(std::uint64_t connection, const wire::ServerMessage& message,
-                Slice body) override {
+  void on_frame(std::uint64_t connection, const wire::ServerMessage& message, Slice body) override {
     if (connection != connection_) return;
     session_->receive(message, std::move(body), now_ms());
     last_ = &message;

@@ -175,8 +175,7 @@ void ClientNetwork::break_some(std::size_t ordinal) {
 
 void ClientNetwork::stall(std::size_t ordinal, Micros until) {
   if (ordinal >= connections_.size()) return;
-  auto& connection =
-      std::next(connections_.begin(), static_cast<std::ptrdiff_t>(ordinal))->second;
+  auto& connection = std::next(connections_.begin(), static_cast<std::ptrdiff_t>(ordinal))->second;
   connection.stalled_until = std::max(connection.stalled_until, until);
 }
 

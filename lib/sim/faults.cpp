@@ -4,20 +4,41 @@
 namespace zabmq::sim {
 
 std::string_view name_of(Fault fault) {
-  static constexpr std::array<std::string_view, fault_kinds> names = {
-      "kill",          "power_loss",    "lost_entry",        "kill_all",      "pause",
-      "partition",     "one_way",       "bridge",            "clog",          "lost_frame",
-      "duplicate_frame", "stale_frame", "corrupt_frame",     "disconnect",    "client_disconnect",
-      "client_restart", "clock_rate",   "clock_jump",        "slow_disk",     "stuck_disk",
-      "write_error",   "sync_error",    "read_error",        "no_space",      "bit_flip",
-      "misdirected_write", "wipe",      "old_disk"};
+  static constexpr std::array<std::string_view, fault_kinds> names = {"kill",
+                                                                      "power_loss",
+                                                                      "lost_entry",
+                                                                      "kill_all",
+                                                                      "pause",
+                                                                      "partition",
+                                                                      "one_way",
+                                                                      "bridge",
+                                                                      "clog",
+                                                                      "lost_frame",
+                                                                      "duplicate_frame",
+                                                                      "stale_frame",
+                                                                      "corrupt_frame",
+                                                                      "disconnect",
+                                                                      "client_disconnect",
+                                                                      "client_restart",
+                                                                      "clock_rate",
+                                                                      "clock_jump",
+                                                                      "slow_disk",
+                                                                      "stuck_disk",
+                                                                      "write_error",
+                                                                      "sync_error",
+                                                                      "read_error",
+                                                                      "no_space",
+                                                                      "bit_flip",
+                                                                      "misdirected_write",
+                                                                      "wipe",
+                                                                      "old_disk"};
   return names[static_cast<std::size_t>(fault)];
 }
 
 std::string_view name_of(ServerState state) {
   static constexpr std::array<std::string_view, server_states> names = {
-      "down",        "recovering", "looking",   "disc-lead", "disc-foll", "sync-lead",
-      "sync-DIFF",   "sync-TRUNC", "sync-SNAP", "bcast-lead", "bcast-foll"};
+      "down",      "recovering", "looking",   "disc-lead",  "disc-foll", "sync-lead",
+      "sync-DIFF", "sync-TRUNC", "sync-SNAP", "bcast-lead", "bcast-foll"};
   return names[static_cast<std::size_t>(state)];
 }
 

@@ -9,34 +9,34 @@
 namespace zabmq::sim {
 
 enum class Fault : std::uint8_t {
-  kill,                  // the process dies, the page cache survives
-  power_loss,            // and what was not synced is gone, sector by sector
-  lost_entry,            // a power loss that took back changes of the directory
-  kill_all,              // every server at once
-  pause,                 // SIGSTOP ... SIGCONT
-  partition,             // a group is cut off, both ways
-  one_way,               // frames from one group to the other are lost or held
-  bridge,                // two servers cannot see each other, others see both
-  clog,                  // one link stops for a while; nothing is lost
-  lost_frame,            // one frame between servers
-  duplicate_frame,       // the same, again
-  stale_frame,           // one from long ago
-  corrupt_frame,         // a bit in it
-  disconnect,            // a connection between servers ends
-  client_disconnect,     // a connection of a client ends
-  client_restart,        // a client's process
-  clock_rate,            // a server's clock runs faster or slower
-  clock_jump,            // its wall clock jumps
-  slow_disk,             // syncs take long
-  stuck_disk,            // a sync does not return for very long
-  write_error,           // EIO
-  sync_error,            // EIO, and the page cache forgets what was dirty
-  read_error,            // EIO
-  no_space,              // ENOSPC, and low space
-  bit_flip,              // in bytes that are known to be synced
-  misdirected_write,     // a record's bytes over others that are known to be synced
-  wipe,                  // an empty directory comes back
-  old_disk               // an old copy of the directory comes back
+  kill,               // the process dies, the page cache survives
+  power_loss,         // and what was not synced is gone, sector by sector
+  lost_entry,         // a power loss that took back changes of the directory
+  kill_all,           // every server at once
+  pause,              // SIGSTOP ... SIGCONT
+  partition,          // a group is cut off, both ways
+  one_way,            // frames from one group to the other are lost or held
+  bridge,             // two servers cannot see each other, others see both
+  clog,               // one link stops for a while; nothing is lost
+  lost_frame,         // one frame between servers
+  duplicate_frame,    // the same, again
+  stale_frame,        // one from long ago
+  corrupt_frame,      // a bit in it
+  disconnect,         // a connection between servers ends
+  client_disconnect,  // a connection of a client ends
+  client_restart,     // a client's process
+  clock_rate,         // a server's clock runs faster or slower
+  clock_jump,         // its wall clock jumps
+  slow_disk,          // syncs take long
+  stuck_disk,         // a sync does not return for very long
+  write_error,        // EIO
+  sync_error,         // EIO, and the page cache forgets what was dirty
+  read_error,         // EIO
+  no_space,           // ENOSPC, and low space
+  bit_flip,           // in bytes that are known to be synced
+  misdirected_write,  // a record's bytes over others that are known to be synced
+  wipe,               // an empty directory comes back
+  old_disk            // an old copy of the directory comes back
 };
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(Fault::old_disk) + 1;
 std::string_view name_of(Fault fault);

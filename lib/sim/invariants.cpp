@@ -64,9 +64,9 @@ Invariants::NodeId Invariants::add(const RecordHeader& header, NodeId parent) {
 // How many records of its history end at or before this one; nullopt: it is not in there.
 std::optional<std::size_t> Invariants::count_up_to(const Seen& at, Zxid zxid) const {
   if (is_none(zxid)) return 0;
-  const auto place = std::lower_bound(
-      at.log.begin(), at.log.end(), zxid,
-      [this](NodeId node, Zxid wanted) { return nodes_[node].zxid < wanted; });
+  const auto place =
+      std::lower_bound(at.log.begin(), at.log.end(), zxid,
+                       [this](NodeId node, Zxid wanted) { return nodes_[node].zxid < wanted; });
   if (place == at.log.end() || nodes_[*place].zxid != zxid) return std::nullopt;
   return static_cast<std::size_t>(place - at.log.begin()) + 1;
 }
@@ -90,9 +90,13 @@ bool Invariants::platter_holds(Seen& at, std::size_t count) {
 std::size_t Invariants::voters_with(std::size_t count) {
   std::size_t voters = 0;
   for (Seen& at : seen_) {
+    if (at.damaged) {  // it had what it acknowledged, until the fault
+      ++voters;
+      continue;
+    }
     if (at.standing != zab::Standing::voter || at.log.size() < count) continue;
     if (count > 0 && at.log[count - 1] != committed_[count - 1]) continue;
-    if (at.damaged || platter_holds(at, count)) ++voters;
+    if (platter_holds(at, count)) ++voters;
   }
   return voters;
 }
@@ -108,16 +112,18 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
   for (const RecordHeader& header : recovered) {
     const NodeId node = find(header.checksum);
     if (node == 0 || nodes_[node].parent != parent) {
-      complain("recovery", server, "recovered " + to_string(header.zxid) +
-                                       ", which was never proposed with this history");
+      complain(
+          "recovery", server,
+          "recovered " + to_string(header.zxid) + ", which was never proposed with this history");
       break;
     }
     log.push_back(node);
     parent = node;
   }
   if (log.size() < at.acked && !at.damaged) {
-    complain("I6", server, "acknowledged " + std::to_string(at.acked) + " records, recovered " +
-                               std::to_string(log.size()));
+    complain("I6", server,
+             "acknowledged " + std::to_string(at.acked) + " records, recovered " +
+                 std::to_string(log.size()));
   }
   const auto kept = std::mismatch(log.begin(), log.end(), at.log.begin(), at.log.end());
   const auto same = static_cast<std::size_t>(kept.first - log.begin());
@@ -150,8 +156,9 @@ void Invariants::crashed(ServerId server, bool power_lost) {
   at.on_platter -= std::min(at.on_platter, looked_at_again);
   advance_platter(at, at.log.size());
   if (at.on_platter < at.acked && !at.damaged) {
-    complain("I6", server, "acknowledged " + std::to_string(at.acked) +
-                               " records, its platter holds " + std::to_string(at.on_platter));
+    complain("I6", server,
+             "acknowledged " + std::to_string(at.acked) + " records, its platter holds " +
+                 std::to_string(at.on_platter));
   }
 }
 
@@ -173,9 +180,8 @@ void Invariants::mend_where_possible(ServerId server, const zab::Core& core) {
   if (!at.damaged || at.standing != zab::Standing::voter) return;
   if (core.role() == Role::looking || core.phase() != Phase::broadcast) return;
   at.on_platter = 0;
-  if (at.log.size() >= committed_.size() && platter_holds(at, committed_.size())) {
-    at.damaged = false;
-  }
+  if (at.log.size() < committed_.size() || !platter_holds(at, at.durable)) return;
+  at.damaged = false;
 }
 
 // I2: promises are never lowered.
@@ -211,8 +217,9 @@ void Invariants::appended(ServerId server, const zab::Core& core, Bytes records)
       node = find(header->checksum);
     }
     if (node == 0 || nodes_[node].parent != parent) {
-      complain("I7", server, "logged " + to_string(header->zxid) +
-                                 ", which was never proposed behind this history");
+      complain(
+          "I7", server,
+          "logged " + to_string(header->zxid) + ", which was never proposed behind this history");
       node = add(*header, parent);
     }
     at.log.push_back(node);
@@ -242,14 +249,14 @@ void Invariants::propose(ServerId server, const zab::Core& core, const RecordHea
     }
   }
   if (!follows(header.zxid, nodes_[parent].zxid)) {
-    complain("primary order", server, "proposed " + to_string(header.zxid) + " behind " +
-                                          to_string(nodes_[parent].zxid));
+    complain("primary order", server,
+             "proposed " + to_string(header.zxid) + " behind " + to_string(nodes_[parent].zxid));
   }
   const Offset expected = nodes_[parent].end + (header.kind == RecordKind::batch ? 1 : 0);
   if (header.base_offset != expected) {
-    complain("offsets", server, to_string(header.zxid) + " has base offset " +
-                                    std::to_string(header.base_offset) + ", not " +
-                                    std::to_string(expected));
+    complain("offsets", server,
+             to_string(header.zxid) + " has base offset " + std::to_string(header.base_offset) +
+                 ", not " + std::to_string(expected));
   }
   const NodeId node = add(header, parent);
   publishers_.insert(header.publisher);
@@ -258,18 +265,24 @@ void Invariants::propose(ServerId server, const zab::Core& core, const RecordHea
   }
 }
 
-// I5: a committed transaction never leaves a server that has it.
-void Invariants::cut(ServerId server, Zxid to) {
+// I5: a committed transaction never leaves a server that has it. From here on the cut may be
+// durable at any moment.
+void Invariants::cutting(ServerId server, Zxid to) {
   Seen& at = seen(server);
   const std::optional<std::size_t> kept = count_up_to(at, to);
-  if (!kept) return complain("I5", server, "cut behind " + to_string(to) + ", which it has not");
+  if (!kept) return complain("I5", server, "cuts behind " + to_string(to) + ", which it has not");
   if (*kept < at.log.size() && *kept < committed_.size() && at.log[*kept] == committed_[*kept]) {
-    complain("I5", server, "cut committed " + to_string(nodes_[committed_[*kept]].zxid));
+    complain("I5", server, "cuts committed " + to_string(nodes_[committed_[*kept]].zxid));
   }
-  at.log.resize(*kept);
-  at.durable = std::min(at.durable, *kept);
-  at.on_platter = std::min(at.on_platter, *kept);
   at.acked = std::min(at.acked, *kept);
+}
+
+void Invariants::cut(ServerId server, Zxid to) {
+  Seen& at = seen(server);
+  const std::size_t kept = count_up_to(at, to).value_or(0);
+  at.log.resize(kept);
+  at.durable = std::min(at.durable, kept);
+  at.on_platter = std::min(at.on_platter, kept);
 }
 
 // I10: what is left when a role ends is what the disk holds.
@@ -304,11 +317,11 @@ void Invariants::delivered(ServerId server, Zxid up_to) {
   Seen& at = seen(server);
   const std::optional<std::size_t> count = count_up_to(at, up_to);
   if (!count) return complain("delivery", server, "delivers " + to_string(up_to) + ", unknown");
-  if (*count > committed_.size() ||
-      (*count > 0 && at.log[*count - 1] != committed_[*count - 1])) {
+  if (*count > committed_.size() || (*count > 0 && at.log[*count - 1] != committed_[*count - 1])) {
     complain("delivery", server, "delivers " + to_string(up_to) + ", which is not committed");
   }
-  if (*count < at.delivered) complain("delivery", server, "delivers " + to_string(up_to) + " again");
+  if (*count < at.delivered)
+    complain("delivery", server, "delivers " + to_string(up_to) + " again");
   if (!platter_holds(at, *count) && !at.damaged) {
     complain("W4", server, "delivers " + to_string(up_to) + ", which is not on its platter");
   }
@@ -343,9 +356,10 @@ void Invariants::learn_commit(ServerId server, const zab::Core& core) {
   at.committed = *count;
   const std::size_t known = std::min(*count, committed_.size());
   if (known > 0 && at.log[known - 1] != committed_[known - 1]) {
-    return complain("agreement", server, "committed " + to_string(nodes_[at.log[known - 1]].zxid) +
-                                             " where another server committed " +
-                                             to_string(nodes_[committed_[known - 1]].zxid));
+    return complain("agreement", server,
+                    "committed " + to_string(nodes_[at.log[known - 1]].zxid) +
+                        " where another server committed " +
+                        to_string(nodes_[committed_[known - 1]].zxid));
   }
   if (*count <= committed_.size()) return;
   committed_.insert(committed_.end(), at.log.begin() + static_cast<std::ptrdiff_t>(known),
@@ -353,9 +367,10 @@ void Invariants::learn_commit(ServerId server, const zab::Core& core) {
   const Epoch epoch = core.identity().accepted;
   committed_in_.resize(*count, epoch);
   if (voters_with(*count) < quorum_) {
-    complain("W5", server, "committed " + to_string(zxid) + ", which is on the platters of " +
-                               std::to_string(voters_with(*count)) + " voters, a quorum is " +
-                               std::to_string(quorum_));
+    complain("W5", server,
+             "committed " + to_string(zxid) + ", which is on the platters of " +
+                 std::to_string(voters_with(*count)) + " voters, a quorum is " +
+                 std::to_string(quorum_));
   }
   // I4 for the leaders that are there already: after their quorum's promise nobody commits below.
   for (const auto& [later, established] : established_) {
@@ -371,8 +386,9 @@ void Invariants::check_leading(ServerId server, const zab::Core& core) {
   Established& established = place->second;
   if (!added) {
     if (established.leader != server) {
-      complain("I1", server, "leads epoch " + to_string(*leading.epoch) + ", as server " +
-                                 to_string(established.leader) + " does or did");
+      complain("I1", server,
+               "leads epoch " + to_string(*leading.epoch) + ", as server " +
+                   to_string(established.leader) + " does or did");
       established.leader = server;
     }
     return;

@@ -46,7 +46,8 @@ class Invariants {
 
   // --- history ---
   void appended(ServerId server, const zab::Core& core, Bytes records);
-  void cut(ServerId server, Zxid to);           // rewound, and durable
+  void cutting(ServerId server, Zxid to);       // is about to, if the digests agree
+  void cut(ServerId server, Zxid to);           // has, durably
   void drained(ServerId server, Zxid durable);  // what no write had taken is dropped
   void durable(ServerId server, Zxid up_to);    // as the log claims
   void delivered(ServerId server, Zxid up_to);
@@ -127,8 +128,8 @@ class Invariants {
   std::vector<Node> nodes_;
   std::unordered_map<std::uint64_t, NodeId> by_digest_;
   std::vector<Seen> seen_;
-  std::vector<NodeId> committed_;     // the one history, grows only
-  std::vector<Epoch> committed_in_;   // by the leader of which epoch
+  std::vector<NodeId> committed_;    // the one history, grows only
+  std::vector<Epoch> committed_in_;  // by the leader of which epoch
   std::map<Epoch, Established> established_;
   std::map<Zxid, NodeId> proposed_;  // a zxid is never reused
   std::set<Uuid> publishers_;

@@ -11,12 +11,14 @@ void Invariants::check_claim(ServerId server, Zxid claimed, const char* message)
   Seen& at = seen(server);
   const std::optional<std::size_t> count = count_up_to(at, claimed);
   if (!count) {
-    return complain("W4", server, std::string(message) + " of " + to_string(claimed) +
-                                      ", which is not in its history");
+    return complain(
+        "W4", server,
+        std::string(message) + " of " + to_string(claimed) + ", which is not in its history");
   }
   if (!platter_holds(at, *count) && !at.damaged) {
-    return complain("W4", server, std::string(message) + " of " + to_string(claimed) +
-                                      ", which is not on its platter");
+    return complain(
+        "W4", server,
+        std::string(message) + " of " + to_string(claimed) + ", which is not on its platter");
   }
   at.acked = std::max(at.acked, *count);
 }
@@ -25,8 +27,9 @@ void Invariants::check_claim(ServerId server, Zxid claimed, const char* message)
 void Invariants::check_promise(ServerId server, Epoch epoch, const char* message) {
   const Seen& at = seen(server);
   if (at.accepted >= epoch) return;
-  complain("W4", server, std::string(message) + " for epoch " + to_string(epoch) +
-                             ", its durable acceptedEpoch is " + to_string(at.accepted));
+  complain("W4", server,
+           std::string(message) + " for epoch " + to_string(epoch) +
+               ", its durable acceptedEpoch is " + to_string(at.accepted));
 }
 
 void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
@@ -50,8 +53,7 @@ void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
       complain("W4", server, "ACK-E with a currentEpoch that is not the durable one");
     }
     if (ack_epoch->promised && !at.promised.insert(ack_epoch->epoch).second) {
-      complain("I2", server,
-               "a second ACK-E that counts for epoch " + to_string(ack_epoch->epoch));
+      complain("I2", server, "a second ACK-E that counts for epoch " + to_string(ack_epoch->epoch));
     }
   } else if (std::get_if<zab::AckLeader>(&message)) {
     const auto* following = std::get_if<zab::Following>(&core.role_state());

@@ -134,8 +134,8 @@ void Nemesis::strike_server(Fault fault, Server& server) {
       return server.set_clock_rate(static_cast<std::uint32_t>(random_.between(200, 3000)));
     case Fault::clock_jump: {
       hit(fault, server);
-      const auto by = static_cast<std::int64_t>(random_.below(20) * 365 * 24 * 3600 * second / 2);
-      return server.jump_wall_clock(random_.coin() ? by : -by);
+      const auto to = static_cast<std::int64_t>(random_.below(at_.parameters.wall_jump_max));
+      return server.set_wall_clock(random_.coin() ? to : -to);
     }
     default:
       return strike_disk(fault, server);
@@ -224,9 +224,9 @@ void Nemesis::damage_record(Fault fault, Server& server) {
                   .subspan(static_cast<std::size_t>(source->position), source->size);
     }
   }
-  const std::vector<std::byte> copy(bytes.begin(),
-                                    bytes.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(
-                                                        bytes.size(), target.size)));
+  const std::vector<std::byte> copy(
+      bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(
+                                         std::min<std::size_t>(bytes.size(), target.size)));
   server.disk().overwrite(*name, target.position, copy);
 }
 

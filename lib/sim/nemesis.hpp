@@ -70,7 +70,7 @@ class Nemesis {
   Random random_;
   bool over_ = false;
   std::vector<std::uint64_t> refusals_ = std::vector<std::uint64_t>(16);  // in a row, by server
-  std::vector<bool> dead_ = std::vector<bool>(16);                       // for good
+  std::vector<bool> dead_ = std::vector<bool>(16);                        // for good
 };
 
 }  // namespace zabmq::sim

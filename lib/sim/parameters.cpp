@@ -79,6 +79,10 @@ void draw_faults(Random& random, Parameters& p) {
   for (std::uint32_t& weight : p.weights) {
     weight = random.chance(450'000) ? static_cast<std::uint32_t>(random.between(1, 8)) : 0;
   }
+  // A jump by years makes every publisher expire. One that keeps its id and had no answer before
+  // that cannot know what was taken: nobody promises it more.
+  p.wall_jump_max = random.coin() ? 600 * second : 10 * 365 * 86'400 * second;
+  p.clients.keep_ids = p.wall_jump_max < 3600 * second;
   // Frames are hit one by one, by the links' own chances.
   for (const Fault f : {Fault::lost_frame, Fault::duplicate_frame, Fault::stale_frame,
                         Fault::corrupt_frame, Fault::lost_entry}) {

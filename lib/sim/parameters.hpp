@@ -16,12 +16,12 @@
 namespace zabmq::sim {
 
 struct LinkParameters {
-  Micros delay = 300;            // one way, about
-  std::uint32_t loss = 0;        // of a frame, in millionths
+  Micros delay = 300;      // one way, about
+  std::uint32_t loss = 0;  // of a frame, in millionths
   std::uint32_t duplicate = 0;
   std::uint32_t stale = 0;
   std::uint32_t corrupt = 0;
-  std::uint32_t reorder = 0;     // a frame overtakes those before it
+  std::uint32_t reorder = 0;  // a frame overtakes those before it
 };
 
 struct DiskParameters {
@@ -37,6 +37,7 @@ struct ClientParameters {
   std::size_t burst_max = 8;               // messages published at once
   std::size_t payload_max = 200;
   std::size_t window_messages = 256;
+  bool keep_ids = true;  // some publishers go on with their id after a restart
   std::size_t credit_messages = 1024;
   std::size_t credit_bytes = 1 << 20;
 };
@@ -51,9 +52,10 @@ struct Parameters {
   storage::LogOptions log;  // sizes and times; ids are the server's
   Micros turn = 50;         // from a frame to the step that handles it, about
 
-  Micros safety = 30 * second;    // anything may happen
+  Micros safety = 30 * second;     // anything may happen
   Micros liveness = 120 * second;  // bound of the time that a healed cluster takes
-  Micros fault_every = second;    // about; 0: never
+  Micros fault_every = second;     // about; 0: never
+  Micros wall_jump_max = 0;        // within it no publisher expires, if it is short
   std::array<std::uint32_t, fault_kinds> weights{};  // 0: not in this world
 
   std::string text() const;  // one line for reports

@@ -23,10 +23,10 @@ namespace zabmq::sim {
 // Which frame of which session this is, written on its back by the sender's witness and compared by
 // the receiver's (I11). The code under test never sees it.
 struct SessionTag {
-  std::uint64_t life = 0;       // of the sending process
-  std::uint64_t session = 0;    // of the sender with this peer, counted by the witness
-  std::uint64_t answers = 0;    // the receiver's session that it belongs to; 0: the first frame
-  std::uint64_t number = 0;     // of the frame in it, from 1; 0: not a session frame
+  std::uint64_t life = 0;     // of the sending process
+  std::uint64_t session = 0;  // of the sender with this peer, counted by the witness
+  std::uint64_t answers = 0;  // the receiver's session that it belongs to; 0: the first frame
+  std::uint64_t number = 0;   // of the frame in it, from 1; 0: not a session frame
 };
 
 struct PeerFrame {

@@ -66,8 +66,8 @@ bool Platter::holds(Digest digest) const {
   if (!place || !header_durable(place->file)) return false;
   const Bytes platter = disk_.state().files.at(place->file).platter;
   if (place->position + place->size > platter.size()) return false;
-  const auto record = parse_record(
-      platter.subspan(static_cast<std::size_t>(place->position), place->size));
+  const auto record =
+      parse_record(platter.subspan(static_cast<std::size_t>(place->position), place->size));
   return record && record->checksum == digest;
 }
 

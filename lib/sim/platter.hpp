@@ -26,8 +26,7 @@ class Platter {
 
   explicit Platter(const MemoryDisk& disk) : disk_(disk) {}
 
-  void watch_write(storage::FileId file, std::uint64_t position,
-                   const std::vector<Slice>& slices);
+  void watch_write(storage::FileId file, std::uint64_t position, const std::vector<Slice>& slices);
   void forget() {  // the disk was wiped or replaced
     places_.clear();
     marks_.clear();
@@ -44,7 +43,7 @@ class Platter {
   bool header_durable(std::uint32_t file) const;
 
   const MemoryDisk& disk_;
-  std::unordered_map<std::uint64_t, Place> places_;           // by digest
+  std::unordered_map<std::uint64_t, Place> places_;            // by digest
   std::map<std::uint32_t, std::vector<std::uint64_t>> marks_;  // positions, by file
 };
 
@@ -74,9 +73,7 @@ class WatchedFileSystem final : public storage::FileSystem {
   void rename(const std::string& from, const std::string& to, Done done) override {
     disk_.rename(from, to, std::move(done));
   }
-  void remove(const std::string& name, Done done) override {
-    disk_.remove(name, std::move(done));
-  }
+  void remove(const std::string& name, Done done) override { disk_.remove(name, std::move(done)); }
   void sync_directory(Done done) override { disk_.sync_directory(std::move(done)); }
   void close(storage::FileId file) override { disk_.close(file); }
   void read(storage::FileId file, std::uint64_t position, std::size_t count,

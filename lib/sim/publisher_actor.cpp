@@ -241,8 +241,8 @@ std::vector<std::byte> PublisherActor::payload_of(Sequence sequence) {
 void PublisherActor::on_done(Sequence sequence, const Result<Receipt>& result) {
   if (result) return acknowledge(result.value());
   const Error& error = result.error();
-  say(std::to_string(sequence) + (error.outcome == Outcome::no ? " was not taken: " : " is open: ") +
-      error.what());
+  say(std::to_string(sequence) +
+      (error.outcome == Outcome::no ? " was not taken: " : " is open: ") + error.what());
   // With its id kept, the process ends at the first failure and comes back with the same message.
   if (keeps_id_) {
     ended_ = true;

@@ -74,9 +74,9 @@ class PublisherActor {
   Uuid id_;
   Uuid cluster_;
   Uuid history_;
-  Sequence known_last_ = 0;      // acknowledged or confirmed to this publisher, over its lives
-  Sequence invoked_ = 0;         // with keeps_id: the same number is the same message
-  std::uint64_t contents_ = 0;   // told messages apart that get one sequence in turn
+  Sequence known_last_ = 0;     // acknowledged or confirmed to this publisher, over its lives
+  Sequence invoked_ = 0;        // with keeps_id: the same number is the same message
+  std::uint64_t contents_ = 0;  // told messages apart that get one sequence in turn
 
   std::uint64_t life_ = 0;
   std::unique_ptr<client::Intake> intake_;
@@ -84,9 +84,9 @@ class PublisherActor {
   ClientLink<client::PublisherSession> link_;
   bool after_opening_done_ = false;
   bool turn_planned_ = false;
-  bool ended_ = false;               // by its first failure
-  std::deque<Sequence> unknown_;     // open outcomes; the first one is being asked for
-  std::size_t pending_ = 0;          // taken, and without an outcome
+  bool ended_ = false;            // by its first failure
+  std::deque<Sequence> unknown_;  // open outcomes; the first one is being asked for
+  std::size_t pending_ = 0;       // taken, and without an outcome
   bool finishing_ = false;
   std::size_t left_ = 0;
   Offset greatest_acknowledged_ = 0;

@@ -65,8 +65,8 @@ void Server::lose_power(bool directory_too) {
     const std::size_t first = random_.below(disk_.dirty_sectors().size() + 1);
     survival.sector = [first](std::size_t ordinal) { return ordinal < first; };
   }
-  survival.directory_changes = directory_too ? random_.below(disk_.directory_changes() + 1)
-                                             : disk_.directory_changes();
+  survival.directory_changes =
+      directory_too ? random_.below(disk_.directory_changes() + 1) : disk_.directory_changes();
   disk_.lose_power(survival);
   around_.invariants.crashed(id_, true);
 }
@@ -165,7 +165,8 @@ void Server::pump_disk() {
   if (!writer_planned_ && disk_.writer_waiting()) {
     writer_planned_ = true;
     const Micros usual = random_.coin() ? disks.write : disks.sync;
-    around_.timeline.after(disk_delay(usual), [this, generation = disk_generation_] { disk_step(true, generation); });
+    around_.timeline.after(disk_delay(usual),
+                           [this, generation = disk_generation_] { disk_step(true, generation); });
   }
   if (!reader_planned_ && disk_.reader_waiting()) {
     reader_planned_ = true;

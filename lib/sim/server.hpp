@@ -71,14 +71,14 @@ class Server {
   // --- its disk ---
   MemoryDisk& disk() { return disk_; }
   const Platter& platter() const { return platter_; }
-  void wipe();                                  // precondition: !up()
-  void replace_disk(MemoryDisk::State state);   // precondition: !up()
+  void wipe();                                   // precondition: !up()
+  void replace_disk(MemoryDisk::State state);    // precondition: !up()
   void disk_latency(Micros each, Micros until);  // steps that begin before `until` take so long
   void disk_recovers();                          // and what was stuck goes on
 
   // --- its clock ---
   void set_clock_rate(std::uint32_t per_thousand);
-  void jump_wall_clock(std::int64_t by_us) { wall_offset_us_ += by_us; }
+  void set_wall_clock(std::int64_t offset_us) { wall_offset_us_ = offset_us; }
 
   // --- from the networks ---
   void receive(const PeerFrame& frame);

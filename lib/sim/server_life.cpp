@@ -66,8 +66,7 @@ std::optional<std::string> SessionWitness::check(const PeerFrame& frame, bool op
   if (tag.life != peer.life || tag.session != peer.theirs) return "a frame of another session";
   if (tag.answers != 0 && tag.answers != peer.mine) return "an answer to another session";
   if (tag.number != peer.received + 1) {
-    return "frame " + std::to_string(tag.number) + " behind frame " +
-           std::to_string(peer.received);
+    return "frame " + std::to_string(tag.number) + " behind frame " + std::to_string(peer.received);
   }
   ++peer.received;
   return std::nullopt;
@@ -82,12 +81,14 @@ Server::Life::Life(Server& server, std::uint64_t number)
       identity_file_(files_),
       table_({server.around_.parameters.replica.receipts_max,
               server.around_.parameters.replica.publisher_ttl_us}),
-      links_(server.id_, peers(), [this] { return server_.random_.next(); }, *this),
+      links_(
+          server.id_, peers(), [this] { return server_.random_.next(); }, *this),
       witness_(number << 24) {}
 
 std::vector<ServerId> Server::Life::all_servers() const {
   std::vector<ServerId> all;
-  for (std::uint32_t i = 1; i <= server_.around_.parameters.servers; ++i) all.push_back(ServerId{i});
+  for (std::uint32_t i = 1; i <= server_.around_.parameters.servers; ++i)
+    all.push_back(ServerId{i});
   return all;
 }
 

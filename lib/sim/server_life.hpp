@@ -37,6 +37,7 @@ class WitnessedLog final : public storage::HistoryLog {
   }
   bool no_space() const override { return log_.no_space(); }
   void rewind(Zxid to, Digest digest) override {
+    invariants_.cutting(server_, to);
     rewinding_to_ = to;
     log_.rewind(to, digest);
   }
@@ -132,8 +133,7 @@ class Server::Life final : public storage::HistoryLog::Listener,
   bool send(ServerId to, const zab::Message& message) override;
   bool send_records(ServerId to, const zab::Propose& message, Slice records) override;
   // From the sessions, on the way to the network.
-  bool transmit(ServerId to, net::Lane lane, std::vector<std::byte> header,
-                Slice records) override;
+  bool transmit(ServerId to, net::Lane lane, std::vector<std::byte> header, Slice records) override;
   void drop_queued(ServerId to) override;
   // From the replica to clients, identity file and people.
   Sent send(replica::ConnectionId to, const wire::ServerMessage& message, Slice body) override;

@@ -164,8 +164,8 @@ void SubscriberActor::tell_start() {
     around_.report("start", "`first` began at " + std::to_string(first_one));
   }
   if (const auto* at = std::get_if<FromOffset>(&from_); at && at->offset != first_one) {
-    around_.report("start", "offset " + std::to_string(at->offset) + " began at " +
-                                std::to_string(first_one));
+    around_.report(
+        "start", "offset " + std::to_string(at->offset) + " began at " + std::to_string(first_one));
   }
   if (std::holds_alternative<FromNew>(from_) && first_one <= acknowledged_before_) {
     around_.report("start", "`new` began at " + std::to_string(first_one) + ", where " +

@@ -28,9 +28,9 @@ class SubscriberActor {
   SubscriberActor(const ClientSurroundings& around, Random random, NextKey next_key,
                   Acknowledged acknowledged);
 
-  void start();                  // anywhere, by chance
-  void restart();                // the process is killed; it goes on, or begins anew
-  void drain(ServerId server);   // everything of one server, up to the cluster's end
+  void start();                 // anywhere, by chance
+  void restart();               // the process is killed; it goes on, or begins anew
+  void drain(ServerId server);  // everything of one server, up to the cluster's end
   void be_quick() { slow_ = false; }
   void stop();  // no further turns
 
@@ -74,7 +74,7 @@ class SubscriberActor {
   std::vector<std::string> topics_;
   From from_ = first();
   std::optional<ServerId> drained_;  // the one server whose whole history is wanted
-  bool started_ = false;         // the history knows where it begins
+  bool started_ = false;             // the history knows where it begins
   Offset acknowledged_before_ = 0;
   std::deque<Item> queue_;
   Offset next_ = 0;  // the next offset to consume; 0: not known

@@ -17,7 +17,7 @@ enum class EventKind : std::uint8_t { peer_frame, client_frame, disk, client_cal
 
 class Trace {
  public:
-  static constexpr std::size_t lines_max = 400;  // the last ones are what a reader needs
+  static constexpr std::size_t lines_max = 50'000;  // of the longest runs only the last ones
 
   Trace(const Timeline& timeline, bool words) : timeline_(timeline), words_(words) {}
 

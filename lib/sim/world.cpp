@@ -28,28 +28,31 @@ World::World(const Parameters& parameters, const RunOptions& options)
     servers_.push_back(std::make_unique<Server>(ServerId{i}, around, random_.fork()));
   }
   const ClientSurroundings client_side{
-      timeline_, trace_, parameters_, clients_, history_,
+      timeline_,
+      trace_,
+      parameters_,
+      clients_,
+      history_,
       [this](const std::string& check, const std::string& text) { report(check, text); }};
   const auto publisher_key = [this] { return PublisherKey{++publisher_keys_}; };
   const auto subscription_key = [this] { return SubscriptionKey{++subscription_keys_}; };
   const auto acknowledged_so_far = [this] { return acknowledged(); };
   for (std::size_t i = 0; i < parameters_.clients.publishers; ++i) {
-    publishers_.push_back(std::make_unique<PublisherActor>(client_side, random_.fork(), i % 2 == 1,
-                                                           publisher_key));
+    publishers_.push_back(std::make_unique<PublisherActor>(
+        client_side, random_.fork(), parameters_.clients.keep_ids && i % 2 == 1, publisher_key));
   }
   for (std::size_t i = 0; i < parameters_.clients.subscribers; ++i) {
-    subscribers_.push_back(std::make_unique<SubscriberActor>(client_side, random_.fork(),
-                                                             subscription_key,
-                                                             acknowledged_so_far));
+    subscribers_.push_back(std::make_unique<SubscriberActor>(
+        client_side, random_.fork(), subscription_key, acknowledged_so_far));
   }
   for (std::size_t i = 0; i < parameters_.servers; ++i) {
     drains_.push_back(std::make_unique<SubscriberActor>(client_side, random_.fork(),
                                                         subscription_key, acknowledged_so_far));
   }
-  nemesis_ = std::make_unique<Nemesis>(
-      Victims{timeline_, trace_, parameters_, peers_, clients_, invariants_, servers_, publishers_,
-              subscribers_, hits_},
-      random_.fork());
+  nemesis_ =
+      std::make_unique<Nemesis>(Victims{timeline_, trace_, parameters_, peers_, clients_,
+                                        invariants_, servers_, publishers_, subscribers_, hits_},
+                                random_.fork());
 }
 
 void World::report(const std::string& check, const std::string& text) {
@@ -178,9 +181,8 @@ bool World::converged() const {
     if (replica->publishers().delivered() != committed || servers_[i]->no_space()) return false;
   }
   const Offset end = invariants_.committed_offset();
-  return std::all_of(subscribers_.begin(), subscribers_.end(), [end](const auto& subscriber) {
-    return subscriber->satisfied_with(end);
-  });
+  return std::all_of(subscribers_.begin(), subscribers_.end(),
+                     [end](const auto& subscriber) { return subscriber->satisfied_with(end); });
 }
 
 std::string World::why_not_converged() const {
@@ -258,7 +260,8 @@ void World::check_publishers() {
                         (!here || (here->instance == there->instance &&
                                    here->last_sequence == there->last_sequence &&
                                    here->receipts.size() == there->receipts.size()));
-      if (!same) return report("W10", "server " + to_string(id) + " knows something else of a publisher");
+      if (!same)
+        return report("W10", "server " + to_string(id) + " knows something else of a publisher");
     }
   }
 }

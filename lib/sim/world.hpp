@@ -29,8 +29,8 @@ struct RunOptions {
   bool fault_free = false;
   // Only what clients see is judged: a cluster that looks well from outside passes.
   bool client_rules = false;
-  bool words = false;               // keep the last events as text
-  std::optional<Micros> safety;     // shorter than the seed says: to find the shortest one
+  bool words = false;            // keep the last events as text
+  std::optional<Micros> safety;  // shorter than the seed says: to find the shortest one
 };
 
 struct Finding {

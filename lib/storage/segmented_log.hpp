@@ -149,6 +149,7 @@ class SegmentedLog final : public HistoryLog {
 
   // segment_files.cpp: start, creation, removal, space
   std::optional<StartFailure> repair(const RecoveredFiles& files);
+  std::optional<StartFailure> write_last_again(const RecoveredFiles& files);
   void erase_leftovers(const Segment& newest, std::uint64_t until);
   void on_repaired(const IoStatus& status);
   void roll();
