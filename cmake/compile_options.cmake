@@ -3,6 +3,9 @@ add_library(zabmq_options INTERFACE)
 target_compile_options(zabmq_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
 target_compile_definitions(zabmq_options INTERFACE _GLIBCXX_ASSERTIONS)
+if(ZABMQ_MUTANTS)
+  target_compile_definitions(zabmq_options INTERFACE ZABMQ_MUTANTS)
+endif()
 
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")  # no NDEBUG: our checks stay on
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::client {
 
@@ -129,7 +130,8 @@ void PublisherSession::perform_leave(std::uint64_t now_ms) {
 // What was sent and not answered may have been taken, or may still be on its way.
 void PublisherSession::drop_connection() {
   for (InFlight& flight : batches_) {
-    if (flight.state == InFlight::State::sent && !flight.answered()) flight.maybe = true;
+    const bool may_be_taken = flight.state == InFlight::State::sent && !flight.answered();
+    if (may_be_taken && !ZABMQ_MUTANT(lost_answer_told_as_no)) flight.maybe = true;
     flight.state = InFlight::State::waiting;
   }
   unanswered_ = 0;

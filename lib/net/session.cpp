@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::net {
 namespace {
@@ -97,6 +98,10 @@ Verdict Sessions::receive(const Frame& frame) {
   const auto* message = std::get_if<zab::Message>(&frame.content);
   if (!message) return receive_control(*peer, link, std::get<Control>(frame.content));
   if (peer->session && link.session == peer->session->id) return receive_session(*peer, frame);
+  if (ZABMQ_MUTANT(stale_session_accepted) && peer->session && link.session != 0 &&
+      !is_opening(frame)) {
+    return receive_session(*peer, frame);
+  }
   if (!admits(*peer, link.incarnation, is_opening(frame))) {
     return receive_unheard(*peer, link.sender);
   }
@@ -257,7 +262,7 @@ Verdict Sessions::receive_session(Peer& peer, const Frame& frame) {
     return break_session(peer, link.sender, &PeerCounters::ended_by_other_life);
   }
   peer.heard_last = true;
-  if (link.sequence > session.received + 1) {
+  if (link.sequence > session.received + 1 && !ZABMQ_MUTANT(session_gap_ignored)) {
     return break_session(peer, link.sender, &PeerCounters::ended_by_gap);
   }
   if (link.sequence <= session.received) {
@@ -266,7 +271,7 @@ Verdict Sessions::receive_session(Peer& peer, const Frame& frame) {
   if (is_from_learner(std::get<zab::Message>(frame.content)) != session.leading) {
     return break_session(peer, link.sender, &PeerCounters::ended_by_direction);
   }
-  ++session.received;
+  session.received = link.sequence;
   return {.deliver = true};
 }
 

@@ -4,6 +4,7 @@
 
 #include "replica/proposals.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 namespace {
@@ -41,7 +42,7 @@ void Proposals::decide_batch(const Request& request, Forming& group) {
                   "publisher " + to_string(request.publisher) +
                       " is not known (closed, or idle for too long): open it again");
   }
-  if (publish.instance < known->instance) {
+  if (publish.instance < known->instance && !ZABMQ_MUTANT(fencing_ignored)) {
     ++counters_.fenced;
     return refuse(request, Code::refused,
                   "fenced: publisher " + to_string(request.publisher) +
@@ -54,8 +55,12 @@ void Proposals::decide_batch(const Request& request, Forming& group) {
                   "instance " + std::to_string(publish.instance) +
                       " was never opened, the newest is " + std::to_string(known->instance));
   }
-  if (publish.first_sequence <= known->last_sequence) return answer_old_batch(request, *known);
-  if (publish.first_sequence > known->last_sequence + 1) {
+  const bool append_again = ZABMQ_MUTANT(in_flight_not_deduplicated) &&
+                            find_in_flight(request.publisher, publish.first_sequence);
+  if (publish.first_sequence <= known->last_sequence && !append_again) {
+    return answer_old_batch(request, *known);
+  }
+  if (publish.first_sequence > known->last_sequence + 1 && !ZABMQ_MUTANT(hole_accepted)) {
     return refuse_hole(request, known->last_sequence);
   }
   Flight& flight = flight_of(request.publisher);

@@ -3,6 +3,7 @@
 
 #include "replica/records.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 
@@ -41,7 +42,9 @@ void Delivery::take(const ReadResult& result) {
       on_record_(*header);
     }
   }
-  log_.set_delivered(table_.delivered());
+  const Zxid durable = log_.durable();
+  log_.set_delivered(ZABMQ_MUTANT(delivered_before_durable) ? std::min(durable, table_.delivered())
+                                                            : table_.delivered());
 }
 
 }  // namespace zabmq::replica

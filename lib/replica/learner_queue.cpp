@@ -6,6 +6,7 @@
 
 #include "replica/records.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 
@@ -75,6 +76,7 @@ void LearnerQueues::send_ping(ServerId to, zab::Ping ping) {
   Session* session = find(to);
   if (!session) return;
   ping.commit = std::min(ping.commit, session->last_sent);
+  if (ZABMQ_MUTANT(up_to_date_with_old_commit)) ping.commit = Zxid{};
   if (!peers_.send(to, ping)) session->failure = "a heartbeat could not be sent";
   pump(to);
 }
@@ -134,7 +136,8 @@ bool LearnerQueues::send_message(ServerId peer, Session& session, zab::Message& 
   } else if (std::holds_alternative<zab::NewLeader>(message)) {
     session.before_new_leader = session.last_sent;
   } else if (auto* up_to_date = std::get_if<zab::UpToDate>(&message)) {
-    up_to_date->commit = commit;
+    up_to_date->commit =
+        ZABMQ_MUTANT(up_to_date_with_old_commit) ? session.before_new_leader : commit;
   } else if (auto* cumulative = std::get_if<zab::Commit>(&message)) {
     cumulative->commit = commit;
   }
@@ -182,6 +185,7 @@ bool LearnerQueues::send_range(ServerId peer, Session& session, Range range) {
   const std::size_t bytes_max = std::min(room, limits_.read_bytes_max);
   const auto hot = log_.read_hot(After{range.after}, range.up_to, bytes_max);
   if (hot) return send_records(peer, session, *hot);
+  if (ZABMQ_MUTANT(cold_range_skipped)) return session.items.pop_front(), true;
   session.waiting = true;
   log_.read_cold(After{range.after}, range.up_to, bytes_max,
                  [this, alive = std::weak_ptr<char>(alive_), peer,
@@ -216,7 +220,7 @@ bool LearnerQueues::send_records(ServerId peer, Session& session, const ReadResu
 bool LearnerQueues::send_frame(ServerId peer, Session& session, const Slice& records) {
   zab::Propose propose{runs_of(records.bytes()), Zxid{}};
   const Zxid last{propose.runs.back().epoch, propose.runs.back().last};
-  propose.commit = std::min(committed_, last);
+  propose.commit = ZABMQ_MUTANT(commit_beyond_session) ? committed_ : std::min(committed_, last);
   if (!peers_.send_records(peer, propose, records)) {
     session.failure = "PROPOSE could not be sent";
     return false;

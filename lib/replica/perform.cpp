@@ -10,6 +10,7 @@
 #include "replica/proposals.hpp"
 #include "replica/replica.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 namespace {
@@ -67,7 +68,8 @@ void Replica::perform(zab::Ready ready) {
   // 4. Commit and delivery. A receipt says durable on a quorum, which need not include us; only
   // what
   //    is delivered must be durable here.
-  proposals_->on_committed(core_.last_committed());
+  proposals_->on_committed(ZABMQ_MUTANT(receipt_before_commit) ? core_.last_durable()
+                                                               : core_.last_committed());
   if (ready.deliver_up_to) delivery_->advance_to(*ready.deliver_up_to);
   // 5. Quorum rounds.
   if (ready.rounds_answered) answer_round(*ready.rounds_answered);

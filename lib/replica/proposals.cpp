@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 
@@ -44,6 +45,7 @@ bool Proposals::add_request(Request request) {
 Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us,
                             const NextZxid& next_zxid) {
   Forming group{next_zxid, last.offset, std::max(last.time, wall_us), 0};
+  if (ZABMQ_MUTANT(log_time_goes_back)) group.time = wall_us;
   group_.clear();
   while (!requests_.empty()) {
     const std::size_t bytes =
@@ -198,12 +200,12 @@ void Proposals::give_up(const Proposal& proposal) {
   if (proposal.committed) return;  // answered
   const bool batch = proposal.kind == Kind::batch;
   ++counters_.publishes_refused;
-  clients_.answer(
-      proposal.connection,
-      refused(batch ? wire::About::publish : wire::About::close,
-              batch ? h.first_sequence : h.instance, Code::unknown_outcome, Outcome::maybe,
-              "this server stopped leading before transaction " + to_string(h.zxid) +
-                  " was committed: ask the next leader by sending it again"));
+  clients_.answer(proposal.connection,
+                  refused(batch ? wire::About::publish : wire::About::close,
+                          batch ? h.first_sequence : h.instance, Code::unknown_outcome,
+                          ZABMQ_MUTANT(unknown_outcome_told_as_no) ? Outcome::no : Outcome::maybe,
+                          "this server stopped leading before transaction " + to_string(h.zxid) +
+                              " was committed: ask the next leader by sending it again"));
 }
 
 void Proposals::give_up(const Request& request, wire::Refused refusal) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 
@@ -70,7 +71,8 @@ void PublisherTable::start_at(const Floor& floor) {
 
 void PublisherTable::deliver(const RecordHeader& header) {
   ZABMQ_CHECK(header.zxid > delivered_);
-  if (header.kind == RecordKind::batch) deliver_batch(header);
+  const bool forget = ZABMQ_MUTANT(dedup_lost_at_restart) && header.zxid <= recovered_up_to_;
+  if (header.kind == RecordKind::batch && !forget) deliver_batch(header);
   if (header.kind == RecordKind::publisher) deliver_publisher(header);
   delivered_ = header.zxid;
   delivered_offset_ = header.end_offset();

@@ -12,6 +12,7 @@
 #include "replica/records.hpp"
 #include "replica/subscriptions.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 namespace {
@@ -262,7 +263,8 @@ bool Replica::step() {
 // --- the leader's side ---
 
 bool Replica::accepts_publishes() const {
-  return core_.leading_in_broadcast() && publishers_.delivered() >= core_.initial_end();
+  const bool knows_all = publishers_.delivered() >= core_.initial_end();
+  return core_.leading_in_broadcast() && (knows_all || ZABMQ_MUTANT(proposes_before_delivering));
 }
 
 // Whatever arrived while the last write ran goes out together: the depth of the queue is the

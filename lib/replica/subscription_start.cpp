@@ -5,6 +5,7 @@
 
 #include "replica/records.hpp"
 #include "replica/subscriptions.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 
@@ -18,7 +19,9 @@ void Subscriptions::begin(Subscription& s) {
   const bool beyond_here =
       (s.start == StartKind::offset && s.start_offset > delivered_.delivered_offset() + 1) ||
       (s.start == StartKind::zxid && s.start_zxid > delivered_.delivered());
-  if (s.start == StartKind::fresh || s.until_end || beyond_here) {
+  if (ZABMQ_MUTANT(end_not_asked) && !beyond_here) {
+    resolve(s, End{delivered_.delivered_offset(), delivered_.delivered()});
+  } else if (s.start == StartKind::fresh || s.until_end || beyond_here) {
     questions_.ask(s.id);
   } else {
     resolve(s, std::nullopt);
@@ -52,6 +55,7 @@ void Subscriptions::resolve(Subscription& s, std::optional<End> end) {
 
 void Subscriptions::resolve_offset(Subscription& s, std::optional<End> end) {
   const Offset last = std::max(delivered_.delivered_offset(), end ? end->offset : 0);
+  if (s.start_offset > last + 1 && ZABMQ_MUTANT(future_start_served)) return start_behind(s, last);
   if (s.start_offset > last + 1) return refuse_beyond_end(s, last);
   if (s.start_offset < log_.first_offset()) return end_with_gap(s);
   start_behind(s, s.start_offset - 1);

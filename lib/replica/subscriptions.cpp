@@ -7,6 +7,7 @@
 
 #include "replica/records.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 
@@ -186,7 +187,9 @@ void Subscriptions::send_heartbeats() {
     Subscription* s = find(id);
     if (!s) continue;
     if (now_ms_ - s->last_sent_ms >= options_.client_heartbeat_ms) {
-      const wire::Covered covered{s->name, s->covered};
+      const Offset up_to =
+          ZABMQ_MUTANT(covered_ahead_of_stream) ? delivered_.delivered_offset() : s->covered;
+      const wire::Covered covered{s->name, up_to};
       if (clients_.try_send(s->connection, covered, Slice{}) == Sent::gone) continue;
       s->last_sent_ms = now_ms_;
     }
@@ -229,6 +232,9 @@ std::size_t Subscriptions::serve_one(Subscription& s) {
   if (after && after->zxid < log_.floor().zxid) s.from = AtOffset{s.covered + 1};
   const std::size_t bytes_max = read_size(s);
   const auto hot = log_.read_hot(s.from, delivered_.delivered(), bytes_max);
+  if (ZABMQ_MUTANT(cold_read_skips) && !hot && std::holds_alternative<After>(s.from)) {
+    s.from = After{next(std::get<After>(s.from).zxid)};
+  }
   if (!hot) return read_cold(s, bytes_max), 0;
   if (hot->slices.empty()) return park(s, Parked::data), 0;
   return send_all(s, *hot);
@@ -320,7 +326,7 @@ bool Subscriptions::send_portion(Subscription& s, const Slice& records, const Po
     const wire::Deliver frame{s.name, s.covered, portion.up_to};
     const Sent sent = clients_.try_send(s.connection, frame, records.sub(0, portion.bytes));
     if (sent == Sent::gone) return false;
-    if (sent == Sent::full) return on_link_full(s), false;
+    if (sent == Sent::full && !ZABMQ_MUTANT(full_link_drops)) return on_link_full(s), false;
     s.credit_messages -= static_cast<std::int64_t>(portion.up_to - s.covered);
     s.credit_bytes -= static_cast<std::int64_t>(portion.bytes);
     s.last_sent_ms = now_ms_;

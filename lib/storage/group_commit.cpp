@@ -6,6 +6,7 @@
 #include "storage/mark.hpp"
 #include "storage/segmented_log.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::storage {
 namespace {
@@ -113,11 +114,12 @@ void SegmentedLog::note_waypoints(const Slice& records, LastRecord before) {
 
 void SegmentedLog::submit_group() {
   const Segment& newest = chain_.back();
-  fs_.write(newest.file, newest.end, group_.slices, true,
+  fs_.write(newest.file, newest.end, group_.slices, !ZABMQ_MUTANT(ack_before_fsync),
             guarded([this](const IoStatus& status) { on_group_written(status); }));
 }
 
 void SegmentedLog::on_group_written(const IoStatus& status) {
+  if (!status && ZABMQ_MUTANT(fsync_retried)) return group_.slices.clear(), submit_group();
   if (!status) return fail(status);
   const Group group = std::exchange(group_, {});
   Segment& newest = chain_.back();

@@ -7,6 +7,7 @@
 #include "storage/little_endian.hpp"
 #include "storage/segment_header.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 #include "zabmq/record.hpp"
 
 namespace zabmq::storage {
@@ -192,7 +193,8 @@ void IdentityFile::create() {
 }
 
 void IdentityFile::write() {
-  fs_.write(file_, 0, {std::exchange(bytes_, {})}, true, then(&IdentityFile::rename));
+  const bool sync = !ZABMQ_MUTANT(identity_not_synced);
+  fs_.write(file_, 0, {std::exchange(bytes_, {})}, sync, then(&IdentityFile::rename));
 }
 
 void IdentityFile::rename() {
@@ -201,6 +203,7 @@ void IdentityFile::rename() {
 }
 
 void IdentityFile::sync_directory() {
+  if (ZABMQ_MUTANT(identity_directory_not_synced)) return finish();
   fs_.sync_directory(then(&IdentityFile::finish));
 }
 

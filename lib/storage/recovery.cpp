@@ -8,6 +8,7 @@
 #include "storage/link.hpp"
 #include "storage/mark.hpp"
 #include "storage/segment_reader.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::storage {
 namespace {
@@ -293,7 +294,9 @@ std::size_t Recovery::take_record(Segment& segment, SegmentReader& reader, std::
   auto header = parse_header(reader.at(position_, record_header_size));
   if (!header || record_size(header->body_size) > room) return 0;
   const Link link = link_of(*header);
-  if (!continues(link, last_) || !parse_record(reader.at(position_, link.size))) return 0;
+  const bool whole =
+      parse_record(reader.at(position_, link.size)) || ZABMQ_MUTANT(body_not_checked);
+  if (!continues(link, last_) || !whole) return 0;
   segment.add_waypoint({position_, last_}, options_.waypoint_interval);
   visitor_.on_record(*header);
   last_ = link.end();
@@ -325,6 +328,7 @@ bool Recovery::examine_tail(Segment& segment, SegmentReader& reader) {
       if (whole ? get<std::uint64_t>(rest.data()) == 0 : all_zero(rest)) continue;
       const std::uint64_t here = window + i;
       leftovers_end = here + (whole ? item_alignment : rest.size());
+      if (ZABMQ_MUTANT(corruption_taken_for_torn)) continue;
       if (here >= body_end && is_mark_of(segment.header, rest, here)) {
         return fail_at(segment.name(), position_,
                        "a later write, at byte " + std::to_string(here) +

@@ -2,6 +2,7 @@
 // old is overwritten; until the header is synced with its directory entry the old history stands.
 #include "storage/segmented_log.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::storage {
 
@@ -43,7 +44,9 @@ void SegmentedLog::adopt_cut(const Located& place, Segment segment) {
   chain_.push_back(std::move(segment));
   ++cuts_;
   read_ends_.clear();
+  const Offset offset_before = last_.offset;
   last_ = durable_ = place.end;
+  if (ZABMQ_MUTANT(offset_kept_over_trunc)) last_.offset = offset_before;
   tail_.truncate_after(last_);
   end_operation();
   write_mark();

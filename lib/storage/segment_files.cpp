@@ -5,6 +5,7 @@
 #include "storage/mark.hpp"
 #include "storage/segmented_log.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::storage {
 namespace {
@@ -57,7 +58,8 @@ std::optional<StartFailure> SegmentedLog::write_last_again(const RecoveredFiles&
   }
   mark_wanted_ = !has_mark || newest.end > files.last_write + mark_size;
   erase_leftovers(newest, files.leftovers_end);
-  fs_.write(newest.file, files.last_write, {buffer.slice()}, true,
+  const bool sync = !(has_mark && ZABMQ_MUTANT(last_write_not_synced));
+  fs_.write(newest.file, files.last_write, {buffer.slice()}, sync,
             guarded([this](const IoStatus& done) {
               if (!done) fail(done);
             }));
@@ -146,12 +148,14 @@ void SegmentedLog::on_created(const IoStatus& status) {
 
 void SegmentedLog::on_header_written(const IoStatus& status) {
   if (creation_failed(status)) return;
-  fs_.sync_directory(guarded([this](const IoStatus& done) {
+  auto on_synced = guarded([this](const IoStatus& done) {
     if (!done) return fail(done);
     Creation creation = *std::exchange(creating_, std::nullopt);
     creation_refused_ = false;
     creation.done(std::move(creation.segment));
-  }));
+  });
+  if (ZABMQ_MUTANT(segment_directory_not_synced)) return on_synced(IoStatus{});
+  fs_.sync_directory(std::move(on_synced));
 }
 
 // A full disk is a state that ends by itself; every other error is final.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "zabmq/mutant.hpp"
 #include "zabmq/types.hpp"
 
 namespace zabmq::zab {
@@ -26,7 +27,9 @@ class Config {
   }
   ServerId founder() const { return voters_.front(); }
 
-  std::size_t quorum() const { return voters_.size() / 2 + 1; }
+  std::size_t quorum() const {
+    return ZABMQ_MUTANT(quorum_is_half) ? (voters_.size() + 1) / 2 : voters_.size() / 2 + 1;
+  }
 
   // True when the voters for which `counts(id)` holds are a quorum.
   template <class Predicate>

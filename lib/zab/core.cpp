@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::zab {
 namespace {
@@ -65,7 +66,7 @@ void Core::tick(std::uint64_t now_ms, bool disk_stuck) {
   now_ms_ = now_ms;
   ticked_ = true;
   disk_stuck_ = disk_stuck;
-  if (paused && role() != Role::looking) {
+  if (paused && role() != Role::looking && !ZABMQ_MUTANT(zombie_leader)) {
     // The others may have elected somebody else meanwhile; nothing we believe is worth answering.
     become_looking("this server was paused for " + std::to_string(pause_ms) + " ms");
   }
@@ -305,7 +306,8 @@ void Core::stop(const std::string& why) {
 
 // Delivered = committed, and durable on this server; only once the role has confirmed the history.
 void Core::deliver() {
-  const Zxid up_to = std::min(committed_, durable_);
+  const Zxid up_to =
+      ZABMQ_MUTANT(delivered_before_durable) ? committed_ : std::min(committed_, durable_);
   if (up_to <= delivered_) return;
   delivered_ = up_to;
   ready_.deliver_up_to = up_to;

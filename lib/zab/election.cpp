@@ -4,6 +4,7 @@
 
 #include "zab/core.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::zab {
 namespace {
@@ -23,7 +24,7 @@ Vote Core::own_vote() const {
   return {.handshake = handshake(),
           .leader = self_,
           .current_epoch = identity_.current,
-          .last = durable_,
+          .last = ZABMQ_MUTANT(vote_by_delivered) ? delivered_ : durable_,
           .round = round_,
           .role = Role::looking,
           .phase = Phase::election};

@@ -3,6 +3,7 @@
 
 #include "zab/core.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::zab {
 
@@ -64,7 +65,7 @@ void Core::on_new_epoch(Following& self, const NewEpoch& message) {
   // Equal: promised before, to this leader in a session since lost or to another candidate for the
   // same epoch. We may follow, but it must not count towards a second quorum (ZooKeeper answers
   // -1).
-  self.promised = message.epoch > identity_.accepted;
+  self.promised = message.epoch > identity_.accepted || ZABMQ_MUTANT(repeated_promise_counts);
   if (self.promised) {
     accepted_seen_ = std::max(accepted_seen_, message.epoch);
     Identity wanted = identity_;
@@ -128,7 +129,7 @@ void Core::on_up_to_date(Following& self, const UpToDate& message) {
   }
   self.up_to_date = true;
   enter(self.phase, Phase::broadcast, "UPTODATE");
-  on_commit(self, message.commit);
+  on_commit(self, ZABMQ_MUTANT(up_to_date_commits_all) ? history_.last() : message.commit);
 }
 
 void Core::on_commit(Following& self, Zxid commit) {
@@ -148,32 +149,36 @@ void Core::on_ping(Following& self, const Ping& message) {
 // zab.md 1.10: the promise before ACK-E; the history, then currentEpoch, then ACK-LD, then ACKs.
 // This order is the fix of ZOOKEEPER-3911, 4643, 4646 and 4685.
 void Core::advance_following(Following& self) {
-  if (self.phase == Phase::discovery && self.epoch != Epoch::none && !storing_) {
+  const bool promised = !storing_ || ZABMQ_MUTANT(ack_e_before_promise);
+  if (self.phase == Phase::discovery && self.epoch != Epoch::none && promised) {
     send(self.leader, AckEpoch{.epoch = self.epoch,
                                .promised = self.promised,
                                .current = identity_.current,
                                .history = history_.newest(epoch_entries_sent_max)});
     enter(self.phase, Phase::synchronization, "epoch " + to_string(self.epoch));
   }
-  if (self.new_leader_at && !self.acked_leader && durable_ >= *self.new_leader_at && !storing_) {
-    if (identity_.current < self.epoch) {
+  if (self.new_leader_at && !self.acked_leader && !storing_) {
+    const bool logged = durable_ >= *self.new_leader_at || ZABMQ_MUTANT(ack_ld_before_history);
+    if (identity_.current < self.epoch && (logged || ZABMQ_MUTANT(epoch_before_history))) {
       Identity wanted = identity_;
       wanted.current = self.epoch;
       store(wanted);
-    } else {
+    } else if (logged) {
       send(self.leader, AckLeader{self.epoch});
       self.acked_leader = true;
       self.reported = *self.new_leader_at;  // what PROGRESS told of later records is said again
     }
   }
-  if (self.synchronizing && durable_ > self.reported) {
-    self.reported = durable_;
+  const Zxid report = ZABMQ_MUTANT(ack_of_received) ? history_.last() : durable_;
+  if (self.synchronizing && report > self.reported) {
+    self.reported = report;
     if (self.acked_leader) {
-      send(self.leader, Ack{durable_});
+      send(self.leader, Ack{report});
     } else {
-      send(self.leader, Progress{durable_});
+      send(self.leader, Progress{report});
     }
   }
+  if (ZABMQ_MUTANT(follower_delivers_uncommitted) && self.up_to_date) on_commit(self, durable_);
   if (self.up_to_date) deliver();
 }
 

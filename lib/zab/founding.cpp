@@ -4,6 +4,7 @@
 
 #include "zab/core.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::zab {
 
@@ -91,7 +92,8 @@ void Core::advance_empty(Looking& self) {
       note(Event::Kind::wiped, id,
            "the cluster exists and this directory is empty: joining as a learner that counts "
            "nowhere");
-      return adopt(Standing::wiped, message->handshake.cluster, message->handshake.history);
+      const Standing now = ZABMQ_MUTANT(wiped_server_votes) ? Standing::voter : Standing::wiped;
+      return adopt(now, message->handshake.cluster, message->handshake.history);
     }
   }
   const ServerId founder = config_.founder();

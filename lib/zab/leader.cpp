@@ -4,6 +4,7 @@
 
 #include "zab/core.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::zab {
 
@@ -48,7 +49,8 @@ void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
   if (self.epoch && message.accepted > *self.epoch) {
     // It may never lower its promise, so it can join only a later epoch: without this it would loop
     // for ever (zab.md 1.9). Rate-limited, so that one server cannot keep the others from working.
-    if (config_.is_voter(from) && now_ms_ >= renounce_allowed_at_) {
+    const bool may_renounce = now_ms_ >= renounce_allowed_at_ && !ZABMQ_MUTANT(never_renounces);
+    if (config_.is_voter(from) && may_renounce) {
       renounce_allowed_at_ = now_ms_ + options_.renounce_interval_ms;
       note(Event::Kind::renounced, from,
            "its acceptedEpoch " + to_string(message.accepted) + " is above epoch " +
@@ -60,6 +62,7 @@ void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
   }
   Learner learner;
   learner.counts = config_.is_voter(from) && message.standing == Standing::voter;
+  if (ZABMQ_MUTANT(wiped_server_counts)) learner.counts = config_.is_voter(from);
   learner.heard_at = learner.progress_at = now_ms_;
   if (learner.counts) {
     self.cepochs[from] = message.accepted;
@@ -105,7 +108,8 @@ void Core::advance_discovery(Leading& self) {
     self.acked_epoch.insert(self_);
   }
   if (!self.epoch_durable || self.phase != Phase::discovery) return;
-  if (!config_.is_quorum([&](ServerId id) { return self.acked_epoch.contains(id); })) return;
+  const bool acked = config_.is_quorum([&](ServerId id) { return self.acked_epoch.contains(id); });
+  if (!acked && !ZABMQ_MUTANT(wait_set_wrong)) return;
 
   // Step l.1.2. I_e' is our own history: nobody who was counted has a newer one.
   self.initial_end = history_.last();
@@ -119,7 +123,8 @@ void Core::advance_discovery(Leading& self) {
 // --- synchronization ---
 
 void Core::advance_synchronization(Leading& self) {
-  if (!self.current_durable && !storing_) self.current_durable = true;  // our own ACK-LD
+  const bool stored = !storing_ || ZABMQ_MUTANT(leader_epoch_not_durable);
+  if (!self.current_durable && stored) self.current_durable = true;  // our own ACK-LD
 
   // By id: losing a learner must not disturb the walk.
   for (ServerId id : config_.voters()) {
@@ -147,7 +152,7 @@ void Core::establish(Leading& self) {
 
 void Core::start_sync(Leading& self, ServerId id, Learner& learner) {
   const History& theirs = learner.ack_epoch->history;
-  const CommonPoint common = common_point(history_, theirs);
+  CommonPoint common = common_point(history_, theirs);
   if (common.kind == CommonPoint::Kind::conflicting) {
     note(Event::Kind::alarm, id,
          "its history and ours share " + to_string(common.zxid) +
@@ -159,15 +164,17 @@ void Core::start_sync(Leading& self, ServerId id, Learner& learner) {
     learner.below_floor = true;
     return send(id, Snap{history_.floor});
   }
+  const bool cut = common.zxid != theirs.last();
+  if (ZABMQ_MUTANT(trunc_one_too_many) && cut && common.zxid.counter > 1) --common.zxid.counter;
   learner.synchronizing = true;
   learner.cursor = learner.durable = common.zxid;
   // Not I_e' but all we have now: a joiner that acknowledges NEWLEADER with less than is already
   // committed would let committed transactions be cut (found by model checking).
   learner.target = history_.last();
-  if (common.zxid == theirs.last()) {
-    send(id, Diff{common.zxid});
-  } else {
+  if (cut) {
     send(id, Trunc{common.zxid});
+  } else {
+    send(id, Diff{common.zxid});
   }
 }
 
@@ -177,6 +184,7 @@ void Core::on_ack_leader(Leading& self, ServerId from, Learner& learner, const A
   }
   learner.acked_leader = true;
   learner.durable = learner.target;  // PROGRESS counts for nothing; ACKs of later records follow
+  if (ZABMQ_MUTANT(ack_ld_covers_all_sent)) learner.durable = learner.cursor;
   learner.progress_at = now_ms_;
 }
 
@@ -196,18 +204,23 @@ void Core::on_ack(Leading& self, ServerId from, Learner& learner, Zxid durable) 
 // Only transactions of the own epoch are committed by counting; older ones with I_e'.
 void Core::commit_by_counting(Leading& self) {
   const Zxid reached = config_.reached_by_quorum<Zxid>([&](ServerId id) {
-    if (id == self_) return self.current_durable ? durable_ : Zxid{};
+    const Zxid own = ZABMQ_MUTANT(leader_counts_unsynced) ? history_.last() : durable_;
+    if (id == self_) return self.current_durable ? own : Zxid{};
     const auto at = self.learners.find(id);
-    const bool counts = at != self.learners.end() && at->second.counts && at->second.acked_leader;
-    return counts ? at->second.durable : Zxid{};
+    if (at == self.learners.end() || !at->second.counts) return Zxid{};
+    const bool acks = at->second.acked_leader || ZABMQ_MUTANT(progress_counts_as_ack) ||
+                      ZABMQ_MUTANT(commit_old_epoch_by_counting);
+    return acks ? at->second.durable : Zxid{};
   });
-  if (reached.epoch == *self.epoch) committed_ = std::max(committed_, reached);
+  const bool of_own_epoch = reached.epoch == *self.epoch;
+  if (of_own_epoch || ZABMQ_MUTANT(commit_old_epoch_by_counting))
+    committed_ = std::max(committed_, reached);
 }
 
 void Core::advance_leading(Leading& self) {
   if (self.phase == Phase::discovery) advance_discovery(self);
   if (stopped_) return;
-  if (self.epoch_durable) {
+  if (self.epoch_durable || (ZABMQ_MUTANT(new_epoch_before_promise) && self.epoch)) {
     for (auto& [id, learner] : self.learners) {
       if (learner.sent_new_epoch) continue;
       learner.sent_new_epoch = true;
@@ -216,7 +229,7 @@ void Core::advance_leading(Leading& self) {
   }
   if (self.phase == Phase::discovery) return;
   advance_synchronization(self);
-  if (self.phase != Phase::broadcast) return;
+  if (self.phase != Phase::broadcast && !ZABMQ_MUTANT(commit_old_epoch_by_counting)) return;
   commit_by_counting(self);
   deliver();
   advance_round(self);
@@ -243,10 +256,12 @@ void Core::stream(ServerId id, Learner& learner) {
     learner.cursor = up_to;
   };
   if (!learner.sent_new_leader) {
-    range(learner.target);
+    if (!ZABMQ_MUTANT(new_leader_before_diff)) range(learner.target);
     learner.sent_new_leader = true;
     send(id, NewLeader{*std::get<Leading>(role_).epoch});
   }
+  if (ZABMQ_MUTANT(propose_to_acked_only) && !learner.acked_leader)
+    learner.cursor = history_.last();
   range(history_.last());
 }
 
@@ -276,7 +291,7 @@ void Core::advance_round(Leading& self) {
     return at != self.learners.end() && at->second.counts && at->second.acked_leader &&
            at->second.ponged >= self.round_ping;
   });
-  if (!echoed) return;
+  if (!echoed && !ZABMQ_MUTANT(end_without_quorum_round)) return;
   self.round_done = self.round_running;
   self.round_running = 0;
   ready_.rounds_answered = self.round_done;
@@ -294,7 +309,8 @@ void Core::ping_learners(Leading& self) {
 }
 
 void Core::tick_leading(Leading& self) {
-  if (!disk_stuck_ && now_ms_ >= self.ping_at) ping_learners(self);
+  const bool may_ping = !disk_stuck_ || ZABMQ_MUTANT(stuck_disk_leads_on);
+  if (may_ping && now_ms_ >= self.ping_at) ping_learners(self);
   self.heard_at[self_] = now_ms_;
 
   for (ServerId id : config_.voters()) {
@@ -317,7 +333,7 @@ void Core::tick_leading(Leading& self) {
     const auto at = self.heard_at.find(id);
     return at == self.heard_at.end() ? std::uint64_t{0} : at->second;
   });
-  if (now_ms_ > quorum_heard_at + options_.peer_timeout_ms) {
+  if (now_ms_ > quorum_heard_at + options_.peer_timeout_ms && !ZABMQ_MUTANT(zombie_leader)) {
     become_looking("no quorum heard for " + std::to_string(now_ms_ - quorum_heard_at) + " ms");
   }
 }

@@ -24,8 +24,9 @@ struct Rules {
 };
 
 // Headers of lib/include that every layer shares; the others are the client API.
-const Names shared_headers = {"zabmq/check.hpp", "zabmq/record.hpp", "zabmq/result.hpp",
-                              "zabmq/slice.hpp", "zabmq/types.hpp"};
+const Names shared_headers = {"zabmq/check.hpp",  "zabmq/mutant.hpp", "zabmq/mutant_catalogue.hpp",
+                              "zabmq/record.hpp", "zabmq/result.hpp", "zabmq/slice.hpp",
+                              "zabmq/types.hpp"};
 
 // lib/replica works against interfaces: of storage and net it sees only these.
 const Names replica_interfaces = {"storage/history_log.hpp", "net/peer_links.hpp"};
