@@ -196,7 +196,7 @@ void Node::Parts::create_replica(Recovery recovery) {
   replica_ = std::make_unique<replica::Replica>(
       config_.self, zab::Config(config_.servers.voters(), config_.servers.voter_set_hash()),
       config_.options.for_replica(), std::move(recovery.state),
-      zab::FoundingIds{draw_uuid(), draw_uuid()}, addresses_of(config_.servers),
+      zab::FreshIds{draw_uuid(), draw_uuid(), draw_uuid()}, addresses_of(config_.servers),
       replica::Environment{directory_->log(), *peers_, clients_, *this, *this});
   directory_->log().set_listener(this);
 }

@@ -60,6 +60,7 @@ void Core::on_new_epoch(Following& self, const NewEpoch& message) {
     return become_looking("NEWEPOCH " + to_string(message.epoch) + " is older than acceptedEpoch " +
                           to_string(identity_.accepted));
   }
+  if (is_old_copy(message.furthest)) return become_wiped(self, message.furthest);
   self.epoch = message.epoch;
   // Equal: promised before, to this leader in a session since lost or to another candidate for the
   // same epoch. We may follow, but it must not count towards a second quorum (ZooKeeper answers
@@ -173,6 +174,11 @@ void Core::advance_following(Following& self) {
     } else {
       send(self.leader, Progress{durable_});
     }
+  }
+  if (self.marking && !storing_) {
+    self.marking = false;
+    note(Event::Kind::admitted, self.leader, "this server is a voter again");
+    send(self.leader, Admitted{identity_.incarnation});
   }
   if (self.up_to_date) deliver();
 }

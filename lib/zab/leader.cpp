@@ -27,6 +27,7 @@ void Core::step_leading(Leading& self, ServerId from, const Message& message) {
     if (m->number <= self.ping_number) learner.ponged = std::max(learner.ponged, m->number);
     return;
   }
+  if (const auto* m = std::get_if<Admitted>(&message)) return on_admitted(self, from, learner, *m);
   if (const auto* m = std::get_if<Progress>(&message); m && !learner.acked_leader) {
     return on_ack(self, from, learner, m->durable);
   }
@@ -44,8 +45,14 @@ void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
   if (self.learners.contains(from)) forget_learner(self, from, "replaced by a new session");
   if (!accepts(from, message.handshake)) return close_session(from);
   accepted_seen_ = std::max(accepted_seen_, message.accepted);
+  Learner learner;
+  learner.counts = config_.is_voter(from) && message.standing == Standing::voter;
+  learner.incarnation = message.incarnation;
+  learner.accepted = message.accepted;
+  learner.heard_at = learner.progress_at = now_ms_;
 
   if (self.epoch && message.accepted > *self.epoch) {
+    remember(self, from, learner);
     // It may never lower its promise, so it can join only a later epoch: without this it would loop
     // for ever (zab.md 1.9). Rate-limited, so that one server cannot keep the others from working.
     if (config_.is_voter(from) && now_ms_ >= renounce_allowed_at_) {
@@ -58,9 +65,8 @@ void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
     close_session(from);
     return drop(from, message, "it promised a later epoch");
   }
-  Learner learner;
-  learner.counts = config_.is_voter(from) && message.standing == Standing::voter;
-  learner.heard_at = learner.progress_at = now_ms_;
+  const Furthest& known = self.furthest[from];
+  if (known.incarnation == learner.incarnation) learner.before = known;
   if (learner.counts) {
     self.cepochs[from] = message.accepted;
     self.heard_at[from] = now_ms_;
@@ -211,7 +217,7 @@ void Core::advance_leading(Leading& self) {
     for (auto& [id, learner] : self.learners) {
       if (learner.sent_new_epoch) continue;
       learner.sent_new_epoch = true;
-      send(id, NewEpoch{handshake(), *self.epoch});
+      send(id, NewEpoch{handshake(), *self.epoch, claim(self, id, learner)});
     }
   }
   if (self.phase == Phase::discovery) return;
@@ -219,6 +225,7 @@ void Core::advance_leading(Leading& self) {
   if (self.phase != Phase::broadcast) return;
   commit_by_counting(self);
   deliver();
+  ask_to_admit(self);
   advance_round(self);
 }
 
@@ -328,6 +335,7 @@ void Core::lose_learner(Leading& self, ServerId id, const std::string& why) {
 }
 
 void Core::forget_learner(Leading& self, ServerId id, const std::string& why) {
+  remember(self, id, self.learners.at(id));
   self.learners.erase(id);
   self.cepochs.erase(id);
   note(Event::Kind::learner_lost, id, why);
