@@ -27,7 +27,7 @@ class Trio {
       identity.incarnation.bytes[0] = static_cast<std::byte>(id);
       cores_.push_back(std::make_unique<zab::Core>(id, zab::Config(ids, 1), zab::Options{},
                                                    identity, zab::History{}, Zxid{},
-                                                   zab::FoundingIds{}));
+                                                   zab::FreshIds{}));
     }
     for (int step = 0; leader() == nullptr || !settled(); ++step) {
       ZABMQ_CHECK(step < steps_max);

@@ -111,7 +111,7 @@ void complain(const ClusterStatus& status) {
   std::string text = status.leader == ServerId::none ? "no leader" : "";
   const auto add = [&](const std::string& more) { text += (text.empty() ? "" : "; ") + more; };
   if (!missing.empty()) add("not reachable: " + missing);
-  if (!wiped.empty()) add("wiped, counts in no quorum: " + wiped);
+  if (!wiped.empty()) add("wiped, counts in no quorum until the others admit it: " + wiped);
   if (!text.empty()) std::fprintf(stderr, "zabmq status: %s\n", text.c_str());
 }
 

@@ -70,8 +70,11 @@ auto fields(Like<zab::Ack> auto& v) {
 auto fields(Like<zab::Pong> auto& v) {
   return std::tie(v.number);
 }
+auto fields(Like<zab::Furthest> auto& v) {
+  return std::tie(v.incarnation, v.voter, v.accepted, v.current, v.durable);
+}
 auto fields(Like<zab::NewEpoch> auto& v) {
-  return std::tie(v.handshake, v.epoch);
+  return std::tie(v.handshake, v.epoch, v.furthest);
 }
 auto fields(Like<zab::Diff> auto& v) {
   return std::tie(v.common, v.digest);
@@ -103,6 +106,9 @@ auto fields(Like<zab::EndQuestion> auto& v) {
 auto fields(Like<zab::EndAnswer> auto& v) {
   return std::tie(v.number, v.offset, v.zxid);
 }
+auto fields(Like<zab::Admitted> auto& v) {
+  return std::tie(v.incarnation);
+}
 
 template <class T>
 concept Struct = requires(T& v) {
@@ -119,7 +125,7 @@ constexpr std::array kinds = {
     Kind::vote,       Kind::standing, Kind::cepoch,       Kind::ack_epoch,  Kind::progress,
     Kind::ack_leader, Kind::ack,      Kind::pong,         Kind::new_epoch,  Kind::diff,
     Kind::trunc,      Kind::snap,     Kind::propose,      Kind::new_leader, Kind::up_to_date,
-    Kind::commit,     Kind::ping,     Kind::end_question, Kind::end_answer};
+    Kind::commit,     Kind::ping,     Kind::end_question, Kind::end_answer, Kind::admitted};
 static_assert(kinds.size() == std::variant_size_v<zab::Message>);
 
 // --- bounds of what a field may hold ---
@@ -343,7 +349,8 @@ Kind kind_of(const zab::Message& message) {
 
 bool is_from_learner(const zab::Message& message) {
   const Kind kind = kind_of(message);
-  return (kind >= Kind::cepoch && kind <= Kind::pong) || kind == Kind::end_question;
+  return (kind >= Kind::cepoch && kind <= Kind::pong) || kind == Kind::end_question ||
+         kind == Kind::admitted;
 }
 
 std::vector<std::byte> encode(const Link& link, const zab::Message& message) {

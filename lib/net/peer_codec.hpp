@@ -40,6 +40,7 @@ enum class Kind : std::uint8_t {
   ping = 17,
   end_question = 18,
   end_answer = 19,
+  admitted = 20,
   reset = 125,
   probe = 126,
   probe_answer = 127

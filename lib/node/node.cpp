@@ -116,6 +116,7 @@ class Node::Parts final : public ZmqClientLinks::Listener,
   void watch_space();
   void watch_leader();
   std::string unreachable_servers() const;
+  std::string wiped_servers() const;
   Ending stop();
 
   // From below, to the replica.
@@ -196,7 +197,7 @@ void Node::Parts::create_replica(Recovery recovery) {
   replica_ = std::make_unique<replica::Replica>(
       config_.self, zab::Config(config_.servers.voters(), config_.servers.voter_set_hash()),
       config_.options.for_replica(), std::move(recovery.state),
-      zab::FoundingIds{draw_uuid(), draw_uuid()}, addresses_of(config_.servers),
+      zab::FreshIds{draw_uuid(), draw_uuid(), draw_uuid()}, addresses_of(config_.servers),
       replica::Environment{directory_->log(), *peers_, clients_, *this, *this});
   directory_->log().set_listener(this);
 }
@@ -273,7 +274,7 @@ void Node::Parts::watch_leader() {
     led_ms_ = now_ms_;
   } else if (now_ms_ - led_ms_ >= lonely_interval_ms) {
     led_ms_ = now_ms_;
-    say(LogLevel::warning, "leader", "no leader; " + unreachable_servers());
+    say(LogLevel::warning, "leader", "no leader; " + unreachable_servers() + wiped_servers());
   }
 }
 
@@ -284,6 +285,21 @@ std::string Node::Parts::unreachable_servers() const {
     list += " " + to_string(server.id) + " (" + server.peer_endpoint() + ")";
   }
   return list.empty() ? "all servers are reachable" : "not reachable:" + list;
+}
+
+// Up and yet without a voice: without their names the missing quorum looks complete.
+std::string Node::Parts::wiped_servers() const {
+  std::string list;
+  if (replica_->core().identity().standing == zab::Standing::wiped) {
+    list += " " + to_string(config_.self);
+  }
+  if (const auto* looking = std::get_if<zab::Looking>(&replica_->core().role_state())) {
+    for (const auto& [id, said] : looking->standings) {
+      const bool lately = now_ms_ <= said.at + config_.options.timing.peer_timeout_ms;
+      if (lately && said.message.standing == zab::Standing::wiped) list += " " + to_string(id);
+    }
+  }
+  return list.empty() ? list : "; wiped, counts in no quorum until the others admit it:" + list;
 }
 
 // What was logged becomes durable and the delivered point is marked; nothing new is taken.

@@ -30,6 +30,8 @@ Wording wording_of(zab::Event::Kind kind) {
       return {LogLevel::info, "adopted"};
     case Kind::wiped:
       return {LogLevel::warning, "wiped"};
+    case Kind::admitted:
+      return {LogLevel::info, "admitted"};
     case Kind::alarm:
       return {LogLevel::error, "ALARM"};
   }

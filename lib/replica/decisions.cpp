@@ -31,6 +31,8 @@ void Proposals::decide(const Request& request, Forming& group) {
       return decide_open(request, group);
     case Kind::close:
       return decide_close(request, group);
+    case Kind::admit:
+      return accept(request, Instance{}, group);
   }
 }
 

@@ -39,7 +39,7 @@ void Delivery::take(const ReadResult& result) {
     while (const auto header = walk.next()) {
       ZABMQ_CHECK(header->zxid <= up_to_);
       table_.deliver(*header);
-      on_record_(*header);
+      on_record_(*header, walk.body());
     }
   }
   const Zxid durable = log_.durable();

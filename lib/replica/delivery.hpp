@@ -15,7 +15,8 @@ namespace zabmq::replica {
 
 class Delivery {
  public:
-  using OnRecord = std::function<void(const RecordHeader&)>;  // after the table has taken it
+  // After the table has taken it.
+  using OnRecord = std::function<void(const RecordHeader&, Bytes body)>;
 
   Delivery(storage::HistoryLog& log, PublisherTable& table, std::size_t read_bytes_max,
            OnRecord on_record)

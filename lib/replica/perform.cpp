@@ -74,9 +74,13 @@ void Replica::perform(zab::Ready ready) {
   // 5. Quorum rounds.
   if (ready.rounds_answered) answer_round(*ready.rounds_answered);
   follow_leadership();
-  // 6. The world.
+  // 6. What the leader proposes by itself.
+  for (const zab::Admit& admit : ready.admit) {
+    if (leading_) proposals_->admit(admit);
+  }
+  // 7. The world.
   for (const zab::Event& event : ready.events) note(event);
-  // 7. The end.
+  // 8. The end.
   if (ready.fatal) stop(*ready.fatal);
 }
 

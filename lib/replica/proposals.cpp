@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "replica/records.hpp"
 #include "zabmq/check.hpp"
 #include "zabmq/mutant.hpp"
 
@@ -32,6 +33,18 @@ bool Proposals::close(ConnectionId from, const Uuid& publisher, Instance instanc
   wire::Publish only_instance;
   only_instance.instance = instance;
   return add_request({Kind::close, from, publisher, only_instance, {}});
+}
+
+void Proposals::admit(const zab::Admit& admit) {
+  std::erase_if(requests_, [&](const Request& request) {
+    if (request.kind != Kind::admit) return false;
+    if (parse_admit(request.body.bytes())->server != admit.server) return false;
+    waiting_bytes_ -= record_size(static_cast<std::uint32_t>(request.body.size()));
+    return true;
+  });
+  Slice body = admit_body(admit);
+  waiting_bytes_ += record_size(static_cast<std::uint32_t>(body.size()));
+  requests_.push_back({Kind::admit, ConnectionId::none, {}, {}, std::move(body)});
 }
 
 bool Proposals::add_request(Request request) {
@@ -83,7 +96,7 @@ Slice Proposals::build(const storage::LastRecord& last, std::size_t bytes) {
 
 void Proposals::accept(const Request& request, Instance instance, Forming& group) {
   RecordHeader header;
-  header.kind = request.kind == Kind::batch ? RecordKind::batch : RecordKind::publisher;
+  header.kind = record_kind(request.kind);
   header.flags = request.kind == Kind::close ? record_flag_close : std::uint8_t{0};
   header.body_size = static_cast<std::uint32_t>(request.body.size());
   header.count = request.publish.count;
@@ -94,13 +107,10 @@ void Proposals::accept(const Request& request, Instance instance, Forming& group
   header.instance = instance;
   header.first_sequence = request.publish.first_sequence;
   header.body_checksum =
-      request.kind == Kind::batch ? request.publish.body_checksum : checksum(Bytes{});
+      request.kind == Kind::batch ? request.publish.body_checksum : checksum(request.body.bytes());
   ZABMQ_CHECK(proposals_.empty() || follows(header.zxid, proposals_.back().header.zxid));
 
-  Flight& flight = flight_of(request.publisher);
-  ++flight.proposals;
-  if (request.kind == Kind::batch) flight.batches.push_back(first_number_ + proposals_.size());
-
+  if (request.kind != Kind::admit) count_in_flight(request);
   const std::size_t bytes = record_size(header.body_size);
   group.last_offset = header.end_offset();
   group.bytes += bytes;
@@ -109,6 +119,25 @@ void Proposals::accept(const Request& request, Instance instance, Forming& group
   counters_.messages_proposed += header.count;
   proposals_.push_back({request.kind, request.connection, header, false});
   group_.emplace_back(header, request.body);
+}
+
+void Proposals::count_in_flight(const Request& request) {
+  Flight& flight = flight_of(request.publisher);
+  ++flight.proposals;
+  if (request.kind == Kind::batch) flight.batches.push_back(first_number_ + proposals_.size());
+}
+
+RecordKind Proposals::record_kind(Kind kind) {
+  switch (kind) {
+    case Kind::batch:
+      return RecordKind::batch;
+    case Kind::open:
+    case Kind::close:
+      return RecordKind::publisher;
+    case Kind::admit:
+      return RecordKind::admit;
+  }
+  return RecordKind::no_op;
 }
 
 void Proposals::on_committed(Zxid up_to) {
@@ -141,7 +170,7 @@ void Proposals::on_delivered(const RecordHeader& header) {
   ++first_number_;
   --committed_count_;
   if (proposal.kind == Kind::batch) flights_.at(header.publisher).batches.pop_front();
-  end_flight(header.publisher);
+  if (proposal.kind != Kind::admit) end_flight(header.publisher);
   if (proposal.kind == Kind::open) {
     opened_(proposal.connection, header.publisher, header.instance);
   }
@@ -195,6 +224,7 @@ void Proposals::step_down(const wire::Refused& refusal) {
 }
 
 void Proposals::give_up(const Proposal& proposal) {
+  if (proposal.kind == Kind::admit) return;  // the next leader proposes its own
   const RecordHeader& h = proposal.header;
   if (proposal.kind == Kind::open) return opened_(proposal.connection, h.publisher, std::nullopt);
   if (proposal.committed) return;  // answered
@@ -209,6 +239,7 @@ void Proposals::give_up(const Proposal& proposal) {
 }
 
 void Proposals::give_up(const Request& request, wire::Refused refusal) {
+  if (request.kind == Kind::admit) return;
   if (request.kind == Kind::open) {
     return opened_(request.connection, request.publisher, std::nullopt);
   }

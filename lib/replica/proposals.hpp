@@ -19,6 +19,7 @@
 #include "replica/publisher_table.hpp"
 #include "storage/history_log.hpp"
 #include "wire/client_frame.hpp"
+#include "zab/ready.hpp"
 #include "zabmq/record.hpp"
 #include "zabmq/slice.hpp"
 #include "zabmq/types.hpp"
@@ -46,6 +47,8 @@ class Proposals {
   bool publish(ConnectionId from, const Uuid& publisher, const wire::Publish& publish, Slice body);
   bool open(ConnectionId from, const Uuid& publisher);
   bool close(ConnectionId from, const Uuid& publisher, Instance instance);
+  // Asked by the core; takes the place of an earlier one for the same server that still waits.
+  void admit(const zab::Admit& admit);
 
   // --- groups ---
   bool empty() const { return requests_.empty() && proposals_.empty(); }
@@ -68,7 +71,7 @@ class Proposals {
   Offset committed_offset() const;
 
  private:
-  enum class Kind : std::uint8_t { batch, open, close };
+  enum class Kind : std::uint8_t { batch, open, close, admit };
   struct Request {
     Kind kind = Kind::batch;
     ConnectionId connection = ConnectionId::none;
@@ -104,6 +107,8 @@ class Proposals {
   Proposal* find_in_flight(const Uuid& publisher, Sequence sequence);
   Flight& flight_of(const Uuid& publisher);
   void accept(const Request& request, Instance instance, Forming& group);
+  void count_in_flight(const Request& request);
+  static RecordKind record_kind(Kind kind);
   Slice build(const storage::LastRecord& last, std::size_t bytes);
   void refuse(const Request& request, Code code, std::string text, Sequence last = 0);
   void refuse_hole(const Request& request, Sequence last);

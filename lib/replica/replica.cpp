@@ -22,13 +22,13 @@ constexpr std::size_t held_message_bytes = 256;  // what a held message without 
 }  // namespace
 
 Replica::Replica(ServerId self, zab::Config config, Options options, Recovered recovered,
-                 zab::FoundingIds founding_ids, std::vector<ServerAddress> servers,
+                 zab::FreshIds fresh_ids, std::vector<ServerAddress> servers,
                  Environment environment)
     : options_(options),
       servers_(std::move(servers)),
       env_(environment),
       core_(self, std::move(config), options.zab, recovered.identity, std::move(recovered.history),
-            recovered.delivered, founding_ids),
+            recovered.delivered, fresh_ids),
       publishers_(std::move(recovered.publishers)) {
   ZABMQ_CHECK(publishers_.delivered() == recovered.delivered);
   announced_ = recovered.delivered;
@@ -41,8 +41,9 @@ Replica::Replica(ServerId self, zab::Config config, Options options, Recovered r
       [this](ConnectionId id, const Uuid& publisher, std::optional<Instance> instance) {
         on_opened(id, publisher, instance);
       });
-  delivery_ = std::make_unique<Delivery>(env_.log, publishers_, options_.read_bytes_max,
-                                         [this](const RecordHeader& h) { on_delivered_record(h); });
+  delivery_ = std::make_unique<Delivery>(
+      env_.log, publishers_, options_.read_bytes_max,
+      [this](const RecordHeader& h, Bytes body) { on_delivered_record(h, body); });
   questions_ = std::make_unique<EndQuestions>(
       options_.question_timeout_ms,
       [this](std::uint64_t asker, std::optional<End> end) { subscriptions_->on_end(asker, end); },
@@ -288,9 +289,14 @@ void Replica::propose_groups() {
   }
 }
 
-void Replica::on_delivered_record(const RecordHeader& header) {
+void Replica::on_delivered_record(const RecordHeader& header, Bytes body) {
   counters_.messages_delivered += header.count;
   proposals_->on_delivered(header);
+  if (header.kind != RecordKind::admit) return;
+  if (const std::optional<zab::Admit> admit = parse_admit(body)) {
+    core_.delivered_admit(header.zxid, *admit);
+    core_pending_ = true;
+  }
 }
 
 void Replica::start_round() {

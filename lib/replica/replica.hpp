@@ -69,8 +69,7 @@ class Subscriptions;
 class Replica final : public net::PeerLinks::Listener, public storage::HistoryLog::Listener {
  public:
   Replica(ServerId self, zab::Config config, Options options, Recovered recovered,
-          zab::FoundingIds founding_ids, std::vector<ServerAddress> servers,
-          Environment environment);
+          zab::FreshIds fresh_ids, std::vector<ServerAddress> servers, Environment environment);
   ~Replica() override;
   Replica(const Replica&) = delete;
   Replica& operator=(const Replica&) = delete;
@@ -124,7 +123,7 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   bool accepts_publishes() const;
   bool may_form_group() const;
   void propose_groups();
-  void on_delivered_record(const RecordHeader& header);
+  void on_delivered_record(const RecordHeader& header, Bytes body);
   void start_round();
 
   // perform.cpp

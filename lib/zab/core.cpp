@@ -19,11 +19,11 @@ std::string describe(const Handshake& h) {
 }  // namespace
 
 Core::Core(ServerId self, Config config, Options options, Identity identity, History history,
-           Zxid delivered, FoundingIds ids)
+           Zxid delivered, FreshIds ids)
     : self_(self),
       config_(std::move(config)),
       options_(options),
-      founding_ids_(ids),
+      fresh_ids_(ids),
       identity_(identity),
       history_(std::move(history)),
       durable_(history_.last()),

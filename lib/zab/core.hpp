@@ -33,10 +33,12 @@ struct Options {
   std::uint64_t renounce_interval_ms = 5000;
 };
 
-// Ids drawn by the composition root, used only if this server founds a cluster.
-struct FoundingIds {
+// Ids drawn by the composition root: of the cluster, if this server founds one; of the directory,
+// if it is found to be an old copy.
+struct FreshIds {
   Uuid cluster;
   Uuid history;
+  Uuid incarnation;
 };
 
 class Core {
@@ -44,7 +46,7 @@ class Core {
   // `identity` and `history` as recovered: all of it durable. `delivered` is the last transaction
   // known to be committed (from the newest mark); it lies in the history.
   Core(ServerId self, Config config, Options options, Identity identity, History history,
-       Zxid delivered, FoundingIds ids);
+       Zxid delivered, FreshIds ids);
 
   // --- inputs ---
 
@@ -67,6 +69,9 @@ class Core {
   std::optional<std::uint64_t> ask_quorum();
 
   void session_lost(ServerId peer);  // the channel's promise is broken; told once a session
+
+  // A delivered transaction was this admit. Told of each, whomever it names.
+  void delivered_admit(Zxid zxid, const Admit& admit);
 
   // --- completions ---
 
@@ -139,6 +144,15 @@ class Core {
   void adopt(Standing standing, const Uuid& cluster, const Uuid& history);
   StandingMessage own_standing(bool answer) const;
 
+  // admit.cpp: a wiped server becomes a voter again; an old copy of a directory is found out
+  void ask_to_admit(Leading& self);
+  void on_admitted(Leading& self, ServerId from, Learner& learner, const Admitted& message);
+  void remember(Leading& self, ServerId id, const Learner& learner);
+  Furthest claim(const Leading& self, ServerId id, const Learner& learner) const;
+  bool is_old_copy(const Furthest& furthest) const;
+  void become_wiped(Following& self, const Furthest& furthest);
+  bool has_a_say() const;
+
   // follower.cpp: Following, as a learner
   void step_following(Following& self, ServerId from, const Message& message);
   void on_new_epoch(Following& self, const NewEpoch& message);
@@ -177,7 +191,7 @@ class Core {
   ServerId self_;
   Config config_;
   Options options_;
-  FoundingIds founding_ids_;
+  FreshIds fresh_ids_;
 
   Identity identity_;  // as last asked to be stored; durable when !storing_
   bool storing_ = false;

@@ -61,6 +61,7 @@ void Core::on_new_epoch(Following& self, const NewEpoch& message) {
     return become_looking("NEWEPOCH " + to_string(message.epoch) + " is older than acceptedEpoch " +
                           to_string(identity_.accepted));
   }
+  if (is_old_copy(message.furthest)) return become_wiped(self, message.furthest);
   self.epoch = message.epoch;
   // Equal: promised before, to this leader in a session since lost or to another candidate for the
   // same epoch. We may follow, but it must not count towards a second quorum (ZooKeeper answers
@@ -179,6 +180,11 @@ void Core::advance_following(Following& self) {
     }
   }
   if (ZABMQ_MUTANT(follower_delivers_uncommitted) && self.up_to_date) on_commit(self, durable_);
+  if (self.marking && !storing_) {
+    self.marking = false;
+    note(Event::Kind::admitted, self.leader, "this server is a voter again");
+    send(self.leader, Admitted{identity_.incarnation});
+  }
   if (self.up_to_date) deliver();
 }
 

@@ -104,8 +104,8 @@ void Core::advance_empty(Looking& self) {
     return adopt(Standing::founding, message->handshake.cluster, message->handshake.history);
   }
   if (all_others([](const StandingMessage& m) { return m.standing == Standing::empty; })) {
-    note(Event::Kind::founded, self_, "cluster " + to_string(founding_ids_.cluster));
-    return adopt(Standing::founding, founding_ids_.cluster, founding_ids_.history);
+    note(Event::Kind::founded, self_, "cluster " + to_string(fresh_ids_.cluster));
+    return adopt(Standing::founding, fresh_ids_.cluster, fresh_ids_.history);
   }
   // This founder was emptied before the founding ended. New ids would split the cluster; the old
   // ones are safe only when everybody else has them.

@@ -28,6 +28,7 @@ void Core::step_leading(Leading& self, ServerId from, const Message& message) {
     if (m->number <= self.ping_number) learner.ponged = std::max(learner.ponged, m->number);
     return;
   }
+  if (const auto* m = std::get_if<Admitted>(&message)) return on_admitted(self, from, learner, *m);
   if (const auto* m = std::get_if<Progress>(&message); m && !learner.acked_leader) {
     return on_ack(self, from, learner, m->durable);
   }
@@ -45,8 +46,15 @@ void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
   if (self.learners.contains(from)) forget_learner(self, from, "replaced by a new session");
   if (!accepts(from, message.handshake)) return close_session(from);
   accepted_seen_ = std::max(accepted_seen_, message.accepted);
+  Learner learner;
+  learner.counts = config_.is_voter(from) && message.standing == Standing::voter;
+  if (ZABMQ_MUTANT(wiped_server_counts)) learner.counts = config_.is_voter(from);
+  learner.incarnation = message.incarnation;
+  learner.accepted = message.accepted;
+  learner.heard_at = learner.progress_at = now_ms_;
 
   if (self.epoch && message.accepted > *self.epoch) {
+    remember(self, from, learner);
     // It may never lower its promise, so it can join only a later epoch: without this it would loop
     // for ever (zab.md 1.9). Rate-limited, so that one server cannot keep the others from working.
     const bool may_renounce = now_ms_ >= renounce_allowed_at_ && !ZABMQ_MUTANT(never_renounces);
@@ -60,10 +68,8 @@ void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
     close_session(from);
     return drop(from, message, "it promised a later epoch");
   }
-  Learner learner;
-  learner.counts = config_.is_voter(from) && message.standing == Standing::voter;
-  if (ZABMQ_MUTANT(wiped_server_counts)) learner.counts = config_.is_voter(from);
-  learner.heard_at = learner.progress_at = now_ms_;
+  const Furthest& known = self.furthest[from];
+  if (known.incarnation == learner.incarnation) learner.before = known;
   if (learner.counts) {
     self.cepochs[from] = message.accepted;
     self.heard_at[from] = now_ms_;
@@ -224,7 +230,7 @@ void Core::advance_leading(Leading& self) {
     for (auto& [id, learner] : self.learners) {
       if (learner.sent_new_epoch) continue;
       learner.sent_new_epoch = true;
-      send(id, NewEpoch{handshake(), *self.epoch});
+      send(id, NewEpoch{handshake(), *self.epoch, claim(self, id, learner)});
     }
   }
   if (self.phase == Phase::discovery) return;
@@ -232,6 +238,7 @@ void Core::advance_leading(Leading& self) {
   if (self.phase != Phase::broadcast && !ZABMQ_MUTANT(commit_old_epoch_by_counting)) return;
   commit_by_counting(self);
   deliver();
+  ask_to_admit(self);
   advance_round(self);
 }
 
@@ -344,6 +351,7 @@ void Core::lose_learner(Leading& self, ServerId id, const std::string& why) {
 }
 
 void Core::forget_learner(Leading& self, ServerId id, const std::string& why) {
+  remember(self, id, self.learners.at(id));
   self.learners.erase(id);
   self.cepochs.erase(id);
   note(Event::Kind::learner_lost, id, why);

@@ -24,6 +24,7 @@ struct Name {
   const char* operator()(const Ping&) const { return "PING"; }
   const char* operator()(const EndQuestion&) const { return "END-QUESTION"; }
   const char* operator()(const EndAnswer&) const { return "END-ANSWER"; }
+  const char* operator()(const Admitted&) const { return "ADMITTED"; }
 };
 
 }  // namespace

@@ -19,7 +19,7 @@ enum class Standing : std::uint8_t {
   empty,     // no cluster yet
   founding,  // has the ids of a cluster that is being founded
   voter,     // a full member
-  wiped      // joined an existing cluster from an empty directory: follows, counts nowhere
+  wiped      // has forgotten its promises (empty, or an old copy): follows, counts nowhere
 };
 
 // Carried by every message that can start a conversation. Two servers talk only when all agree.
@@ -62,7 +62,7 @@ struct StandingMessage {
 struct CEpoch {  // opens the session
   Handshake handshake;
   Standing standing = Standing::voter;
-  Uuid incarnation;              // drawn when the directory was created
+  Uuid incarnation;              // of the directory
   Epoch accepted = Epoch::none;  // f.p, the last promise
   friend bool operator==(const CEpoch&, const CEpoch&) = default;
 };
@@ -89,12 +89,27 @@ struct Pong {
   std::uint64_t number = 0;
   friend bool operator==(const Pong&, const Pong&) = default;
 };
+struct Admitted {
+  Uuid incarnation;
+  friend bool operator==(const Admitted&, const Admitted&) = default;
+};  // a wiped server has delivered its admit, and its standing `voter` is durable
 
 // --- leader to learner ---
 
+// The furthest that a learner said was durable, in this leader's reign. Whoever has less, in the
+// same incarnation, runs on an old copy of its directory.
+struct Furthest {
+  Uuid incarnation = {};  // all zero: nothing is claimed
+  bool voter = false;
+  Epoch accepted = Epoch::none;
+  Epoch current = Epoch::none;
+  Zxid durable = {};
+  friend bool operator==(const Furthest&, const Furthest&) = default;
+};
 struct NewEpoch {
   Handshake handshake;
   Epoch epoch = Epoch::none;
+  Furthest furthest;  // of the receiver; told by an established leader with a quorum of others
   friend bool operator==(const NewEpoch&, const NewEpoch&) = default;
 };
 // How synchronization begins: the learner's history goes on behind `common`. `digest` is the chain
@@ -155,7 +170,7 @@ struct EndAnswer {
 
 using Message = std::variant<Vote, StandingMessage, CEpoch, AckEpoch, Progress, AckLeader, Ack,
                              Pong, NewEpoch, Diff, Trunc, Snap, Propose, NewLeader, UpToDate,
-                             Commit, Ping, EndQuestion, EndAnswer>;
+                             Commit, Ping, EndQuestion, EndAnswer, Admitted>;
 
 // The paper's name in capitals ("ACK-E"), for events, counters and golden conversations.
 const char* name_of(const Message& message);

@@ -18,10 +18,18 @@ struct Identity {
   Standing standing = Standing::empty;
   Uuid cluster;
   Uuid history;
-  Uuid incarnation;              // drawn when the directory was created, never changes
+  Uuid incarnation;  // drawn when the directory was created, and anew when it was found to be old
   Epoch accepted = Epoch::none;  // acceptedEpoch
   Epoch current = Epoch::none;   // currentEpoch; never above accepted
   friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+// The transaction that makes a wiped server a voter again. It names the incarnation, so that it
+// means nothing to a server that was wiped once more.
+struct Admit {
+  ServerId server = ServerId::none;
+  Uuid incarnation;
+  friend bool operator==(const Admit&, const Admit&) = default;
 };
 
 // Compare the chain digest at `to` with the leader's, then cut everything behind it (nothing, if it
@@ -63,7 +71,8 @@ struct Event {
     founded,
     adopted,
     wiped,
-    alarm  // two servers' histories disagree: a damaged disk or a bug
+    admitted,  // a wiped server counts again
+    alarm      // a damaged disk, an old copy of one, or a bug
   };
   Kind kind = Kind::dropped;
   ServerId peer = ServerId::none;
@@ -91,14 +100,16 @@ struct Ready {
   std::optional<Zxid> deliver_up_to;
   // 5. Quorum rounds up to this ticket are complete (Core::ask_quorum).
   std::optional<std::uint64_t> rounds_answered;
-  // 6. Tell the world.
+  // 6. Propose these (Core::propose) when there is room for a group; dropped with the leadership.
+  std::vector<Admit> admit;
+  // 7. Tell the world.
   std::vector<Event> events;
-  // 7. Stop the server: committed data would be lost by going on. The text says which.
+  // 8. Stop the server: committed data would be lost by going on. The text says which.
   std::optional<std::string> fatal;
 
   bool empty() const {
     return !append && !rewind && !drain && !store && outputs.empty() && !deliver_up_to &&
-           !rounds_answered && events.empty() && !fatal;
+           !rounds_answered && admit.empty() && events.empty() && !fatal;
   }
 };
 

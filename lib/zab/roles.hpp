@@ -46,11 +46,16 @@ struct Following {
   std::optional<Zxid> new_leader_at;  // last record before NEWLEADER
   bool acked_leader = false;          // ACK-LD was sent; ACKs may be
   bool up_to_date = false;
-  Zxid reported;  // durable zxid as last told to the leader
+  bool marking = false;  // standing `voter` is being stored: ADMITTED is sent when it is
+  Zxid reported;         // durable zxid as last told to the leader
 };
 
 struct Learner {
   bool counts = false;  // a voter in good standing: its answers count in quorums
+  Uuid incarnation;
+  Epoch accepted = Epoch::none;  // by CEPOCH
+  bool admit_asked = false;      // admit is proposed once a session
+  Furthest before;               // what it said in earlier sessions
   bool sent_new_epoch = false;
   std::optional<AckEpoch> ack_epoch;
   bool synchronizing = false;  // DIFF or TRUNC was sent
@@ -81,6 +86,7 @@ struct Leading {
   std::uint64_t ping_number = 0;
   std::uint64_t ping_at = 0;
   std::map<ServerId, std::uint64_t> heard_at;  // voters in good standing; survives their sessions
+  std::map<ServerId, Furthest> furthest;       // of all learners; survives their sessions, too
   std::uint64_t round_asked = 0;               // quorum rounds: newest ticket given out
   std::uint64_t round_running = 0;  // ticket that the round under way will answer; 0 = none
   std::uint64_t round_ping = 0;     // heartbeat number a quorum must echo for it

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <fstream>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -182,6 +183,11 @@ std::vector<nlohmann::ordered_json> objects_of(const std::string& text) {
     REQUIRE(objects.back().is_object());
   }
   return objects;
+}
+
+std::string content_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
 }
 
 bool contains(const std::string& text, std::string_view part) {

@@ -82,6 +82,7 @@ bool eventually(const std::function<bool()>& condition, Millis bound = Millis{15
 std::vector<std::string> lines_of(const std::string& text);
 std::vector<nlohmann::ordered_json> objects_of(const std::string& text);
 bool contains(const std::string& text, std::string_view part);
+std::string content_of(const std::filesystem::path& file);
 bool is_one_line(const std::string& text);
 std::string numbered_lines(int first, int last, const std::string& front = "message ");
 

@@ -20,11 +20,6 @@ constexpr Millis stop_bound{2000};
 constexpr Millis refusal_bound{3000};  // a second for a release build; sanitizers are slower
 constexpr std::size_t first_record = 4096 + 64;  // behind segment header and mark
 
-std::string content_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 void replace(const std::filesystem::path& path, const std::string& content) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file << content;

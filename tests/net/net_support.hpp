@@ -90,7 +90,13 @@ inline std::vector<zab::Message> sample_messages() {
       zab::AckLeader{.epoch = Epoch{9}},
       zab::Ack{.durable = {Epoch{9}, 0x1'0000'0000}},
       zab::Pong{.number = 128},
-      zab::NewEpoch{.handshake = handshake, .epoch = Epoch{9}},
+      zab::NewEpoch{.handshake = handshake,
+                    .epoch = Epoch{9},
+                    .furthest = {.incarnation = uuid_of(0x40),
+                                 .voter = true,
+                                 .accepted = Epoch{9},
+                                 .current = Epoch{8},
+                                 .durable = zxid}},
       zab::Diff{.common = zxid, .digest = Digest{0xffff'ffff'ffff'ffff}},
       zab::Trunc{.common = zxid, .digest = Digest{1}},
       zab::Snap{.floor = floor},
@@ -101,6 +107,7 @@ inline std::vector<zab::Message> sample_messages() {
       zab::Ping{.number = 65536, .commit = zxid},
       zab::EndQuestion{.number = 11},
       zab::EndAnswer{.number = 11, .offset = 99, .zxid = zxid},
+      zab::Admitted{.incarnation = uuid_of(0x40)},
   };
 }
 

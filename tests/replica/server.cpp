@@ -17,6 +17,12 @@ Server::Server(ServerId server, std::vector<ServerId> voters, replica::Options s
   identity.incarnation = make_uuid(static_cast<unsigned>(id));
 }
 
+// Drawn anew by each process.
+zab::FreshIds Server::fresh_ids() {
+  return {make_uuid(1000), make_uuid(1001),
+          make_uuid(10'000 + 100 * static_cast<unsigned>(id) + ++lives_)};
+}
+
 void Server::start() {
   Recovered recovered;
   recovered.identity = identity;
@@ -31,8 +37,7 @@ void Server::start() {
     addresses.push_back({voter, "tcp://server-" + to_string(voter)});
   }
   replica = std::make_unique<Replica>(id, zab::Config(voters_, 42), options, std::move(recovered),
-                                      zab::FoundingIds{make_uuid(1000), make_uuid(1001)},
-                                      std::move(addresses),
+                                      fresh_ids(), std::move(addresses),
                                       replica::Environment{log, links_, clients, *this, *this});
   log.set_listener(replica.get());
   tick();

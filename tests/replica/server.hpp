@@ -56,6 +56,9 @@ class Server final : public replica::IdentityStore, public replica::EventSink {
   std::uint64_t now_ms = 0;
 
  private:
+  zab::FreshIds fresh_ids();
+
+  unsigned lives_ = 0;
   std::vector<ServerId> voters_;
   net::PeerLinks& links_;
 };

@@ -78,7 +78,8 @@ Server::Setup setup_of(ServerId id, unsigned voter_count, const Options& options
   return {.id = id,
           .config = voters(voter_count),
           .options = options,
-          .founding_ids = {cluster_uuid, history_uuid}};
+          .fresh_ids = {cluster_uuid, history_uuid,
+                        uuid(0x10'0000 + 0x1'0000 * static_cast<unsigned>(id))}};
 }
 
 Vote vote(unsigned leader, unsigned current, Zxid last, std::uint64_t round, Role role,
@@ -95,7 +96,7 @@ AckEpoch ack_epoch(unsigned e, unsigned current, std::string_view history, bool 
 }
 
 NewEpoch new_epoch(unsigned e) {
-  return {handshake(), Epoch{e}};
+  return {handshake(), Epoch{e}, {}};
 }
 
 StandingMessage standing(Standing standing, unsigned leader, bool answer) {

@@ -79,10 +79,23 @@ void Checker::crashed(const Server& server) {
   stored(server);
 }
 
-void Checker::wiped(const Server& server) {
+void Checker::disk_lost(const Server& server) {
+  Seen& old = seen_[server.id()];
   Seen fresh;
-  fresh.was_wiped = true;
-  seen_[server.id()] = fresh;
+  fresh.lost_promises = old.lost_promises;
+  fresh.lost_promises.insert(old.promised.begin(), old.promised.end());
+  fresh.lost_in = old.accepted;
+  const auto acked = server.disk().count_up_to(old.acked.value_or(Zxid{})).value_or(0);
+  for (std::size_t i = 0; i < acked; ++i) {
+    fresh.lost_acked.push_back(server.disk().records()[i].digest);
+  }
+  old = fresh;
+}
+
+void Checker::disk_replaced(const Server& server) {
+  Seen& seen = seen_[server.id()];
+  seen.accepted = server.disk().identity().accepted;
+  seen.current = server.disk().identity().current;
 }
 
 // I2: promises are never lowered.
@@ -214,8 +227,17 @@ void Checker::check_leader(const Server& server) {
                          to_string(established.leader) + " leads or led");
   }
   if (peers_ == Peers::fictional) return;
+  // Whoever counts is a voter, durably; and it counts what this directory has promised, or one that
+  // was lost when it had already counted.
+  for (const auto& [id, learner] : leading->learners) {
+    const Identity& theirs = servers_.at(id)->disk().identity();
+    if (learner.counts && learner.incarnation == theirs.incarnation &&
+        theirs.standing != Standing::voter) {
+      complain(server, "counts server " + to_string(id) + " before its mark is durable");
+    }
+  }
   for (ServerId id : leading->acked_epoch) {
-    if (seen_.at(id).was_wiped) continue;  // counted before it lost its disk, see below
+    if (seen_.at(id).lost_promises.contains(epoch)) continue;
     const Identity& theirs = servers_.at(id)->disk().identity();
     if (theirs.accepted < epoch) {
       complain(server,
@@ -246,13 +268,22 @@ std::size_t Checker::committed_on(const Server& server) const {
   return common_prefix(committed_, server.disk().records(), server.disk().durable_count());
 }
 
-// Voters on whose disks at least `count` committed records are durable.
-std::size_t Checker::quorum_disks(std::size_t count) const {
+// A disk on which so many records were, up to the one with this digest, and whose loss came after
+// the leader of this epoch had heard of them.
+bool Checker::lost_later(ServerId id, std::size_t count, Digest digest, Epoch epoch) const {
+  const Seen& seen = seen_.at(id);
+  return seen.lost_in == epoch && seen.lost_acked.size() >= count &&
+         seen.lost_acked[count - 1] == digest;
+}
+
+// Voters on whose disks at least `count` committed records are durable, or were.
+std::size_t Checker::quorum_disks(std::size_t count, Epoch epoch) const {
   std::size_t disks = 0;
   for (ServerId id : config_.voters()) {
     const Server& server = *servers_.at(id);
     const bool voter = server.disk().identity().standing == Standing::voter;
-    if (voter && committed_on(server) >= count) ++disks;
+    const bool there = voter && committed_on(server) >= count;
+    if (there || lost_later(id, count, committed_[count - 1].digest, epoch)) ++disks;
   }
   return disks;
 }
@@ -281,7 +312,7 @@ void Checker::add_committed(const Server& server, std::size_t count) {
   const Epoch epoch = server.core().identity().accepted;
   committed_in_.resize(count, epoch);
   if (peers_ == Peers::fictional) return;
-  if (quorum_disks(count) < config_.quorum()) {
+  if (quorum_disks(count, epoch) < config_.quorum()) {
     complain(server, "committed " + to_string(committed_.back().zxid) +
                          ", which is not durable on a quorum of voters");
   }

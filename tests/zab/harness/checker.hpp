@@ -43,8 +43,9 @@ class Checker {
 
   // --- told by Server, before the thing is done unless the name says otherwise ---
   void started(const Server& server);
-  void crashed(const Server& server);  // after
-  void wiped(const Server& server);    // after
+  void crashed(const Server& server);        // after
+  void disk_lost(const Server& server);      // and replaced by an empty or an older one: before
+  void disk_replaced(const Server& server);  // after
   void receiving(const Server& server, ServerId from, const Message& message);
   void performing(const Server& server, const Ready& ready, const std::vector<Record>& records);
   void appended(const Server& server, const std::vector<Record>& records);  // after
@@ -72,7 +73,11 @@ class Checker {
     std::set<Epoch> promised;   // ACK-Es that counted
     std::optional<Zxid> acked;  // the greatest durable zxid it ever claimed and was not told to cut
     std::size_t committed_kept = 0;  // committed records durable here
-    bool was_wiped = false;          // its disk's promises are forgotten
+    // What it had claimed on disks that it has lost: its leaders of that time may still count it.
+    std::set<Epoch> lost_promises;
+    std::vector<Digest>
+        lost_acked;               // the history that it had acknowledged, of the newest such disk
+    Epoch lost_in = Epoch::none;  // while it followed in this epoch
     // Version and durable count of its log, and how much was committed, when last looked at.
     std::optional<std::tuple<std::uint64_t, std::size_t, std::size_t>> log_looked_at;
     // of this life
@@ -100,6 +105,7 @@ class Checker {
   void check_ack(const Server& server, Zxid durable, bool acked_leader_wanted);
   void check_round(const Server& server, std::uint64_t ticket);
   void check_commit_point(const Server& server, ServerId to, Zxid commit);
+  void check_mark(const Server& server, const Identity& wanted);
 
   // checker.cpp: the whole state
   void check_server(const Server& server, Seen& seen);
@@ -111,7 +117,8 @@ class Checker {
   void add_committed(const Server& server, std::size_t count);
   void check_initial_history(const Established& established, Epoch epoch);
   std::size_t committed_on(const Server& server) const;
-  std::size_t quorum_disks(std::size_t count) const;
+  bool lost_later(ServerId id, std::size_t count, Digest digest, Epoch epoch) const;
+  std::size_t quorum_disks(std::size_t count, Epoch epoch) const;
   void add_delivered(const Server& server, const Record& record);
 
   Config config_;

@@ -42,6 +42,7 @@ void Checker::performing(const Server& server, const Ready& ready,
       complain(server, "stores currentEpoch before its history is durable");
     }
   }
+  if (ready.store) check_mark(server, *ready.store);
   if (ready.rounds_answered) check_round(server, *ready.rounds_answered);
   for (const Event& event : ready.events) {
     if (event.kind == Event::Kind::alarm && !alarm_allowed)
@@ -67,6 +68,10 @@ void Checker::sending(const Server& server, ServerId to, const Message& message)
     check_ack(server, ack->durable, true);
   } else if (const auto* progress = std::get_if<Progress>(&message)) {
     check_ack(server, progress->durable, false);
+  } else if (const auto* admitted = std::get_if<Admitted>(&message)) {
+    if (disk.standing != Standing::voter || disk.incarnation != admitted->incarnation) {
+      complain(server, "ADMITTED before its mark is durable");
+    }
   } else if (const auto* up_to_date = std::get_if<UpToDate>(&message)) {
     check_commit_point(server, to, up_to_date->commit);
   } else if (const auto* commit = std::get_if<Commit>(&message)) {
@@ -78,6 +83,8 @@ void Checker::sending(const Server& server, ServerId to, const Message& message)
 
 // The zxid in a vote is durable, and memory is the disk (I10, ZOOKEEPER-2845).
 void Checker::check_vote(const Server& server, const Vote& vote) {
+  if (server.disk().identity().standing != Standing::voter)
+    complain(server, "votes and is no voter");
   if (vote.leader != server.id() || vote.role != Role::looking) return;
   const Disk& disk = server.disk();
   if (vote.last != disk.durable_end() || vote.last != disk.last()) {
@@ -87,7 +94,6 @@ void Checker::check_vote(const Server& server, const Vote& vote) {
   if (vote.current_epoch != disk.identity().current || disk.storing()) {
     complain(server, "votes with a currentEpoch that is not durable");
   }
-  if (disk.identity().standing != Standing::voter) complain(server, "votes and is no voter");
 }
 
 void Checker::check_ack_epoch(const Server& server, const AckEpoch& message) {
@@ -129,6 +135,34 @@ void Checker::check_ack(const Server& server, Zxid durable, bool acked_leader_wa
     complain(server, acked_leader_wanted ? "ACK before ACK-LD" : "PROGRESS after ACK-LD");
   }
   if (acked_leader_wanted) seen.acked = std::max(seen.acked.value_or(Zxid{}), durable);
+}
+
+// A wiped server becomes a voter by its own admit only: delivered while it follows in the epoch in
+// which it was proposed, and durable on a quorum of others. A voter is wiped only as somebody new.
+void Checker::check_mark(const Server& server, const Identity& wanted) {
+  const Identity& old = server.disk().identity();
+  if (old.standing == Standing::voter && wanted.standing != Standing::voter &&
+      wanted.incarnation == old.incarnation) {
+    complain(server, "is wiped and keeps its incarnation");
+  }
+  if (old.standing != Standing::wiped || wanted.standing != Standing::voter) return;
+  const Admit own{server.id(), old.incarnation};
+  const auto& records = server.disk().records();
+  for (std::size_t i = 0; i < server.delivered_count(); ++i) {
+    if (records[i].admit != own || records[i].zxid.epoch != old.accepted) continue;
+    if (peers_ == Peers::fictional) return;
+    std::size_t others = 0;
+    for (ServerId id : config_.voters()) {
+      const Server& other = *servers_.at(id);
+      if (id == server.id()) continue;
+      const bool there = other.disk().identity().standing == Standing::voter &&
+                         other.disk().digest_at(records[i].zxid) == records[i].digest &&
+                         other.disk().is_durable(records[i].zxid);
+      if (there || lost_later(id, i + 1, records[i].digest, old.accepted)) ++others;
+    }
+    if (others >= config_.quorum()) return;
+  }
+  complain(server, "takes itself for a voter without an admit of a quorum of others");
 }
 
 void Checker::asked(const Server& server, std::uint64_t ticket) {

@@ -10,7 +10,8 @@ namespace zabmq::zab::test {
 bool is_from_learner(const Message& message) {
   return std::holds_alternative<CEpoch>(message) || std::holds_alternative<AckEpoch>(message) ||
          std::holds_alternative<Progress>(message) || std::holds_alternative<AckLeader>(message) ||
-         std::holds_alternative<Ack>(message) || std::holds_alternative<Pong>(message);
+         std::holds_alternative<Ack>(message) || std::holds_alternative<Pong>(message) ||
+         std::holds_alternative<Admitted>(message);
 }
 
 void Network::open(ServerId learner, ServerId leader) {

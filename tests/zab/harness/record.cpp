@@ -32,7 +32,14 @@ Record make_record(Zxid zxid, std::string value, Digest previous) {
   hash.add(static_cast<std::uint64_t>(zxid.epoch));
   hash.add(zxid.counter);
   hash.add(value);
-  return {zxid, std::move(value), previous, hash.digest()};
+  return {zxid, std::move(value), previous, hash.digest(), {}};
+}
+
+Record make_record(Zxid zxid, const Admit& admit, Digest previous) {
+  Record record = make_record(
+      zxid, "admit " + to_string(admit.server) + " " + to_string(admit.incarnation), previous);
+  record.admit = admit;
+  return record;
 }
 
 std::vector<Run> runs_of(const std::vector<Record>& records) {

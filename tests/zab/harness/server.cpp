@@ -31,6 +31,8 @@ std::string_view text(Event::Kind kind) {
       return "adopts";
     case Event::Kind::wiped:
       return "is wiped";
+    case Event::Kind::admitted:
+      return "admits";
     case Event::Kind::alarm:
       return "ALARM";
   }
@@ -52,8 +54,11 @@ void Server::start(std::uint64_t now_ms) {
   rounds_answered_ = 0;
   fatal_.reset();
   events_.clear();
+  FreshIds ids = setup_.fresh_ids;
+  ids.incarnation.bytes[14] = static_cast<std::byte>(incarnation_ >> 8);  // drawn anew
+  ids.incarnation.bytes[15] = static_cast<std::byte>(incarnation_);
   core_.emplace(setup_.id, setup_.config, setup_.options, disk_.identity(),
-                history_of(disk_.floor(), disk_.records()), disk_.marked(), setup_.founding_ids);
+                history_of(disk_.floor(), disk_.records()), disk_.marked(), ids);
   checker_.started(*this);
   write_trace("starts");
   after_input({});
@@ -64,6 +69,8 @@ void Server::crash(const CrashChoice& choice, bool peers_told, std::size_t frame
   ZABMQ_CHECK(up());
   core_.reset();
   queues_.clear();
+  admits_.clear();
+  delivered_admits_.clear();
   disk_.crash(choice);
   network_.crash(setup_.id, peers_told, frames_kept_max);
   checker_.crashed(*this);
@@ -74,8 +81,9 @@ void Server::wipe(const Uuid& incarnation) {
   ZABMQ_CHECK(!up());
   Identity identity;
   identity.incarnation = incarnation;
+  checker_.disk_lost(*this);
   disk_ = Disk(identity, {}, {}, {});
-  checker_.wiped(*this);
+  checker_.disk_replaced(*this);
   write_trace("is emptied");
 }
 
@@ -113,18 +121,38 @@ void Server::tick(std::uint64_t now_ms) {
 std::vector<Zxid> Server::propose(const std::vector<std::string>& values) {
   std::vector<Zxid> given;
   if (!up()) return given;
+  std::vector<Record> drafts;
+  for (const std::string& value : values) drafts.push_back(make_record({}, value, Digest::none));
+  propose_group(drafts, given);
+  after_input({});
+  return given;
+}
+
+// The drafts get their zxids and become one write.
+void Server::propose_group(const std::vector<Record>& drafts, std::vector<Zxid>& given) {
   std::vector<Record> group;
-  for (const std::string& value : values) {
+  for (const Record& draft : drafts) {
     const std::optional<Zxid> zxid = core_->propose();
     if (!zxid) break;
     const Digest previous = group.empty() ? disk_.last_digest() : group.back().digest;
-    group.push_back(make_record(*zxid, value, previous));
+    group.push_back(draft.admit ? make_record(*zxid, *draft.admit, previous)
+                                : make_record(*zxid, draft.value, previous));
     given.push_back(*zxid);
     checker_.proposed(*this, group.back());
   }
   if (!group.empty()) disk_.append(group);
+}
+
+void Server::hand_in_admits() {
+  if (!up()) return;
+  tell_delivered_admits();
   after_input({});
-  return given;
+}
+
+void Server::tell_delivered_admits() {
+  for (const Record& record : std::exchange(delivered_admits_, {})) {
+    core_->delivered_admit(record.zxid, *record.admit);
+  }
 }
 
 std::optional<std::uint64_t> Server::ask_quorum() {
@@ -198,8 +226,22 @@ std::size_t Server::send_records(ServerId to, Stream& stream, std::size_t record
 void Server::after_input(const std::vector<Record>& records) {
   perform(core_->take_ready(), records);
   ZABMQ_CHECK(core_->take_ready().empty());  // one Ready an input
+  while (!fatal_ && follow_up()) perform(core_->take_ready(), {});
   if (fatal_) crash({});
   checker_.check();
+}
+
+// What performing has left to be told to the core; true: it was told something.
+bool Server::follow_up() {
+  const std::vector<Record> wanted = std::exchange(admits_, {});
+  std::vector<Zxid> given;
+  propose_group(wanted, given);
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    write_trace("proposes " + to_string(given[i]) + " admit " + to_string(wanted[i].admit->server));
+  }
+  const bool hand_in = !hold_admits && !delivered_admits_.empty();
+  if (hand_in) tell_delivered_admits();
+  return hand_in || !given.empty();
 }
 
 void Server::perform(Ready ready, const std::vector<Record>& records) {
@@ -231,13 +273,15 @@ void Server::perform(Ready ready, const std::vector<Record>& records) {
   // 4. Deliver. 5. Quorum rounds.
   if (ready.deliver_up_to) deliver(*ready.deliver_up_to);
   if (ready.rounds_answered) rounds_answered_ = *ready.rounds_answered;
-  // 6. Events.
+  // 6. What the leader proposes by itself.
+  for (const Admit& admit : ready.admit) admits_.push_back(make_record({}, admit, Digest::none));
+  // 7. Events.
   for (Event& event : ready.events) {
     const std::string peer = event.peer == ServerId::none ? "" : " " + to_string(event.peer);
     write_trace(std::string(text(event.kind)) + peer + ": " + event.text);
     events_.push_back(std::move(event));
   }
-  // 7. Stop.
+  // 8. Stop.
   if (ready.fatal) {
     write_trace("FATAL: " + *ready.fatal);
     fatal_ = std::move(ready.fatal);
@@ -290,6 +334,9 @@ void Server::deliver(Zxid up_to) {
   checker_.delivering(*this, up_to, count);
   if (!count) return;  // the checker has complained
   write_trace("delivers up to " + to_string(up_to));
+  for (std::size_t i = delivered_count_; i < *count; ++i) {
+    if (disk_.records()[i].admit) delivered_admits_.push_back(disk_.records()[i]);
+  }
   delivered_count_ = *count;
   disk_.set_delivered(up_to);
 }

@@ -30,7 +30,7 @@ class Server {
     ServerId id = ServerId::none;
     Config config{{}, 0};
     Options options;
-    FoundingIds founding_ids;
+    FreshIds fresh_ids;
   };
 
   Server(Setup setup, Disk disk, Network& network, Checker& checker);
@@ -54,6 +54,7 @@ class Server {
   // Turns queued streams into frames, at most `records_max` records in all; true when more are
   // left.
   bool pump(ServerId to, std::size_t records_max);
+  void hand_in_admits();  // tells the core of delivered ones
 
   // The next session message from `from` may be handed in: not while the log is being cut.
   bool takes_records() const { return !disk_.rewinding(); }
@@ -62,6 +63,7 @@ class Server {
   bool hold_log = false;      // completions wait for complete_log()
   bool hold_store = false;    // and for complete_store()
   bool hold_streams = false;  // streams wait for pump(): records that are read from the disk
+  bool hold_admits = false;   // delivered admits wait for hand_in_admits()
   bool disk_stuck = false;    // as handed to tick()
   Trace trace;                // may be empty
 
@@ -79,6 +81,7 @@ class Server {
   const std::vector<Event>& events() const { return events_; }  // of this life
   std::size_t count_events(Event::Kind kind) const;
   bool streams_waiting(ServerId to) const;
+  bool admits_waiting() const { return !delivered_admits_.empty(); }
   std::vector<ServerId> peers_with_streams() const;
   bool leads_in_broadcast() const { return up() && core_->leading_in_broadcast(); }
   bool is_up_to_date() const;  // follows in broadcast
@@ -91,6 +94,9 @@ class Server {
 
   void after_input(const std::vector<Record>& records);
   void perform(Ready ready, const std::vector<Record>& records);
+  void propose_group(const std::vector<Record>& drafts, std::vector<Zxid>& given);
+  void tell_delivered_admits();
+  bool follow_up();
   void perform(const OpenSession& output);
   void perform(const CloseSession& output);
   void perform(const Send& output);
@@ -108,6 +114,8 @@ class Server {
   std::optional<Core> core_;
   std::optional<std::string> fatal_;
   std::map<ServerId, std::deque<Queued>> queues_;  // as lib/replica has them, one for each peer
+  std::vector<Record> admits_;                     // to be proposed; drafts
+  std::vector<Record> delivered_admits_;           // that the core was not told of yet
   std::uint64_t now_ms_ = 0;
   unsigned incarnation_ = 0;
   std::size_t delivered_count_ = 0;

@@ -56,7 +56,12 @@ struct Fields {  // what follows a message's name
   std::string operator()(const AckLeader& m) const { return to_string(m.epoch); }
   std::string operator()(const Ack& m) const { return to_string(m.durable); }
   std::string operator()(const Pong& m) const { return std::to_string(m.number); }
-  std::string operator()(const NewEpoch& m) const { return to_string(m.epoch); }
+  std::string operator()(const NewEpoch& m) const {
+    if (is_none(m.furthest.incarnation)) return to_string(m.epoch);
+    return to_string(m.epoch) + " furthest=" + (m.furthest.voter ? "voter/" : "wiped/") +
+           to_string(m.furthest.accepted) + "/" + to_string(m.furthest.current) + "/" +
+           to_string(m.furthest.durable);
+  }
   std::string operator()(const Diff& m) const { return to_string(m.common); }
   std::string operator()(const Trunc& m) const { return to_string(m.common); }
   std::string operator()(const Snap& m) const { return "floor=" + to_string(m.floor.zxid); }
@@ -78,6 +83,7 @@ struct Fields {  // what follows a message's name
   std::string operator()(const EndAnswer& m) const {
     return std::to_string(m.number) + " " + to_string(m.zxid);
   }
+  std::string operator()(const Admitted& m) const { return to_string(m.incarnation); }
 };
 
 }  // namespace
