@@ -65,6 +65,11 @@ class Run {
   Run(const Synchronization& kind, ServerId victim, Moment moment)
       : cluster_({kind.away, kind.follower, kind.leader}), victim_(victim), moment_(moment) {
     cluster_.disks_first = moment.disks_first;
+    // Small enough that segments end and reads go to the disk.
+    for (const ServerId id : cluster_.all()) {
+      cluster_.at(id).log_options.segment_size = storage::segment_header_size + 1024;
+      cluster_.at(id).log_options.tail_cache_bytes = 256;
+    }
     cluster_.at(victim).survival = survival_of(moment.leaves, moment.at);
     cluster_.tamper = [this](ServerId, ServerId to, zab::Message&, Slice&) {
       return to != victim_ || !crash_now();
@@ -76,7 +81,7 @@ class Run {
   bool crashes() {
     start(s3);
     start(s2);
-    for (int proposals = 0; proposals < 3 && !crashed_; ++proposals) propose();
+    while (sequence_ < 6 && !crashed_) propose();
     REQUIRE(cluster_.wait([this] { return crashed_ || settled(); }));
     return crashed_;
   }
@@ -86,12 +91,12 @@ class Run {
     for (int ticks = 0; ticks < 10; ++ticks) cluster_.tick();  // what it says may still arrive
     if (moment_.then == Then::other_leader && victim_ == s2) {
       cluster_.crash(other);
-      start(victim_);
+      start_again();
       start(s1);
     } else if (moment_.then == Then::other_leader) {
       start(s1);  // the victim led: the other two go on without it
     } else {
-      start(victim_);
+      start_again();
     }
     cluster_.publish("after the crash");
     cluster_.converge();
@@ -121,6 +126,14 @@ class Run {
     REQUIRE(cluster_.at(id).up());
   }
 
+  // What a start has repaired is durable before it takes part: it loses power once more.
+  void start_again() {
+    start(victim_);
+    cluster_.at(victim_).survival = sim::MemoryDisk::nothing();
+    cluster_.crash(victim_);
+    start(victim_);
+  }
+
   // One more while the ones before are still under way, so that crashes meet an open pipe.
   void propose() {
     const bool leads = cluster_.wait(
@@ -137,8 +150,9 @@ class Run {
       REQUIRE(opened_);
       if (crashed_) return;
     }
-    cluster_.at(s3).publish(ConnectionId{1}, ++sequence_, {"p" + std::to_string(sequence_)});
-    cluster_.tick();
+    ++sequence_;
+    cluster_.at(s3).publish(ConnectionId{1}, sequence_, {std::string(200, 'p')});
+    if (sequence_ % 2 == 0) cluster_.tick();
   }
 
   bool settled() {
