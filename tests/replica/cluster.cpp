@@ -70,15 +70,21 @@ void ClusterOf<Kind>::settle() {
       while (deliver_one()) progress = true;
       progress |= finish_disks();
     }
-    progress |= !frames_.empty();
+    progress |= next_frame() != frames_.end();
   }
+}
+
+template <class Kind>
+auto ClusterOf<Kind>::next_frame() -> typename std::deque<Frame>::iterator {
+  return std::find_if(frames_.begin(), frames_.end(),
+                      [this](const Frame& frame) { return !stuck.contains(frame.to); });
 }
 
 template <class Kind>
 bool ClusterOf<Kind>::finish_disks() {
   bool progress = false;
   for (auto& [id, place] : servers_) {
-    if (place.server->up()) progress |= place.server->finish();
+    if (place.server->up() && !stuck.contains(id)) progress |= place.server->finish();
   }
   return progress;
 }
@@ -125,8 +131,9 @@ std::vector<ServerId> ClusterOf<Kind>::followers_of(ServerId leader) const {
 
 template <class Kind>
 bool ClusterOf<Kind>::deliver_one() {
-  if (frames_.empty()) return false;
-  deliver_at(frames_.begin());
+  const auto next = next_frame();
+  if (next == frames_.end()) return false;
+  deliver_at(next);
   return true;
 }
 
@@ -142,7 +149,7 @@ void ClusterOf<Kind>::deliver_any(std::mt19937_64& random) {
 template <class Kind>
 void ClusterOf<Kind>::tick_only() {
   for (auto& [id, place] : servers_) {
-    if (place.server->up()) place.server->tick();
+    if (place.server->up() && !stuck.contains(id)) place.server->tick();
   }
 }
 

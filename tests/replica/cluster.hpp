@@ -33,6 +33,9 @@ class ClusterOf {
   // all of them were.
   bool disks_first = false;
 
+  // Protocol loops that stand still while their transport lives: frames reach them and wait.
+  std::set<ServerId> stuck;
+
   // One tick for all, then everything that follows from it.
   void tick();
   // Ticks until `condition` holds; false: not within the bound.
@@ -79,6 +82,7 @@ class ClusterOf {
   };
 
   bool deliver_one();
+  typename std::deque<Frame>::iterator next_frame();
   bool finish_disks();
   void deliver_at(typename std::deque<Frame>::iterator at);
   void deliver(Frame frame);

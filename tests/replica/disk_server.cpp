@@ -86,7 +86,7 @@ void DiskServer::has(const Past& past) {
   for (const Past::Run& run : past.history) {
     for (unsigned counter = 1; counter <= run.last; ++counter) {
       const Zxid z = zxid(run.epoch, counter);
-      fresh->append(make_record(last, z, make_body({name_of(z)}), 1));
+      fresh->append(make_record(last, z, make_body({name_of(z) + past.diverging}), 1));
       fresh->flush();
       disk.run_all();
     }

@@ -22,9 +22,10 @@ struct Past {
     unsigned last = 0;  // transactions 1..last
   };
   std::vector<Run> history;
-  unsigned accepted = 0;  // 0: the newest epoch of the history
-  unsigned current = 0;   // 0: the same
-  Zxid delivered;         // by the newest mark
+  unsigned accepted = 0;       // 0: the newest epoch of the history
+  unsigned current = 0;        // 0: the same
+  Zxid delivered;              // by the newest mark
+  std::string diverging = {};  // added to every payload: the same zxids, other records
 };
 
 constexpr Zxid zxid(unsigned epoch, std::uint64_t counter) {

@@ -132,6 +132,27 @@ void DurableCluster::watch(ServerId from, const zab::Message& message) {
 
 // --- ends ---
 
+std::string DurableCluster::describe() {
+  std::string text;
+  for (const ServerId id : all()) {
+    text += "server " + to_string(id);
+    if (!at(id).up()) {
+      text += " down\n";
+      continue;
+    }
+    const replica::Status s = at(id).replica->status();
+    text += " " + std::string(to_string(s.role)) + " of " + to_string(s.leader) + " in " +
+            std::string(to_string(s.phase)) + " epoch " + to_string(s.epoch) + " logged " +
+            to_string(s.last_logged) + " durable " + to_string(s.last_durable) + " delivered " +
+            to_string(s.last_delivered) + " " + at(id).fatal + "\n";
+    const auto& events = at(id).events;
+    for (std::size_t i = events.size() > 8 ? events.size() - 8 : 0; i < events.size(); ++i) {
+      text += "    " + to_string(events[i].peer) + ": " + events[i].text + "\n";
+    }
+  }
+  return text;
+}
+
 void DurableCluster::converge() {
   const auto in_step = [&] {
     look();
@@ -145,7 +166,9 @@ void DurableCluster::converge() {
     }
     return true;
   };
-  REQUIRE(wait(in_step));
+  const bool converged = wait(in_step);
+  INFO(describe());
+  REQUIRE(converged);
   const Digest digest = at(wait_for_leader()).log->last().digest;
   for (const ServerId id : all()) {
     if (!at(id).up()) continue;

@@ -43,6 +43,7 @@ class DurableCluster : public DiskCluster {
   void watch(ServerId from, const zab::Message& message);
   const DiskServer::Found& platter(ServerId id);
   bool on_quorum_of_platters();
+  std::string describe();  // what every server is doing, for failures
 
   struct Seen {
     std::uint64_t at_step = 0;
