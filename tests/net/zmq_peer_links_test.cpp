@@ -211,7 +211,7 @@ TEST_SUITE("net/zmq_peer_links") {
     CHECK(kept.bytes().back() == std::byte{9});
   }
 
-  TEST_CASE("zmq links: no connection -> a datagram is refused, a session message waits for it") {
+  TEST_CASE("Z3: no connection -> a datagram is refused, a session message waits for it") {
     Pair p;
     p.learner = std::make_unique<Server>(two, p.all, 2);
     CHECK_FALSE(p.learner->links().send(one, zab::Vote{}));
@@ -239,7 +239,9 @@ TEST_SUITE("net/zmq_peer_links") {
   }
 
   // Frames queued in both directions while the learner's process is replaced by another.
-  TEST_CASE("zmq links: peer restarts with frames in flight -> none is stale, no loss is hidden") {
+  TEST_CASE(
+      "Z1, scenario 82 Z-stale-session: peer restarts with frames in flight -> none is stale, no "
+      "loss is hidden") {
     Pair p;
     p.start([](ZmqPeerOptions& options) { options.socket_frames_max = 8; });
     p.establish();
@@ -293,7 +295,8 @@ TEST_SUITE("net/zmq_peer_links") {
     p.establish();
   }
 
-  TEST_CASE("zmq links: peer stops reading -> the sender is not held up, the session ends") {
+  TEST_CASE(
+      "Z6, scenario 84 Z-hwm: peer stops reading -> the sender is not held up, the session ends") {
     Pair p;
     p.start([](ZmqPeerOptions& options) {
       options.outbox_bytes_max = 4 << 20;
@@ -327,7 +330,9 @@ TEST_SUITE("net/zmq_peer_links") {
     }
   }
 
-  TEST_CASE("zmq links: a frame dropped in the middle -> the session ends at both sides") {
+  TEST_CASE(
+      "Z2, scenario 83 Z-middle-drop: a frame dropped in the middle -> the session ends at both "
+      "sides") {
     Pair p;
     p.start();
     p.establish();
@@ -350,7 +355,8 @@ TEST_SUITE("net/zmq_peer_links") {
     CHECK(p.leader->messages.size() == 1);
   }
 
-  TEST_CASE("zmq links: garbage from a stranger -> counted, and harms nobody") {
+  TEST_CASE(
+      "ZOOKEEPER-3769, scenario 10 E-fuzz: garbage from a stranger -> counted, and harms nobody") {
     Pair p;
     p.start();
     p.establish();
@@ -407,7 +413,9 @@ TEST_SUITE("net/zmq_peer_links") {
     CHECK(p.leader->counters().malformed <= 1);
   }
 
-  TEST_CASE("zmq links: a second process with the same server id -> noticed, and not heard") {
+  TEST_CASE(
+      "Z4, scenario 85 Z-dup-id: a second process with the same server id -> noticed, and not "
+      "heard") {
     Pair p;
     p.start();
     p.establish();
@@ -490,7 +498,9 @@ TEST_SUITE("net/zmq_peer_links") {
     CHECK(p.leader->lost.empty());
   }
 
-  TEST_CASE("zmq links: server ends with frames unsent -> at once, and nothing leaves later") {
+  TEST_CASE(
+      "ZOOKEEPER-3240, 3574, Z8, scenario 89 Z-shutdown: server ends with frames unsent -> at "
+      "once, and nothing leaves later") {
     Pair p;
     p.start([](ZmqPeerOptions& options) { options.socket_frames_max = 8; });
     p.establish();

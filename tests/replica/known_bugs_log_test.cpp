@@ -43,7 +43,9 @@ void restart(DurableCluster& cluster, ServerId id) {
 }  // namespace
 
 TEST_SUITE("replica/known bugs/history") {
-  TEST_CASE("ZOOKEEPER-4925: a leader that was itself synchronized by DIFF -> passes on no hole") {
+  TEST_CASE(
+      "ZOOKEEPER-4925, scenario 42: a leader that was itself synchronized by DIFF -> passes on no "
+      "hole") {
     const Past full{.history = {{1, 9}}, .delivered = zxid(1, 1)};
     DurableCluster cluster({one, full, full, full, one});
     cluster.start_some({s2, s3, s4});
@@ -65,7 +67,9 @@ TEST_SUITE("replica/known bugs/history") {
     CHECK(cluster.delivered_at(s1) == wanted);
   }
 
-  TEST_CASE("ZOOKEEPER-4882: one write of a follower fails -> it stops, its log has no hole") {
+  TEST_CASE(
+      "ZOOKEEPER-4882, scenario 43: one write of a follower fails -> it stops, its log has no "
+      "hole") {
     for (const Operation failing : {Operation::write, Operation::sync}) {
       DurableCluster cluster({one, one, one});
       cluster.start_some({s1, s2, s3});
@@ -104,7 +108,9 @@ TEST_SUITE("replica/known bugs/history") {
     CHECK(cluster.delivered_at(s3).back() == "y");
   }
 
-  TEST_CASE("ZOOKEEPER-5094: a TRUNC interrupted at any step of the disk -> memory is the disk") {
+  TEST_CASE(
+      "ZOOKEEPER-5094, scenario 44: a TRUNC interrupted at any step of the disk -> memory is the "
+      "disk") {
     const Past tail{.history = {{1, 5}}, .delivered = zxid(1, 1)};
     const Past leader{.history = {{1, 3}, {2, 1}}, .delivered = zxid(1, 3)};
     bool over = false;
@@ -146,7 +152,8 @@ TEST_SUITE("replica/known bugs/history") {
     CHECK(steps > 4);
   }
 
-  TEST_CASE("ZOOKEEPER-2355: the session ends behind DIFF -> it speaks of what it has") {
+  TEST_CASE(
+      "ZOOKEEPER-2355, scenario 47: the session ends behind DIFF -> it speaks of what it has") {
     DurableCluster cluster({one,
                             {.history = {{1, 9}}, .delivered = zxid(1, 1)},
                             {.history = {{1, 9}}, .delivered = zxid(1, 1)}});
@@ -174,7 +181,9 @@ TEST_SUITE("replica/known bugs/history") {
     CHECK(cluster.delivered_at(s1) == names(1, 9));
   }
 
-  TEST_CASE("ZOOKEEPER-3104: the history is read slowly -> NEWLEADER waits behind all of it") {
+  TEST_CASE(
+      "ZOOKEEPER-3104, scenario 48: the history is read slowly -> NEWLEADER waits behind all of "
+      "it") {
     const Past full{.history = {{1, 40}}, .delivered = zxid(1, 1)};
     DurableCluster cluster({one, full, full});
     for (const ServerId id : cluster.all()) cluster.at(id).log_options.tail_cache_bytes = 256;
@@ -209,7 +218,8 @@ TEST_SUITE("replica/known bugs/history") {
   }
 
   TEST_CASE(
-      "ZOOKEEPER-1154, 1156: the greatest uncommitted zxid joins late -> cut, exactly there") {
+      "ZOOKEEPER-1154, 1156, scenario 49: the greatest uncommitted zxid joins late -> cut, exactly "
+      "there") {
     DurableCluster cluster({one, one, one});
     cluster.start_some({s1, s2, s3});
     REQUIRE(cluster.wait_for_leader() == s3);
@@ -249,7 +259,9 @@ TEST_SUITE("replica/known bugs/history") {
     CHECK(cluster.delivered_at(s1) == Texts{"1.1", "1.2", "2.1", "x", "y"});
   }
 
-  TEST_CASE("ZOOKEEPER-2846, 2418: history half on disk, half in memory -> one range, no gap") {
+  TEST_CASE(
+      "ZOOKEEPER-2846, 2418, scenario 26 S-gap: history half on disk, half in memory -> one range, "
+      "no gap") {
     const Past full{.history = {{1, 60}}, .delivered = zxid(1, 1)};
     for (const std::size_t cached : {256, 1024, 4096, 8192}) {
       CAPTURE(cached);

@@ -55,7 +55,9 @@ void hold_disk_in_synchronization(DurableCluster& cluster) {
 }  // namespace
 
 TEST_SUITE("replica/known bugs/synchronization") {
-  TEST_CASE("ZOOKEEPER-2845 A: logged by one follower, delivered nowhere -> all have it, or none") {
+  TEST_CASE(
+      "ZOOKEEPER-2845 A, scenario 34: logged by one follower, delivered nowhere -> all have it, or "
+      "none") {
     DurableCluster cluster({short_past, short_past, short_past});
     cluster.start_some({s1, s2, s3});
     const ServerId leader = cluster.wait_for_leader();
@@ -97,7 +99,9 @@ TEST_SUITE("replica/known bugs/synchronization") {
     CHECK(cluster.delivered_at(s3) == delivered);
   }
 
-  TEST_CASE("ZOOKEEPER-2845 B: committed on two, delivered at one -> survives with the other") {
+  TEST_CASE(
+      "ZOOKEEPER-2845 B, scenario 35: committed on two, delivered at one -> survives with the "
+      "other") {
     DurableCluster cluster({short_past, short_past, short_past});
     cluster.start_some({s1, s2, s3});
     REQUIRE(cluster.wait_for_leader() == s3);
@@ -133,7 +137,9 @@ TEST_SUITE("replica/known bugs/synchronization") {
     CHECK(cluster.delivered_at(s3) == Texts{"1.1", "2.1", "y"});
   }
 
-  TEST_CASE("ZOOKEEPER-3911: power loss at the follower before its sync -> no ACK-LD was sent") {
+  TEST_CASE(
+      "ZOOKEEPER-3911, scenario 36: power loss at the follower before its sync -> no ACK-LD was "
+      "sent") {
     DurableCluster cluster({short_past, short_past, longer_past});
     bool acked = false;
     hold_disk_in_synchronization(cluster);
@@ -154,7 +160,9 @@ TEST_SUITE("replica/known bugs/synchronization") {
     cluster.converge();
   }
 
-  TEST_CASE("ZOOKEEPER-3911: the leader established with the follower's ACK-LD -> it is kept") {
+  TEST_CASE(
+      "ZOOKEEPER-3911, scenario 36: the leader established with the follower's ACK-LD -> it is "
+      "kept") {
     DurableCluster cluster({short_past, short_past, longer_past});
     cluster.start_some({s3, s2});
     REQUIRE(cluster.wait([&] { return cluster.at(s3).replica->core().leading_in_broadcast(); }));
@@ -168,7 +176,9 @@ TEST_SUITE("replica/known bugs/synchronization") {
     CHECK(cluster.delivered_at(s1) == Texts{"1.1", "1.2", "y"});
   }
 
-  TEST_CASE("ZOOKEEPER-3023, 4646, 4785: the log writer is slow -> ACK-LD waits, session lives") {
+  TEST_CASE(
+      "ZOOKEEPER-3023, 4646, 4785, scenario 38: the log writer is slow -> ACK-LD waits, session "
+      "lives") {
     DurableCluster cluster({short_past, short_past, longer_past});
     std::size_t acks = 0;
     hold_disk_in_synchronization(cluster);
@@ -187,7 +197,9 @@ TEST_SUITE("replica/known bugs/synchronization") {
     cluster.converge();
   }
 
-  TEST_CASE("ZOOKEEPER-4643: power loss at each step to the new currentEpoch -> history first") {
+  TEST_CASE(
+      "ZOOKEEPER-4643, J8, scenario 37: power loss at each step to the new currentEpoch -> history "
+      "first") {
     bool was_between = false, over = false;
     for (std::size_t steps = 1; !over; ++steps) {
       CAPTURE(steps);
@@ -217,7 +229,8 @@ TEST_SUITE("replica/known bugs/synchronization") {
   }
 
   TEST_CASE(
-      "ZOOKEEPER-4685: proposals overtake the joiner's currentEpoch -> no ACK before ACK-LD") {
+      "ZOOKEEPER-4685, scenario 39: proposals overtake the joiner's currentEpoch -> no ACK before "
+      "ACK-LD") {
     DurableCluster cluster({short_past, short_past, short_past});
     cluster.start_some({s3, s2});
     REQUIRE(cluster.leads(s3));
@@ -243,7 +256,8 @@ TEST_SUITE("replica/known bugs/synchronization") {
   }
 
   TEST_CASE(
-      "ZOOKEEPER-4394: committed between NEWLEADER and UPTODATE -> delivered once, in order") {
+      "ZOOKEEPER-4394, scenario 40: committed between NEWLEADER and UPTODATE -> delivered once, in "
+      "order") {
     DurableCluster cluster({short_past, short_past, short_past});
     cluster.start_some({s3, s2});
     REQUIRE(cluster.leads(s3));
@@ -276,7 +290,9 @@ TEST_SUITE("replica/known bugs/synchronization") {
     CHECK(cluster.delivered_at(s1) == Texts{"1.1", "a", "b", "c"});
   }
 
-  TEST_CASE("ZOOKEEPER-4712, 4541, 4502: a write of the old epoch under way -> ends, and is cut") {
+  TEST_CASE(
+      "ZOOKEEPER-4712, 4541, 4502, scenario 41: a write of the old epoch under way -> ends, and is "
+      "cut") {
     // 2 loses its leader with a write begun at each of its steps; the others go on without it.
     for (const int steps : {0, 1}) {  // begun, or written and not synced
       CAPTURE(steps);

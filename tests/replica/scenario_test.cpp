@@ -138,7 +138,7 @@ TEST_SUITE("replica/scenario") {
   }
 
   TEST_CASE(
-      "scenario 67 B-seg-roll, J5: an ACK for a new segment -> the old one is on the platter") {
+      "scenario 67 B-seg-roll, J1, J5: an ACK for a new segment -> the old one is on the platter") {
     Three cluster;  // which looks at every ACK
     const std::size_t looks = cluster.looks();
     cluster.settle_proposals(30);
