@@ -2,7 +2,6 @@
 #include "net/zmq_peer_links.hpp"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 #include <zmq.h>
 
 #include <algorithm>
@@ -11,112 +10,10 @@
 #include <memory>
 #include <zmq.hpp>
 
-#include "net_support.hpp"
+#include "zmq_pair.hpp"
 
 namespace zabmq::net {
 namespace {
-
-constexpr auto patience = std::chrono::seconds(20);
-
-// A port below the range that the kernel hands out by itself. Test cases run as processes side by
-// side: each begins somewhere else.
-std::string free_endpoint(zmq::context_t& context) {
-  static int next = 21000 + getpid() % 1100 * 8;
-  for (int tries = 0; tries < 2000; ++tries, ++next) {
-    const std::string endpoint = "tcp://127.0.0.1:" + std::to_string(next);
-    try {
-      zmq::socket_t probe(context, zmq::socket_type::router);
-      probe.set(zmq::sockopt::linger, 0);
-      probe.bind(endpoint);
-      probe.unbind(endpoint);
-      ++next;
-      return endpoint;
-    } catch (const zmq::error_t&) {
-      continue;
-    }
-  }
-  FAIL("no free port");
-  return {};
-}
-
-// One server's process: its own context, so that its end is the end of all its sockets.
-class Server : public Notes {
- public:
-  Server(ServerId self, const std::map<ServerId, std::string>& all, std::uint64_t seed,
-         std::function<void(ZmqPeerOptions&)> adjust = {}) {
-    ZmqPeerOptions options;
-    options.self = self;
-    options.bind = all.at(self);
-    options.peers = all;
-    options.peers.erase(self);
-    options.nonces = seeded(seed);
-    if (adjust) adjust(options);
-    // The port of a process that has just gone may take a moment to be free.
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (!links_ && std::chrono::steady_clock::now() < deadline) {
-      Result<std::unique_ptr<ZmqPeerLinks>> opened = ZmqPeerLinks::open(context_, options);
-      if (opened) links_ = std::move(opened.value());
-    }
-    REQUIRE(links_);
-    links_->set_cluster(cluster_a);
-  }
-
-  ZmqPeerLinks& links() { return *links_; }
-  const PeerCounters& counters() const { return links_->counters(); }
-  std::size_t turn() { return links_->receive(100, *this); }
-
- private:
-  zmq::context_t context_;
-  std::unique_ptr<ZmqPeerLinks> links_;
-};
-
-// Lets the servers run, asleep while there is nothing to do, until the condition holds.
-bool run_until(const std::vector<Server*>& servers, const std::function<bool()>& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::vector<zmq_pollitem_t> items;
-    for (Server* server : servers) server->links().poll_items(items);
-    zmq_poll(items.data(), static_cast<int>(items.size()), 10);
-    for (Server* server : servers) server->turn();
-  }
-  return true;
-}
-
-// Server 1 leads, server 2 learns.
-struct Pair {
-  Pair() {
-    zmq::context_t context;
-    all = {{one, free_endpoint(context)}, {two, free_endpoint(context)}};
-  }
-
-  void start(std::function<void(ZmqPeerOptions&)> adjust = {}) {
-    leader = std::make_unique<Server>(one, all, 1, adjust);
-    learner = std::make_unique<Server>(two, all, 2, adjust);
-    connect();
-  }
-  void connect() {
-    REQUIRE(run([&] { return leader->links().connected(two) && learner->links().connected(one); }));
-  }
-  void establish() {
-    learner->links().open_session(one);
-    REQUIRE(learner->links().send(one, zab::CEpoch{}));
-    REQUIRE(run([&] { return leader->links().has_session(two); }));
-    REQUIRE(leader->links().send(two, zab::NewEpoch{}));
-    const std::size_t before = learner->messages.size();
-    REQUIRE(run([&] { return learner->messages.size() > before; }));
-  }
-  bool run(const std::function<bool()>& condition) {
-    std::vector<Server*> servers;
-    if (leader) servers.push_back(leader.get());
-    if (learner) servers.push_back(learner.get());
-    return run_until(servers, condition);
-  }
-
-  std::map<ServerId, std::string> all;
-  std::unique_ptr<Server> leader;
-  std::unique_ptr<Server> learner;
-};
 
 zab::Propose propose_of(std::uint64_t counter) {
   return {.runs = {{Epoch{1}, counter, counter}}, .commit = {}};
@@ -554,6 +451,23 @@ TEST_SUITE("net/zmq_peer_links") {
 
     send_parts(injector, {header, records});  // and this is how it should be
     REQUIRE(p.run([&] { return p.learner->messages.size() == 2; }));
+  }
+
+  TEST_CASE(
+      "ZOOKEEPER-3756, scenario 9 E-blackhole: one peer's address answers nothing -> no wait") {
+    const BlackHole hole;
+    Pair p;
+    p.all[three] = hole.endpoint();
+    p.start();
+    p.establish();
+    for (std::uint64_t number = 1; number <= 200; ++number) {
+      // Refused: there is no connection; never a wait for one.
+      REQUIRE_FALSE(p.leader->links().send(three, zab::Vote{}));
+      REQUIRE(p.leader->links().send(two, zab::Ping{number, {}}));
+    }
+    const auto pings = [&] { return p.learner->messages.size(); };
+    REQUIRE(p.run([&] { return pings() >= 201; }));
+    CHECK_FALSE(p.leader->links().connected(three));
   }
 
   TEST_CASE("zmq links: port in use -> refused, the text names the endpoint and the reason") {

@@ -109,7 +109,8 @@ TEST_SUITE("replica/known bugs/history") {
   }
 
   TEST_CASE(
-      "ZOOKEEPER-5094, scenario 44: a TRUNC interrupted at any step of the disk -> memory is the "
+      "ZOOKEEPER-5094, jzab lastSeenZxid, scenario 44: a TRUNC interrupted at any step of the disk "
+      "-> memory is the "
       "disk") {
     const Past tail{.history = {{1, 5}}, .delivered = zxid(1, 1)};
     const Past leader{.history = {{1, 3}, {2, 1}}, .delivered = zxid(1, 3)};
@@ -218,7 +219,8 @@ TEST_SUITE("replica/known bugs/history") {
   }
 
   TEST_CASE(
-      "ZOOKEEPER-1154, 1156, scenario 49: the greatest uncommitted zxid joins late -> cut, exactly "
+      "testHighestZxidJoinLate, ZOOKEEPER-1154, 1156, scenario 49: the greatest uncommitted zxid "
+      "joins late -> cut, exactly "
       "there") {
     DurableCluster cluster({one, one, one});
     cluster.start_some({s1, s2, s3});

@@ -1,4 +1,4 @@
-// Scenarios over real logs on disks that fail, fill up and lose power; the numbers are those of
+// Scenarios: over real logs on disks that fail, fill up and lose power; the numbers are those of
 // docs/known-bugs.md.
 #include <doctest/doctest.h>
 
@@ -248,6 +248,35 @@ TEST_SUITE("replica/scenario") {
     cluster.publish("y");
     cluster.converge();
     CHECK(cluster.delivered_at(s1) == Texts{"1.1", "x", "y"});  // 2 and 3 have it on disk
+  }
+
+  TEST_CASE(
+      "scenario 71 B-size: empty, of every size up to the limit, above it -> all or nothing") {
+    replica::Options options = quick_options();
+    options.batch = {700, 1500};
+    DurableCluster cluster({one, one, one}, options);
+    for (const ServerId id : cluster.all()) {
+      cluster.at(id).log_options.segment_size = storage::segment_header_size + 2048;
+      cluster.at(id).log_options.group_bytes_max = 600;  // less than one record
+    }
+    cluster.start_some({s1, s2, s3});
+    REQUIRE(cluster.wait_for_leader() == s3);
+    cluster.open_publisher(s3);
+    Texts wanted{"1.1"};
+    for (std::size_t size = 0; size <= 700; size += 35) {
+      wanted.push_back(std::string(size, 's'));
+      cluster.propose(s3, wanted.back());
+    }
+    cluster.converge();
+    cluster.propose(s3, std::string(701, 's'));
+    cluster.settle();
+    CHECK(cluster.at(s3).replica->counters().publishes_refused == 1);
+    cluster.converge();
+    for (const ServerId id : cluster.all()) CHECK(cluster.delivered_at(id) == wanted);
+    cluster.crash(s1);
+    cluster.start_some({s1});
+    cluster.converge();
+    CHECK(cluster.delivered_at(s1) == wanted);
   }
 
   TEST_CASE("scenario 76 L-boot-window: history durable, currentEpoch not -> boots, claims less") {

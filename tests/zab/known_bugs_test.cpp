@@ -1,4 +1,4 @@
-// Known bugs of discovery and election, each by its number in ZooKeeper's tracker, as far as no
+// Known bugs: of discovery and election, each by its number in ZooKeeper's tracker, as far as no
 // scenario or handler test has its name. The checker watches every step.
 #include <random>
 
