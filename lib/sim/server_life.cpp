@@ -171,8 +171,8 @@ void Server::Life::create_replica() {
   replica_ = std::make_unique<replica::Replica>(
       server_.id_, zab::Config(all_servers(), voter_set_hash), around.parameters.replica,
       replica::Recovered{identity_, std::move(history), recovered.delivered, std::move(table_)},
-      zab::FoundingIds{server_.random_.uuid(), server_.random_.uuid()}, std::move(addresses),
-      replica::Environment{*witnessed_log_, *this, *this, *this, *this});
+      zab::FreshIds{server_.random_.uuid(), server_.random_.uuid(), server_.random_.uuid()},
+      std::move(addresses), replica::Environment{*witnessed_log_, *this, *this, *this, *this});
   witnessed_log_->know(replica_->core());
   log_->set_listener(this);
   say("started with " + to_string(log_->last().zxid) + ", delivered " +

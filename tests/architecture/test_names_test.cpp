@@ -4,34 +4,10 @@
 #include <map>
 #include <set>
 
-#include "source_tree.hpp"
+#include "test_names.hpp"
 
 namespace zabmq::architecture {
 namespace {
-
-// The names of the test cases in a file: the literal behind each TEST_CASE, pieces put together.
-std::vector<std::string> test_names(const SourceFile& file) {
-  std::string text;
-  for (const std::string& line : file.lines) text += line + "\n";
-  std::vector<std::string> names;
-  constexpr std::string_view macro = "TEST_CASE";
-  for (std::size_t at = text.find(macro); at != text.npos; at = text.find(macro, at)) {
-    at = text.find_first_of("\"\n;", text.find('(', at));
-    while (at != text.npos && text[at] == '\n') at = text.find_first_of("\"\n;", at + 1);
-    if (at == text.npos || text[at] != '"') continue;
-    names.emplace_back();
-    while (at < text.size() && text[at] == '"') {
-      const std::size_t end = text.find('"', at + 1);
-      names.back() += text.substr(at + 1, end - at - 1);
-      at = text.find_first_not_of(" \n", end + 1);
-    }
-  }
-  return names;
-}
-
-std::string program_of(const SourceFile& file) {
-  return file.path.substr(0, file.path.find('/', std::string_view("tests/").size()));
-}
 
 TEST_SUITE("architecture/test names") {
   TEST_CASE("test names: no semicolon, which would make two tests of one, and neither would run") {

@@ -150,7 +150,7 @@ TEST_SUITE("client/publisher_session") {
     CHECK(f.sent.size() == PublisherSession::batches_max + 1);
   }
 
-  TEST_CASE("receipts: in any order -> outcomes in the order of publication") {
+  TEST_CASE("J16: receipts in any order -> outcomes in the order of publication") {
     PublisherFixture f;
     f.open();
     f.put("1");

@@ -114,7 +114,8 @@ TEST_SUITE("cluster/server") {
     check_refused(start_server(cluster, {{"--servers", other_ports(3)}}), {directory, "in use"});
   }
 
-  TEST_CASE("server: a directory of another server or voter set -> exit 1 with both values") {
+  TEST_CASE(
+      "ZOOKEEPER-3829: a directory of another server or voter set -> exit 1 with both values") {
     TestCluster cluster;
     const std::string directory = cluster.servers().server(ServerId(1)).data_directory;
     cluster.servers().stop();

@@ -22,7 +22,7 @@ unsigned pop_mark(Outbox& outbox) {
 }  // namespace
 
 TEST_SUITE("net/outbox") {
-  TEST_CASE("outbox: session frames -> leave in order, datagrams ahead of them") {
+  TEST_CASE("Z12: session frames -> leave in order, datagrams ahead of them") {
     Outbox outbox(1 << 20);
     outbox.push(entry(Lane::session, 1));
     outbox.push(entry(Lane::session, 2));
@@ -47,7 +47,7 @@ TEST_SUITE("net/outbox") {
     CHECK(outbox.empty());
   }
 
-  TEST_CASE("outbox: over the bound -> refused, datagrams are not") {
+  TEST_CASE("Z9: over the bound -> refused, datagrams are not") {
     Outbox outbox(10000);
     CHECK(outbox.push(entry(Lane::session, 1, 6000)));
     CHECK_FALSE(outbox.push(entry(Lane::session, 2, 6000)));

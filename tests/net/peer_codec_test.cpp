@@ -416,7 +416,9 @@ TEST_SUITE("net/peer_codec") {
     CHECK_FALSE(decode({}));
   }
 
-  TEST_CASE("peer codec: ten thousand seeded mutations -> refused, or understood in one way") {
+  TEST_CASE(
+      "ZOOKEEPER-3769, scenario 10 E-fuzz: ten thousand seeded mutations -> refused, or understood "
+      "in one way") {
     std::mt19937_64 random(20240607);
     const std::vector<std::vector<std::byte>> frames = sample_frames();
     int understood = 0;

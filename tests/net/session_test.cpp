@@ -65,7 +65,7 @@ TEST_SUITE("net/session") {
     CHECK(f.me.stamp(two, ping));
   }
 
-  TEST_CASE("session: first frame lost, second arrives -> unknown session, answered RESET") {
+  TEST_CASE("Z5: first frame lost, second arrives -> unknown session, answered RESET") {
     SessionFixture f;
     f.learner.open(one);
     f.from_learner(cepoch);

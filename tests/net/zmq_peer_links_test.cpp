@@ -2,7 +2,6 @@
 #include "net/zmq_peer_links.hpp"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 #include <zmq.h>
 
 #include <algorithm>
@@ -11,112 +10,10 @@
 #include <memory>
 #include <zmq.hpp>
 
-#include "net_support.hpp"
+#include "zmq_pair.hpp"
 
 namespace zabmq::net {
 namespace {
-
-constexpr auto patience = std::chrono::seconds(20);
-
-// A port below the range that the kernel hands out by itself. Test cases run as processes side by
-// side: each begins somewhere else.
-std::string free_endpoint(zmq::context_t& context) {
-  static int next = 21000 + getpid() % 1100 * 8;
-  for (int tries = 0; tries < 2000; ++tries, ++next) {
-    const std::string endpoint = "tcp://127.0.0.1:" + std::to_string(next);
-    try {
-      zmq::socket_t probe(context, zmq::socket_type::router);
-      probe.set(zmq::sockopt::linger, 0);
-      probe.bind(endpoint);
-      probe.unbind(endpoint);
-      ++next;
-      return endpoint;
-    } catch (const zmq::error_t&) {
-      continue;
-    }
-  }
-  FAIL("no free port");
-  return {};
-}
-
-// One server's process: its own context, so that its end is the end of all its sockets.
-class Server : public Notes {
- public:
-  Server(ServerId self, const std::map<ServerId, std::string>& all, std::uint64_t seed,
-         std::function<void(ZmqPeerOptions&)> adjust = {}) {
-    ZmqPeerOptions options;
-    options.self = self;
-    options.bind = all.at(self);
-    options.peers = all;
-    options.peers.erase(self);
-    options.nonces = seeded(seed);
-    if (adjust) adjust(options);
-    // The port of a process that has just gone may take a moment to be free.
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (!links_ && std::chrono::steady_clock::now() < deadline) {
-      Result<std::unique_ptr<ZmqPeerLinks>> opened = ZmqPeerLinks::open(context_, options);
-      if (opened) links_ = std::move(opened.value());
-    }
-    REQUIRE(links_);
-    links_->set_cluster(cluster_a);
-  }
-
-  ZmqPeerLinks& links() { return *links_; }
-  const PeerCounters& counters() const { return links_->counters(); }
-  std::size_t turn() { return links_->receive(100, *this); }
-
- private:
-  zmq::context_t context_;
-  std::unique_ptr<ZmqPeerLinks> links_;
-};
-
-// Lets the servers run, asleep while there is nothing to do, until the condition holds.
-bool run_until(const std::vector<Server*>& servers, const std::function<bool()>& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::vector<zmq_pollitem_t> items;
-    for (Server* server : servers) server->links().poll_items(items);
-    zmq_poll(items.data(), static_cast<int>(items.size()), 10);
-    for (Server* server : servers) server->turn();
-  }
-  return true;
-}
-
-// Server 1 leads, server 2 learns.
-struct Pair {
-  Pair() {
-    zmq::context_t context;
-    all = {{one, free_endpoint(context)}, {two, free_endpoint(context)}};
-  }
-
-  void start(std::function<void(ZmqPeerOptions&)> adjust = {}) {
-    leader = std::make_unique<Server>(one, all, 1, adjust);
-    learner = std::make_unique<Server>(two, all, 2, adjust);
-    connect();
-  }
-  void connect() {
-    REQUIRE(run([&] { return leader->links().connected(two) && learner->links().connected(one); }));
-  }
-  void establish() {
-    learner->links().open_session(one);
-    REQUIRE(learner->links().send(one, zab::CEpoch{}));
-    REQUIRE(run([&] { return leader->links().has_session(two); }));
-    REQUIRE(leader->links().send(two, zab::NewEpoch{}));
-    const std::size_t before = learner->messages.size();
-    REQUIRE(run([&] { return learner->messages.size() > before; }));
-  }
-  bool run(const std::function<bool()>& condition) {
-    std::vector<Server*> servers;
-    if (leader) servers.push_back(leader.get());
-    if (learner) servers.push_back(learner.get());
-    return run_until(servers, condition);
-  }
-
-  std::map<ServerId, std::string> all;
-  std::unique_ptr<Server> leader;
-  std::unique_ptr<Server> learner;
-};
 
 zab::Propose propose_of(std::uint64_t counter) {
   return {.runs = {{Epoch{1}, counter, counter}}, .commit = {}};
@@ -211,7 +108,7 @@ TEST_SUITE("net/zmq_peer_links") {
     CHECK(kept.bytes().back() == std::byte{9});
   }
 
-  TEST_CASE("zmq links: no connection -> a datagram is refused, a session message waits for it") {
+  TEST_CASE("Z3: no connection -> a datagram is refused, a session message waits for it") {
     Pair p;
     p.learner = std::make_unique<Server>(two, p.all, 2);
     CHECK_FALSE(p.learner->links().send(one, zab::Vote{}));
@@ -239,7 +136,9 @@ TEST_SUITE("net/zmq_peer_links") {
   }
 
   // Frames queued in both directions while the learner's process is replaced by another.
-  TEST_CASE("zmq links: peer restarts with frames in flight -> none is stale, no loss is hidden") {
+  TEST_CASE(
+      "Z1, scenario 82 Z-stale-session: peer restarts with frames in flight -> none is stale, no "
+      "loss is hidden") {
     Pair p;
     p.start([](ZmqPeerOptions& options) { options.socket_frames_max = 8; });
     p.establish();
@@ -293,7 +192,8 @@ TEST_SUITE("net/zmq_peer_links") {
     p.establish();
   }
 
-  TEST_CASE("zmq links: peer stops reading -> the sender is not held up, the session ends") {
+  TEST_CASE(
+      "Z6, scenario 84 Z-hwm: peer stops reading -> the sender is not held up, the session ends") {
     Pair p;
     p.start([](ZmqPeerOptions& options) {
       options.outbox_bytes_max = 4 << 20;
@@ -327,7 +227,9 @@ TEST_SUITE("net/zmq_peer_links") {
     }
   }
 
-  TEST_CASE("zmq links: a frame dropped in the middle -> the session ends at both sides") {
+  TEST_CASE(
+      "Z2, scenario 83 Z-middle-drop: a frame dropped in the middle -> the session ends at both "
+      "sides") {
     Pair p;
     p.start();
     p.establish();
@@ -350,7 +252,8 @@ TEST_SUITE("net/zmq_peer_links") {
     CHECK(p.leader->messages.size() == 1);
   }
 
-  TEST_CASE("zmq links: garbage from a stranger -> counted, and harms nobody") {
+  TEST_CASE(
+      "ZOOKEEPER-3769, scenario 10 E-fuzz: garbage from a stranger -> counted, and harms nobody") {
     Pair p;
     p.start();
     p.establish();
@@ -407,7 +310,9 @@ TEST_SUITE("net/zmq_peer_links") {
     CHECK(p.leader->counters().malformed <= 1);
   }
 
-  TEST_CASE("zmq links: a second process with the same server id -> noticed, and not heard") {
+  TEST_CASE(
+      "Z4, scenario 85 Z-dup-id: a second process with the same server id -> noticed, and not "
+      "heard") {
     Pair p;
     p.start();
     p.establish();
@@ -490,7 +395,9 @@ TEST_SUITE("net/zmq_peer_links") {
     CHECK(p.leader->lost.empty());
   }
 
-  TEST_CASE("zmq links: server ends with frames unsent -> at once, and nothing leaves later") {
+  TEST_CASE(
+      "ZOOKEEPER-3240, 3574, Z8, scenario 89 Z-shutdown: server ends with frames unsent -> at "
+      "once, and nothing leaves later") {
     Pair p;
     p.start([](ZmqPeerOptions& options) { options.socket_frames_max = 8; });
     p.establish();
@@ -544,6 +451,23 @@ TEST_SUITE("net/zmq_peer_links") {
 
     send_parts(injector, {header, records});  // and this is how it should be
     REQUIRE(p.run([&] { return p.learner->messages.size() == 2; }));
+  }
+
+  TEST_CASE(
+      "ZOOKEEPER-3756, scenario 9 E-blackhole: one peer's address answers nothing -> no wait") {
+    const BlackHole hole;
+    Pair p;
+    p.all[three] = hole.endpoint();
+    p.start();
+    p.establish();
+    for (std::uint64_t number = 1; number <= 200; ++number) {
+      // Refused: there is no connection; never a wait for one.
+      REQUIRE_FALSE(p.leader->links().send(three, zab::Vote{}));
+      REQUIRE(p.leader->links().send(two, zab::Ping{number, {}}));
+    }
+    const auto pings = [&] { return p.learner->messages.size(); };
+    REQUIRE(p.run([&] { return pings() >= 201; }));
+    CHECK_FALSE(p.leader->links().connected(three));
   }
 
   TEST_CASE("zmq links: port in use -> refused, the text names the endpoint and the reason") {

@@ -43,7 +43,7 @@ TEST_SUITE("node/server_list") {
     CHECK(list.find(ServerId{4}) == nullptr);
   }
 
-  TEST_CASE("server list: the voter set is ids and roles -> the same at other addresses") {
+  TEST_CASE("ZOOKEEPER-2164: the voter set is ids and roles -> the same at other addresses") {
     const ServerList here = parsed("1=127.0.0.1:9570:9470,2=127.0.0.1:9580:9480");
     const ServerList there = parsed("2=10.0.0.2:1:2,1=10.0.0.1:1:2");
     const ServerList larger = parsed("1=127.0.0.1:9570:9470,2=127.0.0.1:9580:9480,3=127.0.0.1:1:2");

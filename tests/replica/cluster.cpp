@@ -8,7 +8,8 @@
 
 namespace zabmq::testing {
 
-Cluster::Cluster(std::size_t servers, replica::Options options) {
+template <class Kind>
+ClusterOf<Kind>::ClusterOf(std::size_t servers, replica::Options options, Begin begin) {
   std::vector<ServerId> voters;
   for (std::size_t i = 1; i <= servers; ++i) voters.push_back(ServerId{static_cast<unsigned>(i)});
   for (ServerId id : voters) {
@@ -16,23 +17,27 @@ Cluster::Cluster(std::size_t servers, replica::Options options) {
     place.links = std::make_unique<Links>();
     place.links->cluster = this;
     place.links->self = id;
-    place.server = std::make_unique<Server>(id, voters, options, *place.links);
+    place.server = std::make_unique<Kind>(id, voters, options, *place.links);
   }
+  if (begin == Begin::stopped) return;
   for (ServerId id : voters) start(id);
 }
 
-void Cluster::crash(ServerId id) {
+template <class Kind>
+void ClusterOf<Kind>::crash(ServerId id) {
   at(id).crash();
   servers_.at(id).links->sessions.clear();
 }
 
-void Cluster::start(ServerId id) {
-  Server& server = at(id);
+template <class Kind>
+void ClusterOf<Kind>::start(ServerId id) {
+  Kind& server = at(id);
   ZABMQ_CHECK(!server.up());
   server.start();
 }
 
-void Cluster::isolate(ServerId id, bool isolated) {
+template <class Kind>
+void ClusterOf<Kind>::isolate(ServerId id, bool isolated) {
   if (isolated) {
     isolated_.insert(id);
   } else {
@@ -40,30 +45,59 @@ void Cluster::isolate(ServerId id, bool isolated) {
   }
 }
 
-bool Cluster::cut_off(ServerId from, ServerId to) const {
+template <class Kind>
+bool ClusterOf<Kind>::cut_off(ServerId from, ServerId to) const {
   return isolated_.contains(from) || isolated_.contains(to);
 }
 
-void Cluster::tick() {
+template <class Kind>
+void ClusterOf<Kind>::tick() {
   tick_only();
   settle();
 }
 
-void Cluster::settle() {
+template <class Kind>
+void ClusterOf<Kind>::settle() {
   constexpr int turns_max = 100000;
   bool progress = true;
   for (int turn = 0; progress; ++turn) {
     ZABMQ_CHECK(turn < turns_max);
     progress = false;
-    while (deliver_one()) progress = true;
-    for (auto& [id, place] : servers_) {
-      if (place.server->up()) progress |= place.server->finish();
+    if (disks_first) {
+      while (finish_disks()) progress = true;
+      progress |= deliver_one();
+    } else {
+      while (deliver_one()) progress = true;
+      progress |= finish_disks();
     }
-    progress |= !frames_.empty();
+    progress |= next_frame() != frames_.end();
   }
 }
 
-bool Cluster::wait(const std::function<bool()>& condition, int ticks_max) {
+template <class Kind>
+auto ClusterOf<Kind>::next_frame() -> typename std::deque<Frame>::iterator {
+  return std::find_if(frames_.begin(), frames_.end(),
+                      [this](const Frame& frame) { return !stuck.contains(frame.to); });
+}
+
+template <class Kind>
+bool ClusterOf<Kind>::finish_disks() {
+  bool progress = false;
+  for (auto& [id, place] : servers_) {
+    if (place.server->up() && !stuck.contains(id)) progress |= place.server->finish();
+  }
+  return progress;
+}
+
+template <class Kind>
+std::vector<ServerId> ClusterOf<Kind>::all() const {
+  std::vector<ServerId> ids;
+  for (const auto& [id, place] : servers_) ids.push_back(id);
+  return ids;
+}
+
+template <class Kind>
+bool ClusterOf<Kind>::wait(const std::function<bool()>& condition, int ticks_max) {
   settle();
   for (int ticks = 0; ticks < ticks_max; ++ticks) {
     if (condition()) return true;
@@ -72,7 +106,8 @@ bool Cluster::wait(const std::function<bool()>& condition, int ticks_max) {
   return condition();
 }
 
-ServerId Cluster::wait_for_leader() {
+template <class Kind>
+ServerId ClusterOf<Kind>::wait_for_leader() {
   ServerId leader = ServerId::none;
   wait([&] {
     for (auto& [id, place] : servers_) {
@@ -85,7 +120,8 @@ ServerId Cluster::wait_for_leader() {
   return leader;
 }
 
-std::vector<ServerId> Cluster::followers_of(ServerId leader) const {
+template <class Kind>
+std::vector<ServerId> ClusterOf<Kind>::followers_of(ServerId leader) const {
   std::vector<ServerId> followers;
   for (const auto& [id, place] : servers_) {
     if (id != leader && place.server->up()) followers.push_back(id);
@@ -93,13 +129,16 @@ std::vector<ServerId> Cluster::followers_of(ServerId leader) const {
   return followers;
 }
 
-bool Cluster::deliver_one() {
-  if (frames_.empty()) return false;
-  deliver_at(frames_.begin());
+template <class Kind>
+bool ClusterOf<Kind>::deliver_one() {
+  const auto next = next_frame();
+  if (next == frames_.end()) return false;
+  deliver_at(next);
   return true;
 }
 
-void Cluster::deliver_any(std::mt19937_64& random) {
+template <class Kind>
+void ClusterOf<Kind>::deliver_any(std::mt19937_64& random) {
   if (frames_.empty()) return;
   const Frame& chosen = frames_[random() % frames_.size()];
   deliver_at(std::find_if(frames_.begin(), frames_.end(), [&chosen](const Frame& frame) {
@@ -107,13 +146,15 @@ void Cluster::deliver_any(std::mt19937_64& random) {
   }));
 }
 
-void Cluster::tick_only() {
+template <class Kind>
+void ClusterOf<Kind>::tick_only() {
   for (auto& [id, place] : servers_) {
-    if (place.server->up()) place.server->tick();
+    if (place.server->up() && !stuck.contains(id)) place.server->tick();
   }
 }
 
-void Cluster::deliver_at(std::deque<Frame>::iterator at) {
+template <class Kind>
+void ClusterOf<Kind>::deliver_at(typename std::deque<Frame>::iterator at) {
   Frame frame = std::move(*at);
   frames_.erase(at);
   if (!this->at(frame.to).up()) return;
@@ -121,7 +162,8 @@ void Cluster::deliver_at(std::deque<Frame>::iterator at) {
   if (frame.session != 0) broken_.insert(frame.session);  // the next frame shows the gap
 }
 
-void Cluster::deliver(Frame frame) {
+template <class Kind>
+void ClusterOf<Kind>::deliver(Frame frame) {
   replica::Replica& replica = *at(frame.to).replica;
   auto& sessions = servers_.at(frame.to).links->sessions;
   const auto known = sessions.find(frame.from);
@@ -142,7 +184,8 @@ void Cluster::deliver(Frame frame) {
   replica.on_peer_message(frame.from, std::move(frame.message), std::move(frame.records));
 }
 
-void Cluster::break_session(const Frame& frame) {
+template <class Kind>
+void ClusterOf<Kind>::break_session(const Frame& frame) {
   auto& sessions = servers_.at(frame.to).links->sessions;
   const auto known = sessions.find(frame.from);
   if (known == sessions.end() || known->second != frame.session) return;
@@ -150,26 +193,32 @@ void Cluster::break_session(const Frame& frame) {
   at(frame.to).replica->on_session_lost(frame.from);
 }
 
-void Cluster::Links::open_session(ServerId leader) {
+template <class Kind>
+void ClusterOf<Kind>::Links::open_session(ServerId leader) {
   sessions[leader] = ++cluster->sessions_opened_;
 }
 
-void Cluster::Links::close_session(ServerId peer) {
+template <class Kind>
+void ClusterOf<Kind>::Links::close_session(ServerId peer) {
   const auto known = sessions.find(peer);
   if (known == sessions.end()) return;
   cluster->frames_.push_back({self, peer, known->second, true, zab::Pong{}, {}});
   sessions.erase(known);
 }
 
-bool Cluster::Links::send(ServerId to, const zab::Message& message) {
+template <class Kind>
+bool ClusterOf<Kind>::Links::send(ServerId to, const zab::Message& message) {
   return post(to, message, {});
 }
 
-bool Cluster::Links::send_records(ServerId to, const zab::Propose& message, Slice records) {
+template <class Kind>
+bool ClusterOf<Kind>::Links::send_records(ServerId to, const zab::Propose& message, Slice records) {
   return post(to, message, std::move(records));
 }
 
-bool Cluster::Links::post(ServerId to, const zab::Message& message, Slice records) {
+template <class Kind>
+bool ClusterOf<Kind>::Links::post(ServerId to, const zab::Message& message, Slice records) {
+  if (cluster->witness) cluster->witness(self, to, message);
   std::uint64_t session = 0;
   if (!zab::is_datagram(message)) {
     const auto known = sessions.find(to);
@@ -179,5 +228,8 @@ bool Cluster::Links::post(ServerId to, const zab::Message& message, Slice record
   cluster->frames_.push_back({self, to, session, false, message, std::move(records)});
   return true;
 }
+
+template class ClusterOf<Server>;
+template class ClusterOf<DiskServer>;
 
 }  // namespace zabmq::testing

@@ -11,18 +11,30 @@
 #include <set>
 #include <vector>
 
+#include "disk_server.hpp"
 #include "server.hpp"
 
 namespace zabmq::testing {
 
-class Cluster {
+template <class Kind>  // Server or DiskServer
+class ClusterOf {
  public:
-  explicit Cluster(std::size_t servers, replica::Options options = {});
+  enum class Begin : std::uint8_t { started, stopped };
+  explicit ClusterOf(std::size_t servers, replica::Options options = {},
+                     Begin begin = Begin::started);
+  virtual ~ClusterOf() = default;
 
-  Server& at(ServerId id) { return *servers_.at(id).server; }
+  Kind& at(ServerId id) { return *servers_.at(id).server; }
+  std::vector<ServerId> all() const;
   void crash(ServerId id);
   void start(ServerId id);
   void isolate(ServerId id, bool isolated);  // no frame to or from it
+  // Every disk finishes what it has before the next frame is delivered, instead of one step after
+  // all of them were.
+  bool disks_first = false;
+
+  // Protocol loops that stand still while their transport lives: frames reach them and wait.
+  std::set<ServerId> stuck;
 
   // One tick for all, then everything that follows from it.
   void tick();
@@ -40,6 +52,8 @@ class Cluster {
   // May change a frame on its way, or swallow it by returning false.
   using Tamper = std::function<bool(ServerId from, ServerId to, zab::Message&, Slice& records)>;
   Tamper tamper;
+  // Sees every frame when it is sent.
+  std::function<void(ServerId from, ServerId to, const zab::Message&)> witness;
 
  private:
   struct Frame {
@@ -51,7 +65,7 @@ class Cluster {
   };
   // The links of one server. A session has one number on both sides.
   struct Links final : net::PeerLinks {
-    Cluster* cluster = nullptr;
+    ClusterOf* cluster = nullptr;
     ServerId self = ServerId::none;
     std::map<ServerId, std::uint64_t> sessions;
 
@@ -64,11 +78,13 @@ class Cluster {
   };
   struct Place {
     std::unique_ptr<Links> links;
-    std::unique_ptr<Server> server;
+    std::unique_ptr<Kind> server;
   };
 
   bool deliver_one();
-  void deliver_at(std::deque<Frame>::iterator at);
+  typename std::deque<Frame>::iterator next_frame();
+  bool finish_disks();
+  void deliver_at(typename std::deque<Frame>::iterator at);
   void deliver(Frame frame);
   void break_session(const Frame& frame);
   bool cut_off(ServerId from, ServerId to) const;
@@ -79,5 +95,8 @@ class Cluster {
   std::deque<Frame> frames_;
   std::uint64_t sessions_opened_ = 0;
 };
+
+using Cluster = ClusterOf<Server>;
+using DiskCluster = ClusterOf<DiskServer>;
 
 }  // namespace zabmq::testing

@@ -217,7 +217,9 @@ TEST_SUITE("replica/cluster") {
     CHECK(three.at(follower).clients.take<wire::Refused>(alice).at(0).leader_endpoint == endpoint);
   }
 
-  TEST_CASE("cluster: records damaged on the way -> the session ends, counted, all is repaired") {
+  TEST_CASE(
+      "scenario 54 S-snap-corrupt: records damaged on the way -> the session ends, counted, all is "
+      "repaired") {
     Three three;
     const ServerId leader = three.wait_for_leader();
     const ServerId victim = three.followers_of(leader).front();

@@ -304,7 +304,8 @@ TEST_SUITE("replica/publishing") {
     CHECK(refused.text.find("1 publishers") != std::string::npos);
   }
 
-  TEST_CASE("leader: in_flight_bytes_max is reached -> busy, and it ends by itself") {
+  TEST_CASE(
+      "scenario 70 B-overload: in_flight_bytes_max is reached -> busy, and it ends by itself") {
     replica::Options options;
     options.in_flight_bytes_max = 1000;
     Leader leader(options);

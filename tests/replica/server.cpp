@@ -8,8 +8,8 @@ namespace zabmq::testing {
 using replica::Recovered;
 using replica::Replica;
 
-Server::Server(ServerId server, std::vector<ServerId> voters, replica::Options server_options,
-               net::PeerLinks& links)
+Host::Host(ServerId server, std::vector<ServerId> voters, replica::Options server_options,
+           net::PeerLinks& links)
     : id(server), options(server_options), voters_(std::move(voters)), links_(links) {
   identity.standing = zab::Standing::voter;
   identity.cluster = make_uuid(1000);
@@ -18,20 +18,18 @@ Server::Server(ServerId server, std::vector<ServerId> voters, replica::Options s
 }
 
 // Drawn anew by each process.
-zab::FreshIds Server::fresh_ids() {
+zab::FreshIds Host::fresh_ids() {
   return {make_uuid(1000), make_uuid(1001),
           make_uuid(10'000 + 100 * static_cast<unsigned>(id) + ++lives_)};
 }
 
-void Server::start() {
-  Recovered recovered;
-  recovered.identity = identity;
-  recovered.history = log.history();
-  recovered.delivered = log.delivered;
-  recovered.publishers = replica::PublisherTable({options.receipts_max, options.publisher_ttl_us});
-  log.for_each_record([&](const RecordHeader& h) { recovered.publishers.on_record(h); });
-  recovered.publishers.on_delivered(log.delivered);
-  recovered.publishers.finish_recovery();
+Host::~Host() = default;
+
+replica::PublisherTable Host::empty_table() const {
+  return replica::PublisherTable({options.receipts_max, options.publisher_ttl_us});
+}
+
+void Host::run(Recovered recovered, storage::HistoryLog& log) {
   std::vector<replica::ServerAddress> addresses;
   for (ServerId voter : voters_) {
     addresses.push_back({voter, "tcp://server-" + to_string(voter)});
@@ -39,6 +37,23 @@ void Server::start() {
   replica = std::make_unique<Replica>(id, zab::Config(voters_, 42), options, std::move(recovered),
                                       fresh_ids(), std::move(addresses),
                                       replica::Environment{log, links_, clients, *this, *this});
+}
+
+void Host::tick(std::uint64_t ms) {
+  now_ms += ms;
+  replica->tick(now_ms, wall_at_start_us + now_ms * 1000);
+}
+
+void Server::start() {
+  Recovered recovered;
+  recovered.identity = identity;
+  recovered.history = log.history();
+  recovered.delivered = log.delivered;
+  recovered.publishers = empty_table();
+  log.for_each_record([&](const RecordHeader& h) { recovered.publishers.on_record(h); });
+  recovered.publishers.on_delivered(log.delivered);
+  recovered.publishers.finish_recovery();
+  run(std::move(recovered), log);
   log.set_listener(replica.get());
   tick();
 }
@@ -48,11 +63,6 @@ void Server::crash() {
   log.set_listener(nullptr);
   log.crash();
   storing.reset();
-}
-
-void Server::tick(std::uint64_t ms) {
-  now_ms += ms;
-  replica->tick(now_ms, wall_at_start_us + now_ms * 1000);
 }
 
 bool Server::finish() {
@@ -68,12 +78,12 @@ bool Server::finish() {
   return log.complete_reads() || progress;
 }
 
-void Server::settle() {
+void Host::settle() {
   constexpr int turns_max = 10000;
   for (int turn = 0; finish(); ++turn) ZABMQ_CHECK(turn < turns_max);
 }
 
-bool Server::lead() {
+bool Host::lead() {
   for (int ticks = 0; ticks < 200; ++ticks) {
     settle();
     if (replica->status().accepts_publishes) return true;
@@ -82,13 +92,13 @@ bool Server::lead() {
   return false;
 }
 
-void Server::say(ConnectionId from, const wire::ClientMessage& message, Slice body) {
+void Host::say(ConnectionId from, const wire::ClientMessage& message, Slice body) {
   const std::vector<std::byte> header = wire::encode(message);
   replica->on_client_frame(from, {}, header, std::move(body));
 }
 
-void Server::publish(ConnectionId from, Sequence first, const std::vector<std::string>& payloads,
-                     Instance instance) {
+void Host::publish(ConnectionId from, Sequence first, const std::vector<std::string>& payloads,
+                   Instance instance) {
   const Slice body = make_body(payloads);
   wire::Publish frame;
   frame.instance = instance;
@@ -98,7 +108,7 @@ void Server::publish(ConnectionId from, Sequence first, const std::vector<std::s
   say(from, frame, body);
 }
 
-wire::Welcome Server::open_publisher(ConnectionId from, const Uuid& publisher) {
+wire::Welcome Host::open_publisher(ConnectionId from, const Uuid& publisher) {
   wire::Hello hello;
   hello.publisher = publisher;
   say(from, hello);
@@ -107,12 +117,12 @@ wire::Welcome Server::open_publisher(ConnectionId from, const Uuid& publisher) {
   return answers.empty() ? wire::Welcome{} : answers.back();
 }
 
-void Server::subscribe(ConnectionId from, wire::Subscribe request) {
+void Host::subscribe(ConnectionId from, wire::Subscribe request) {
   say(from, wire::Hello{});
   say(from, request);
 }
 
-std::vector<std::string> Server::take_delivered(ConnectionId to) {
+std::vector<std::string> Host::take_delivered(ConnectionId to) {
   std::vector<std::string> payloads;
   std::erase_if(clients.frames, [&](const FakeClients::Frame& frame) {
     if (frame.to != to || !std::holds_alternative<wire::Deliver>(frame.message)) return false;

@@ -1,4 +1,5 @@
-// Server: one replica with its fakes, as a test drives it: time by tick(), the disk by finish().
+// Server: one replica as a test drives it: time by tick(), the disk by finish(). What is the same
+// over any disk is Host; Server keeps its history in a FakeLog.
 #pragma once
 
 #include <initializer_list>
@@ -15,17 +16,21 @@ namespace zabmq::testing {
 inline constexpr std::uint64_t tick_ms = 10;
 inline constexpr LogTime wall_at_start_us = 1'000'000'000;
 
-class Server final : public replica::IdentityStore, public replica::EventSink {
+class Host : public replica::IdentityStore, public replica::EventSink {
  public:
-  Server(ServerId id, std::vector<ServerId> voters, replica::Options options,
-         net::PeerLinks& links);
+  Host(ServerId id, std::vector<ServerId> voters, replica::Options options, net::PeerLinks& links);
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+  ~Host() override;
 
-  void start();
-  void crash();  // what is not durable is gone
+  virtual void start() = 0;
+  virtual void crash() = 0;  // what is not durable is gone
+  // One step, then what the disk was given completes, or a part of it; false: nothing had to be
+  // done.
+  virtual bool finish() = 0;
   bool up() const { return replica != nullptr; }
 
   void tick(std::uint64_t ms = tick_ms);
-  bool finish();  // one step, then what the disk was given completes; false: nothing had to be done
   void settle();  // until nothing has to be done
   bool lead();    // a single server: ticks until it leads and has delivered; false: it does not
 
@@ -39,28 +44,43 @@ class Server final : public replica::IdentityStore, public replica::EventSink {
   // The payloads delivered to a connection so far, taken out.
   std::vector<std::string> take_delivered(ConnectionId to);
 
-  void store(const zab::Identity& identity) override;
   void on_event(const zab::Event& event) override { events.push_back(event); }
   void on_fatal(const std::string& text) override { fatal = text; }
 
   const ServerId id;
-  FakeLog log;
   FakeClients clients;
   zab::Identity identity;  // the durable one
-  std::optional<zab::Identity> storing;
-  bool disk_works = true;  // false: finish() completes neither writes nor stores
+  bool disk_works = true;  // false: finish() completes nothing that was written
   std::vector<zab::Event> events;
   std::string fatal;
   replica::Options options;
   std::unique_ptr<replica::Replica> replica;
   std::uint64_t now_ms = 0;
 
+ protected:
+  replica::PublisherTable empty_table() const;
+  void run(replica::Recovered recovered, storage::HistoryLog& log);
+
+  std::vector<ServerId> voters_;
+  net::PeerLinks& links_;
+
  private:
   zab::FreshIds fresh_ids();
 
   unsigned lives_ = 0;
-  std::vector<ServerId> voters_;
-  net::PeerLinks& links_;
+};
+
+class Server final : public Host {
+ public:
+  using Host::Host;
+
+  void start() override;
+  void crash() override;
+  bool finish() override;
+  void store(const zab::Identity& identity) override;
+
+  FakeLog log;
+  std::optional<zab::Identity> storing;
 };
 
 wire::Subscribe from_first(std::uint64_t name, std::uint64_t messages = 1000,

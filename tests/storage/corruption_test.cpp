@@ -49,7 +49,9 @@ StartFailure corruption_after_flip(const MemoryDisk::State& state, const std::st
 }
 
 TEST_SUITE("storage/corruption") {
-  TEST_CASE("corrupt: any byte of a record or mark with a later mark -> refused, where it is") {
+  TEST_CASE(
+      "scenario 73 L-mid-corrupt: any byte of a record or mark with a later mark -> refused, where "
+      "it is") {
     const MemoryDisk::State state = three_groups();
     const Found clean = look_at(state);
     const std::uint64_t last_mark = clean.files.last_write;
@@ -121,7 +123,7 @@ TEST_SUITE("storage/corruption") {
     CHECK(corruption_after_flip(state, first_segment, end - 1, 0).damage->position <= end);
   }
 
-  TEST_CASE("corrupt: an older segment is missing or short -> refused by name") {
+  TEST_CASE("ZOOKEEPER-2325, 3056, 3644: an older segment is missing or short -> refused by name") {
     const MemoryDisk::State state = two_segments();
     MemoryDisk::State gone = state;
     gone.live.erase(first_segment);
@@ -264,7 +266,8 @@ TEST_SUITE("storage/corruption") {
   }
 
   TEST_CASE(
-      "foreign: another cluster's, history's or server's segments -> refused with both values") {
+      "scenario 80 L-foreign-disk: another cluster's, history's or server's segments -> refused "
+      "with both values") {
     const MemoryDisk::State state = three_groups();
     Uuid other;
     other.bytes[0] = std::byte{0xee};

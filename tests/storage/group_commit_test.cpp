@@ -232,8 +232,7 @@ TEST_SUITE("storage/group commit") {
     CHECK(m.drained_told == std::vector{Zxid{}});
   }
 
-  TEST_CASE(
-      "log: an error of a write or sync -> fail-stop: told once, nothing acknowledged later") {
+  TEST_CASE("J3: an error of a write or sync -> fail-stop: told once, nothing acknowledged later") {
     for (const MemoryDisk::Operation operation :
          {MemoryDisk::Operation::write, MemoryDisk::Operation::sync}) {
       Machine m;

@@ -115,7 +115,8 @@ TEST_SUITE("storage/identity") {
   }
 
   TEST_CASE(
-      "identity file: a crash at any step of a replacement -> the old record or the new one") {
+      "ZOOKEEPER-1653, 2307, 2354, 4269, J12, scenario 75 L-epoch-files: a crash at any step of a "
+      "replacement -> the old record or the new one") {
     MemoryDisk first;
     REQUIRE(first.open_directory());
     IdentityFile file(first);
@@ -191,7 +192,8 @@ TEST_SUITE("storage/identity") {
     }
   }
 
-  TEST_CASE("identity file: segments without the record -> a used directory, refused") {
+  TEST_CASE(
+      "ZOOKEEPER-2325, 3056, 3644: segments without the record -> a used directory, refused") {
     MemoryDisk disk;
     disk.set_content("00000001.seg", std::vector<std::byte>(10));
 

@@ -107,7 +107,8 @@ void check_start(const MemoryDisk::State& state, const std::vector<Digest>& expe
 
 TEST_SUITE("storage/torn") {
   TEST_CASE(
-      "torn tail: cut off at every byte -> the whole records in front of the cut, nothing else") {
+      "ZOOKEEPER-596, J4, scenario 72 L-torn: cut off at every byte -> the whole records in front "
+      "of the cut, nothing else") {
     const Scene scene = make_scene({90, 30, 200}, false);
 
     for (std::uint64_t cut = scene.begin; cut <= scene.end; ++cut) {
@@ -121,7 +122,7 @@ TEST_SUITE("storage/torn") {
     }
   }
 
-  TEST_CASE("torn tail: zeros or old bytes from every byte on -> likewise") {
+  TEST_CASE("ZOOKEEPER-2249: zeros or old bytes from every byte on -> likewise") {
     const Scene scene = make_scene({90, 30}, true);
 
     for (const std::byte filler : {std::byte{0}, std::byte{0xff}}) {
@@ -229,7 +230,9 @@ TEST_SUITE("storage/torn") {
     CHECK(digests_of(m.read_everything()) == expected_digests(scene, 2));
   }
 
-  TEST_CASE("segment: empty last segment -> legal, the history ends with the one before") {
+  TEST_CASE(
+      "ZOOKEEPER-2332, scenario 74 L-empty-tail: empty last segment -> legal, the history ends "
+      "with the one before") {
     Machine m;
     m.start();
     m.write(m.maker.group({100, 50}));

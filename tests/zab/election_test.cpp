@@ -48,7 +48,7 @@ TEST_SUITE("zab/election") {
     CHECK(probe.count<Vote>(1) == votes);
   }
 
-  TEST_CASE("election: zxids are compared unsigned, epoch first") {
+  TEST_CASE("J2: zxids are compared unsigned, epoch first") {
     Looking2 probe({.history = "1:3", .accepted = 0x8000'0001});
 
     probe.receive(3, vote(3, 1, zxid(0x8000'0001, 1), 1));
@@ -144,7 +144,8 @@ TEST_SUITE("zab/election") {
   }
 
   TEST_CASE(
-      "election: an established leader with a quorum behind it -> joined, whatever the round") {
+      "ZOOKEEPER-1732, 1818: an established leader with a quorum behind it -> joined, whatever the "
+      "round") {
     Looking2 probe;
 
     probe.receive(3, vote(3, 1, {}, 77, Role::leading, Phase::broadcast));
@@ -153,7 +154,7 @@ TEST_SUITE("zab/election") {
     CHECK(probe.core().leader() == server(3));
   }
 
-  TEST_CASE("election: followers of somebody who does not speak -> not followed") {
+  TEST_CASE("ZOOKEEPER-569, 1514, 3537: followers of somebody who does not speak -> not followed") {
     Looking2 probe(past, 5);
     for (unsigned id : {1, 3, 4}) {
       probe.receive(id, vote(5, 2, zxid(2, 9), 3, Role::following, Phase::broadcast));
@@ -176,7 +177,9 @@ TEST_SUITE("zab/election") {
     CHECK(probe.core().role() == Role::looking);
   }
 
-  TEST_CASE("election: votes of or for no voter, of another cluster or voter set -> ignored") {
+  TEST_CASE(
+      "testLeaderOutOfView, ZOOKEEPER-764, 769, scenario 8 E-observer: votes of or for no voter, "
+      "of another cluster or voter set -> ignored") {
     Looking2 probe;
     const Vote before = probe.told(1);
     Vote message = vote(3, 9, zxid(9, 9), 9);
@@ -282,7 +285,9 @@ TEST_SUITE("zab/election") {
     CHECK(core.take_ready().empty());
   }
 
-  TEST_CASE("core: a log ahead of currentEpoch -> starts, and claims only currentEpoch") {
+  TEST_CASE(
+      "scenario 76 L-boot-window: a log ahead of currentEpoch -> starts, and claims only "
+      "currentEpoch") {
     Looking2 probe({.history = "1:3 4:2", .accepted = 4, .current = 1});
 
     CHECK(probe.told(1) == vote(2, 1, zxid(4, 2), 1));

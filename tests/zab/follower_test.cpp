@@ -119,7 +119,7 @@ TEST_SUITE("zab/follower") {
     refused(message);
   }
 
-  TEST_CASE("follower: NEWEPOCH with a wider version range -> accepted") {
+  TEST_CASE("ZOOKEEPER-3720: NEWEPOCH with a wider version range -> accepted") {
     Probe probe(1, 3, past);
     probe.follow(3);
     NewEpoch message = new_epoch(2);
@@ -143,7 +143,8 @@ TEST_SUITE("zab/follower") {
     CHECK(probe.core().role() == Role::looking);
   }
 
-  TEST_CASE("follower: a silent leader -> LOOKING after the peer time-out, not before") {
+  TEST_CASE(
+      "scenario 86 Z-half-open: a silent leader -> LOOKING after the peer time-out, not before") {
     Synchronized probe;
     probe.become_up_to_date();
 

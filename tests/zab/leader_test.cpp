@@ -77,7 +77,9 @@ TEST_SUITE("zab/leader") {
     CHECK(probe.last<NewEpoch>(3)->epoch == epoch(expected));
   }
 
-  TEST_CASE("leader: a wiped server's acceptedEpoch -> heard, but it is no quorum") {
+  TEST_CASE(
+      "ZOOKEEPER-2959, scenario 18 D-observer: a wiped server's acceptedEpoch -> heard, but it is "
+      "no quorum") {
     Elected probe;
 
     probe.receive(2, cepoch(8, Standing::wiped));
@@ -142,7 +144,7 @@ TEST_SUITE("zab/leader") {
     CHECK_FALSE(probe.session_open(2));
   }
 
-  TEST_CASE("leader: nobody comes -> steps down at the discovery time-out") {
+  TEST_CASE("ZOOKEEPER-3109: nobody comes -> steps down at the discovery time-out") {
     Elected probe;
 
     probe.run(2000);
@@ -509,7 +511,9 @@ TEST_SUITE("zab/leader") {
     CHECK(probe.core().leading_in_broadcast());
   }
 
-  TEST_CASE("leader: a learner that is far behind but moves -> kept beyond the sync time-out") {
+  TEST_CASE(
+      "ZOOKEEPER-1465, 1697, 2678, scenario 53 S-slow-big: a learner that is far behind but moves "
+      "-> kept beyond the sync time-out") {
     Probe probe(1, 3, {.history = "1:50", .delivered = "1.50"});
     probe.lead_broadcast();
     probe.receive(3, cepoch(1));
@@ -702,7 +706,9 @@ TEST_SUITE("zab/leader") {
     CHECK(probe.count<Ping>(2) == sent);
   }
 
-  TEST_CASE("leader: a silent follower -> lost, the quorum with it -> steps down in time") {
+  TEST_CASE(
+      "J17, scenario 86 Z-half-open: a silent follower -> lost, the quorum with it -> steps down "
+      "in time") {
     Established probe;
 
     probe.run(1000);
@@ -750,7 +756,8 @@ TEST_SUITE("zab/leader") {
 
   // --- quorum rounds ---
 
-  TEST_CASE("leader: a question -> answered when a quorum has echoed a later heartbeat") {
+  TEST_CASE(
+      "ZOOKEEPER-1675, J13: a question -> answered when a quorum has echoed a later heartbeat") {
     Established probe;
     probe.run(100);
     probe.receive(2, Pong{probe.last<Ping>(2)->number});  // sent before the question

@@ -87,7 +87,8 @@ TEST_SUITE("zab/scenario/broadcast") {
   }
 
   TEST_CASE(
-      "scenario 60 B-gap: a missing, repeated or foreign PROPOSE -> the session ends, no hole") {
+      "J15, scenario 60 B-gap: a missing, repeated or foreign PROPOSE -> the session ends, no "
+      "hole") {
     Cluster cluster(Cluster::same(3, past));
     REQUIRE(cluster.elect(3));
     cluster.propose(3, "a");

@@ -37,7 +37,8 @@ void synchronize_up_to(Cluster& cluster, const std::string& name) {
 
 TEST_SUITE("zab/scenario/data-loss") {
   TEST_CASE(
-      "scenario 34 2845-A: logged by a follower, never delivered -> its vote and history say so") {
+      "ZOOKEEPER-2845 A, scenario 34: logged by a follower, never delivered -> its vote and "
+      "history say so") {
     Cluster cluster(Cluster::same(3, past));
     REQUIRE(cluster.elect(3));
     cluster.hold(hold_to<Propose>(1));
@@ -66,7 +67,8 @@ TEST_SUITE("zab/scenario/data-loss") {
   }
 
   TEST_CASE(
-      "scenario 35 2845-B: committed on 3 and 2, delivered nowhere else -> survives 3 and 1") {
+      "ZOOKEEPER-2845 B, scenario 35: committed on 3 and 2, delivered nowhere else -> survives 3 "
+      "and 1") {
     Cluster cluster(Cluster::same(3, past));
     REQUIRE(cluster.elect(3));
     cluster.hold([](ServerId from, ServerId to, const Message& message) {
@@ -90,7 +92,9 @@ TEST_SUITE("zab/scenario/data-loss") {
     CHECK(cluster.run_until_converged());
   }
 
-  TEST_CASE("scenario 36 3911: power loss at the follower before its sync -> no ACK-LD was sent") {
+  TEST_CASE(
+      "ZOOKEEPER-3911, scenario 36: power loss at the follower before its sync -> no ACK-LD was "
+      "sent") {
     Cluster cluster({past, past, {.history = "1:2", .delivered = "1.1"}});
     synchronize_up_to(cluster, "NEWLEADER");
     cluster.settle();
@@ -108,7 +112,9 @@ TEST_SUITE("zab/scenario/data-loss") {
     CHECK(cluster.history(1) == cluster.history(3));
   }
 
-  TEST_CASE("scenario 36 3911: the sync returned before the power loss -> committed, and kept") {
+  TEST_CASE(
+      "ZOOKEEPER-3911, scenario 36: the sync returned before the power loss -> committed, and "
+      "kept") {
     Cluster cluster({past, past, {.history = "1:2", .delivered = "1.1"}});
     synchronize_up_to(cluster, "NEWLEADER");
     cluster[2].hold_log = cluster[2].hold_store = false;
@@ -125,7 +131,8 @@ TEST_SUITE("zab/scenario/data-loss") {
   }
 
   TEST_CASE(
-      "scenario 37 4643: power loss between history and currentEpoch -> never an epoch without "
+      "ZOOKEEPER-4643, J8, scenario 37: power loss between history and currentEpoch -> never an "
+      "epoch without "
       "it") {
     struct Case {
       const char* up_to;
@@ -162,7 +169,8 @@ TEST_SUITE("zab/scenario/data-loss") {
   }
 
   TEST_CASE(
-      "scenario 38 4646: the log writer is slow -> ACK-LD waits for it, the session lives on") {
+      "ZOOKEEPER-4646, scenario 38: the log writer is slow -> ACK-LD waits for it, the session "
+      "lives on") {
     Cluster cluster({past, past, {.history = "1:2", .delivered = "1.1"}});
     synchronize_up_to(cluster, "NEWLEADER");
     for (int i = 0; i < 300; ++i) {
@@ -182,7 +190,8 @@ TEST_SUITE("zab/scenario/data-loss") {
   }
 
   TEST_CASE(
-      "scenario 39 4685: the joiner's log is fast, its identity record slow -> no ACK before "
+      "ZOOKEEPER-4685, scenario 39: the joiner's log is fast, its identity record slow -> no ACK "
+      "before "
       "ACK-LD") {
     Cluster cluster(Cluster::same(3, past));
     cluster.isolate(1);
@@ -207,7 +216,8 @@ TEST_SUITE("zab/scenario/data-loss") {
   }
 
   TEST_CASE(
-      "scenario 40 4394: COMMIT of an outstanding proposal between NEWLEADER and UPTODATE -> "
+      "ZOOKEEPER-4394, scenario 40: COMMIT of an outstanding proposal between NEWLEADER and "
+      "UPTODATE -> "
       "honoured") {
     Cluster cluster(Cluster::same(3, past));
     cluster.isolate(1);
@@ -238,7 +248,8 @@ TEST_SUITE("zab/scenario/data-loss") {
   }
 
   TEST_CASE(
-      "scenario 41 4712: a slow write of the old epoch -> it ends before anything else begins") {
+      "ZOOKEEPER-4712, scenario 41: a slow write of the old epoch -> it ends before anything else "
+      "begins") {
     Cluster cluster(Cluster::same(3, past));
     REQUIRE(cluster.elect(3));
     cluster[2].hold_log = true;
@@ -266,7 +277,8 @@ TEST_SUITE("zab/scenario/data-loss") {
   }
 
   TEST_CASE(
-      "scenario 41 4712: the new leader cuts what the old write left -> gone, and stays gone") {
+      "ZOOKEEPER-4712, scenario 41: the new leader cuts what the old write left -> gone, and stays "
+      "gone") {
     Cluster cluster(Cluster::same(3, past));
     REQUIRE(cluster.elect(3));
     cluster.isolate(3);
@@ -288,7 +300,8 @@ TEST_SUITE("zab/scenario/data-loss") {
   }
 
   TEST_CASE(
-      "scenario 42 4925: a leader that was itself synchronized by DIFF -> passes on no hole") {
+      "ZOOKEEPER-4925, scenario 42: a leader that was itself synchronized by DIFF -> passes on no "
+      "hole") {
     Cluster cluster(Cluster::same(5, past));
     cluster.isolate(1);  // will be the stale one
     cluster.isolate(4);  // will be synchronized, then lead

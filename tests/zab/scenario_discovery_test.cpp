@@ -47,7 +47,9 @@ void complete_disks(Cluster& cluster) {
 }
 
 TEST_SUITE("zab/scenario/discovery") {
-  TEST_CASE("scenario 12 D-epoch: acceptedEpochs 0, 5, 5 -> epoch 6, the leader's own counts too") {
+  TEST_CASE(
+      "ZOOKEEPER-1343, scenario 12 D-epoch: acceptedEpochs 0, 5, 5 -> epoch 6, the leader's own "
+      "counts too") {
     for (unsigned highest = 1; highest <= 3; ++highest) {
       CAPTURE(highest);
       std::vector<Past> pasts = Cluster::same(3, {.accepted = 5});
@@ -65,7 +67,8 @@ TEST_SUITE("zab/scenario/discovery") {
   }
 
   TEST_CASE(
-      "scenario 13 D-promise-crash: around the promise -> never two counted ACK-Es for an epoch") {
+      "J11, scenario 13 D-promise-crash: around the promise -> never two counted ACK-Es for an "
+      "epoch") {
     enum class Crash { before_write, written, not_written, before_ack_arrives, after_ack_arrived };
     for (Crash when : {Crash::before_write, Crash::written, Crash::not_written,
                        Crash::before_ack_arrives, Crash::after_ack_arrived}) {
@@ -141,7 +144,7 @@ TEST_SUITE("zab/scenario/discovery") {
   }
 
   TEST_CASE(
-      "scenario 16 D-abandon: CEPOCHs and no ACK-E (ZOOKEEPER-1192) -> steps down at the limit") {
+      "ZOOKEEPER-1192, scenario 16 D-abandon: CEPOCHs and no ACK-E -> steps down at the limit") {
     Cluster cluster(Cluster::same(3, past));
     cluster.hold([](ServerId, ServerId, const Message& message) {
       return std::holds_alternative<AckEpoch>(message);
@@ -195,7 +198,8 @@ TEST_SUITE("zab/scenario/discovery") {
   }
 
   TEST_CASE(
-      "scenario 19 D-empty: a wiped voter counts nowhere, two of three -> no leader, and loud") {
+      "ZOOKEEPER-261, scenario 19 D-empty: a wiped voter counts nowhere, two of three -> no "
+      "leader, and loud") {
     Cluster cluster(Cluster::same(3, past));
     REQUIRE(cluster.elect(3));
     for (unsigned id : {1U, 2U}) {
@@ -216,7 +220,8 @@ TEST_SUITE("zab/scenario/discovery") {
   }
 
   TEST_CASE(
-      "scenario 19 D-empty: wiped with the only other holder of a commit away -> nothing is lost") {
+      "ZOOKEEPER-261, scenario 19 D-empty: wiped with the only other holder of a commit away -> "
+      "nothing is lost") {
     // Committed by 1 and 3; server 1 loses its disk, server 3 is away: 1 and 2 are no quorum.
     Cluster cluster(Cluster::same(3, past));
     REQUIRE(cluster.elect(3));
@@ -242,7 +247,8 @@ TEST_SUITE("zab/scenario/discovery") {
   }
 
   TEST_CASE(
-      "scenario 20 D-all-vs-quorum: one of three hangs in each step -> the others go on in time") {
+      "J10, scenario 20 D-all-vs-quorum: one of three hangs in each step -> the others go on in "
+      "time") {
     enum class Hang { cepoch, ack_epoch, ack_leader, log, identity };
     for (Hang hang : {Hang::cepoch, Hang::ack_epoch, Hang::ack_leader, Hang::log, Hang::identity}) {
       CAPTURE(static_cast<int>(hang));

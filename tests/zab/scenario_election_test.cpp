@@ -49,7 +49,7 @@ TEST_SUITE("zab/scenario/election") {
     }
   }
 
-  TEST_CASE("scenario 2 E-order: currentEpoch beats zxid beats id") {
+  TEST_CASE("ZOOKEEPER-1419, scenario 2 E-order: currentEpoch beats zxid beats id") {
     // 1.2 .. 1.9 were never committed: a quorum has gone on to epoch 2 without them.
     for (unsigned best = 1; best <= 3; ++best) {
       CAPTURE(best);
@@ -165,7 +165,8 @@ TEST_SUITE("zab/scenario/election") {
   }
 
   TEST_CASE(
-      "scenario 7 E-fraud: a server that is made to believe it leads -> gives up, harms nobody") {
+      "testElectionFraud, scenario 7 E-fraud: a server that is made to believe it leads -> gives "
+      "up, harms nobody") {
     Cluster cluster(Cluster::same(3, past));
     cluster.isolate(1);
     REQUIRE(cluster.elect(3));

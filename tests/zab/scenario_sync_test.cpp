@@ -112,7 +112,8 @@ TEST_SUITE("zab/scenario/synchronization") {
     CHECK(joiner.cluster.history(1) == "1:4 5:2");
   }
 
-  TEST_CASE("scenario 27 to 29: every pair of tails behind a common trunk -> equal to the leader") {
+  TEST_CASE(
+      "scenario 27, 28, 29: every pair of tails behind a common trunk -> equal to the leader") {
     const std::vector<std::string> tails = {"", "2:2", "2:5", "3:1", "2:2 4:3", "3:1 5:1"};
     for (const std::string& mine : tails) {
       for (const std::string& theirs : tails) {
@@ -127,7 +128,8 @@ TEST_SUITE("zab/scenario/synchronization") {
     }
   }
 
-  TEST_CASE("scenario 49 1154 join-late: the greatest uncommitted zxid was away -> its tail goes") {
+  TEST_CASE(
+      "ZOOKEEPER-1154, scenario 49: the greatest uncommitted zxid was away -> its tail goes") {
     Cluster cluster(Cluster::same(3, {.history = "1:2", .delivered = "1.2"}));
     REQUIRE(cluster.elect(3));
     cluster.isolate(3);
