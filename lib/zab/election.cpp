@@ -140,7 +140,9 @@ bool Core::follow_established(Looking& self) {
     return at != self.established.end() && fresh(at->second) && at->second.vote.leader == candidate;
   };
   const Vote* best = nullptr;
-  for (const auto& [id, heard] : self.established) {
+  for (const auto& entry : self.established) {
+    const ServerId id = entry.first;
+    const Looking::Heard& heard = entry.second;
     const Vote& vote = heard.vote;
     if (vote.role != Role::leading || vote.leader != id || !fresh(heard) || !trusted(id)) continue;
     const bool elected = self.elected_at && self.vote.leader == id;
