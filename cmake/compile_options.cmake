@@ -12,12 +12,15 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 if(ZABMQ_SANITIZE)
   target_compile_options(zabmq_options INTERFACE
-    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_link_options(zabmq_options INTERFACE -fsanitize=address,undefined)
+    -fsanitize=${ZABMQ_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(zabmq_options INTERFACE -fsanitize=${ZABMQ_SANITIZE})
 else()
   target_compile_options(zabmq_options INTERFACE
     -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection)
   target_link_options(zabmq_options INTERFACE -Wl,-z,relro,-z,now -pie)
+endif()
+if(ZABMQ_FUZZ)
+  target_compile_options(zabmq_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 find_program(ZABMQ_CCACHE ccache)

@@ -224,7 +224,7 @@ class Writer {
   }
   template <Struct T>
   void put_fields(const T& value) {
-    std::apply([this](const auto&... field) { (put(field), ...); }, fields(value));
+    std::apply([this](const auto&... field) { (this->put(field), ...); }, fields(value));
   }
 
   std::vector<std::byte> finish() {
@@ -286,7 +286,7 @@ class Reader {
   bool get_fields(T& value, std::size_t count) {
     if (count < field_count<T>) return false;
     const bool whole =
-        std::apply([this](auto&... field) { return (get(field) && ...); }, fields(value));
+        std::apply([this](auto&... field) { return (this->get(field) && ...); }, fields(value));
     return whole && skip(count - field_count<T>) && can_be(value);
   }
 

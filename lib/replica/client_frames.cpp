@@ -18,6 +18,8 @@ template <class... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
+template <class... Handlers>
+Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 std::string both(const std::string& what, const std::string& theirs, const std::string& ours) {
   return what + " mismatch: the client has " + theirs + ", this server has " + ours;

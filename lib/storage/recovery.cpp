@@ -45,9 +45,11 @@ class Recovery {
   bool walk_chain();
   bool walk_older(Segment& segment, const Segment& successor);
   bool walk_newest(Segment& segment);
-  void enter(const Segment& segment);
+  bool enter(const Segment& segment);
   void walk(Segment& segment, SegmentReader& reader, std::uint64_t limit);
   bool take_mark(const Segment& segment, Bytes bytes);
+  bool take_delivered(Zxid delivered);
+  bool holds(Zxid zxid) const;
   std::size_t take_record(Segment& segment, SegmentReader& reader, std::uint64_t limit);
   bool examine_tail(Segment& segment, SegmentReader& reader);
   std::uint64_t damaged_body_end(SegmentReader& reader) const;
@@ -209,25 +211,27 @@ bool Recovery::walk_chain() {
   if (chain.empty()) return true;
   last_ = chain.front().header.before;
   result_.history.floor = {last_.zxid, last_.offset, last_.digest};
+  delivered_ = last_.zxid;  // what is no longer kept was delivered
   for (std::size_t i = 0; i + 1 < chain.size(); ++i) {
     if (!walk_older(chain[i], chain[i + 1])) return false;
   }
   return walk_newest(chain.back());
 }
 
-void Recovery::enter(const Segment& segment) {
+bool Recovery::enter(const Segment& segment) {
   position_ = segment_header_size;
-  if (segment.header.delivered > delivered_) {
-    delivered_ = segment.header.delivered;
-    visitor_.on_delivered(delivered_);
-  }
   ++result_.history.segments;
   result_.history.bytes += segment_header_size;
+  const Zxid delivered = segment.header.delivered;
+  if (delivered <= delivered_ || take_delivered(delivered)) return true;
+  return fail_at(segment.name(), 0,
+                 "it says that transaction " + to_string(delivered) +
+                     " was delivered, which is not in front of it");
 }
 
 bool Recovery::walk_older(Segment& segment, const Segment& successor) {
   SegmentReader reader(fs_, segment.file, segment.allocated);
-  enter(segment);
+  if (!enter(segment)) return false;
   walk(segment, reader, std::min(segment.end, segment.allocated));
   if (!ok(reader.status())) return false;
   if (position_ != segment.end)
@@ -245,7 +249,7 @@ bool Recovery::walk_older(Segment& segment, const Segment& successor) {
 bool Recovery::walk_newest(Segment& segment) {
   SegmentReader reader(fs_, segment.file, segment.allocated);
   result_.files.proven = last_;
-  enter(segment);
+  if (!enter(segment)) return false;
   walk(segment, reader, segment.allocated);
   if (!ok(reader.status())) return false;
   segment.end = position_;
@@ -278,12 +282,25 @@ void Recovery::walk(Segment& segment, SegmentReader& reader, std::uint64_t limit
 bool Recovery::take_mark(const Segment& segment, Bytes bytes) {
   if (!is_mark_of(segment.header, bytes, position_)) return false;
   const auto mark = parse_mark(bytes);
-  if (mark->delivered < delivered_ || mark->delivered > last_.zxid) return false;
-  if (mark->delivered > delivered_) {
-    delivered_ = mark->delivered;
-    visitor_.on_delivered(delivered_);
-  }
+  return mark->delivered == delivered_ ||
+         (mark->delivered > delivered_ && take_delivered(mark->delivered));
+}
+
+// False: no such transaction lies in front of this place.
+bool Recovery::take_delivered(Zxid delivered) {
+  if (!holds(delivered)) return false;
+  delivered_ = delivered;
+  visitor_.on_delivered(delivered_);
   return true;
+}
+
+// Whether a transaction that the walk has passed has this zxid.
+bool Recovery::holds(Zxid zxid) const {
+  const std::vector<EpochLast>& ends = result_.history.ends;
+  const auto end = std::find_if(ends.begin(), ends.end(),
+                                [&](const EpochLast& e) { return e.epoch == zxid.epoch; });
+  return end != ends.end() && zxid.counter > 0 && zxid.counter <= end->last &&
+         zxid > result_.history.floor.zxid;
 }
 
 // The size of the record at the position, when a whole and valid one is there that continues the

@@ -127,6 +127,7 @@ class Core {
   void on_vote(Looking& self, ServerId from, const Vote& vote);
   void answer_vote(ServerId from, const Vote& vote);
   void tick_looking(Looking& self);
+  void take_vote(Looking& self, const Vote& vote);
   void count_votes(Looking& self);
   bool follow_established(Looking& self);
   void decide(Looking& self);

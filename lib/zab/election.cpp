@@ -81,6 +81,11 @@ void Core::on_vote(Looking& self, ServerId from, const Vote& vote) {
   }
   self.established.erase(from);
 
+  // Nobody knows this server's own rank better than itself: a vote for it may be of a past in which
+  // it had more, and would be said again as its own word.
+  const auto better = [&] {
+    return vote.leader != self_ && trusted(vote.leader) && rank(vote) > rank(self.vote);
+  };
   if (vote.round < self.round) return send(from, self.vote);
   if (vote.round > self.round) {
     round_ = self.round = vote.round;
@@ -88,22 +93,22 @@ void Core::on_vote(Looking& self, ServerId from, const Vote& vote) {
     self.decide_at.reset();
     self.elected_at.reset();
     self.vote = own_vote();
-    if (trusted(vote.leader) && rank(vote) > rank(self.vote)) {
-      self.vote.leader = vote.leader;
-      self.vote.current_epoch = vote.current_epoch;
-      self.vote.last = vote.last;
-    }
+    if (better()) take_vote(self, vote);
     broadcast_vote(self);
-  } else if (trusted(vote.leader) && rank(vote) > rank(self.vote)) {
-    self.vote.leader = vote.leader;
-    self.vote.current_epoch = vote.current_epoch;
-    self.vote.last = vote.last;
+  } else if (better()) {
+    take_vote(self, vote);
     self.decide_at.reset();
     self.elected_at.reset();
     broadcast_vote(self);
   }
   self.votes[from] = vote;
   count_votes(self);
+}
+
+void Core::take_vote(Looking& self, const Vote& vote) {
+  self.vote.leader = vote.leader;
+  self.vote.current_epoch = vote.current_epoch;
+  self.vote.last = vote.last;
 }
 
 void Core::count_votes(Looking& self) {
@@ -141,7 +146,9 @@ bool Core::follow_established(Looking& self) {
     return at != self.established.end() && fresh(at->second) && at->second.vote.leader == candidate;
   };
   const Vote* best = nullptr;
-  for (const auto& [id, heard] : self.established) {
+  for (const auto& entry : self.established) {
+    const ServerId id = entry.first;
+    const Looking::Heard& heard = entry.second;
     const Vote& vote = heard.vote;
     if (vote.role != Role::leading || vote.leader != id || !fresh(heard) || !trusted(id)) continue;
     const bool elected = self.elected_at && self.vote.leader == id;

@@ -29,6 +29,12 @@ void Core::on_standing(ServerId from, const StandingMessage& message) {
              std::to_string(config_.voter_set_hash()));
     return;
   }
+  const Handshake& theirs = message.handshake;
+  const bool no_ids = is_none(theirs.cluster) && is_none(theirs.history);
+  const bool ids = !is_none(theirs.cluster) && !is_none(theirs.history);
+  if (message.standing == Standing::empty ? !no_ids : !ids) {
+    return drop(from, message, "its standing and its ids contradict each other");
+  }
   const bool both_belong = !is_none(message.handshake.cluster) && !is_none(identity_.cluster);
   if (both_belong && !accepts(from, message.handshake)) return;
   // What is not durable yet is not said: an id that a crash takes back must not be adopted.

@@ -1,10 +1,10 @@
 // Records: made for tests.
 #include "records.hpp"
 
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <memory>
+
+#include "zabmq/check.hpp"
 
 namespace zabmq::storage {
 namespace {
@@ -66,7 +66,7 @@ std::vector<RecordHeader> headers_of(Bytes records) {
   std::vector<RecordHeader> headers;
   while (!records.empty()) {
     const auto header = parse_record(records);
-    REQUIRE(header);
+    ZABMQ_CHECK(header);
     headers.push_back(*header);
     records = records.subspan(record_size(header->body_size));
   }

@@ -35,7 +35,7 @@ class RecordMaker {
   std::uint64_t filler_ = 1;
 };
 
-// The headers of whole records lying back to back; all of them valid, or the test fails.
+// The headers of whole records lying back to back; all of them valid, or the test aborts.
 std::vector<RecordHeader> headers_of(Bytes records);
 std::vector<RecordHeader> headers_of(const ReadResult& result);
 Slice joined(const std::vector<Slice>& slices);
