@@ -1,0 +1,137 @@
+// zabmq-sim: whole clusters in simulated worlds, one from each seed. Exit 0: no violation; 1: a
+// violation; 2: usage.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <thread>
+
+#include "autopsy.hpp"
+#include "report.hpp"
+#include "seed_run.hpp"
+#include "workers.hpp"
+#include "zabmq/mutant_catalogue.hpp"
+
+namespace zabmq::sim::program {
+namespace {
+
+struct Arguments {
+  std::uint64_t seed = 0;
+  std::string seeds;
+  double minutes = 0;
+  unsigned jobs = 0;
+  bool json = false;
+  bool trace = false;
+  bool list_mutants = false;
+  std::string mutant;
+  Work work;
+};
+
+void list_mutants() {
+  for (const mutants::Mutant& mutant : mutants::catalogue) {
+    std::printf("%s  %s\n", std::string(mutant.name).c_str(), std::string(mutant.what).c_str());
+  }
+}
+
+void declare(CLI::App& app, Arguments& arguments) {
+  app.add_option("--seed", arguments.seed, "run this seed");
+  app.add_option("--seeds", arguments.seeds, "run the seeds A..B");
+  app.add_option("--minutes", arguments.minutes, "run fresh seeds for so long (or from --seed on)");
+  app.add_option("--jobs", arguments.jobs, "processes (default: one for each core)");
+  app.add_flag("--json", arguments.json, "the last line is one JSON object");
+  app.add_flag("--trace", arguments.trace, "with --seed: print the last events in any case");
+  app.add_flag("--first", arguments.work.stop_at_first, "stop at the first violation");
+  app.add_flag("--fault-free", arguments.work.options.fault_free, "the same clusters, no faults");
+  app.add_flag("--client-rules", arguments.work.options.client_rules,
+               "judge only by what clients see");
+  app.add_option("--mutant", arguments.mutant, "a deliberate bug (build `mutants` only)");
+  app.add_flag("--list-mutants", arguments.list_mutants, "name them, and end");
+}
+
+// False: the numbers make no sense.
+bool plan(const CLI::App& app, Arguments& arguments) {
+  Work& work = arguments.work;
+  const bool seed_given = app.count("--seed") > 0;
+  work.jobs = arguments.jobs != 0 ? arguments.jobs : std::thread::hardware_concurrency();
+  if (!arguments.seeds.empty()) {
+    const std::size_t dots = arguments.seeds.find("..");
+    if (dots == std::string::npos) return false;
+    work.first = std::stoull(arguments.seeds.substr(0, dots));
+    work.last = std::stoull(arguments.seeds.substr(dots + 2));
+    return work.first <= work.last;
+  }
+  if (arguments.minutes > 0) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const auto fresh = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1000;
+    work.first = seed_given ? arguments.seed : static_cast<std::uint64_t>(fresh);
+    work.last = ~std::uint64_t{0} - work.jobs;
+    work.until = std::chrono::steady_clock::now() +
+                 std::chrono::milliseconds(static_cast<std::int64_t>(arguments.minutes * 60'000));
+    return true;
+  }
+  work.first = work.last = arguments.seed;
+  work.jobs = 1;
+  return seed_given;
+}
+
+void print_violation(const Violation& violation) {
+  std::fprintf(stderr, "seed %llu, event %llu: %s: %s\n",
+               static_cast<unsigned long long>(violation.seed),
+               static_cast<unsigned long long>(violation.event), violation.check.c_str(),
+               violation.text.c_str());
+}
+
+int run(Arguments& arguments) {
+  const auto started = std::chrono::steady_clock::now();
+  const Tally tally = run_all(arguments.work, [](const Tally& seed) {
+    if (!seed.violations.empty()) print_violation(seed.violations.front());
+  });
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+  if (arguments.work.until) {
+    std::printf("seeds from %llu\n", static_cast<unsigned long long>(arguments.work.first));
+  }
+  std::fputs(report_of(tally, took.count(), arguments.work.jobs).c_str(), stdout);
+  std::fflush(stdout);
+  const bool mutant = !arguments.mutant.empty();
+  if (!tally.violations.empty() && !mutant) {
+    print_autopsy(tally.violations.front().seed, arguments.work.options);
+  } else if (arguments.trace) {
+    print_autopsy(arguments.work.first, arguments.work.options);
+  }
+  if (arguments.json) {
+    Json json = to_json(tally);
+    char hash[17];
+    std::snprintf(hash, sizeof hash, "%016llx", static_cast<unsigned long long>(tally.trace_hash));
+    json["trace_hash"] = hash;
+    json["seconds"] = took.count();
+    std::printf("%s\n", json.dump().c_str());
+  }
+  return tally.violations.empty() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace zabmq::sim::program
+
+int main(int argc, char** argv) {
+  using namespace zabmq;
+  using namespace zabmq::sim::program;
+  CLI::App app("zabmq-sim: whole zabmq clusters in simulated worlds, one from each seed");
+  Arguments arguments;
+  declare(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (arguments.list_mutants) return list_mutants(), 0;
+  if (!arguments.mutant.empty() && !mutants::choose(arguments.mutant)) {
+    std::fprintf(stderr, "no mutant %s in this build; see --list-mutants and ./run mutants\n",
+                 arguments.mutant.c_str());
+    return 2;
+  }
+  if (!plan(app, arguments)) {
+    std::fprintf(stderr, "give --seed N, --seeds A..B or --minutes M\n%s", app.help().c_str());
+    return 2;
+  }
+  return run(arguments);
+}

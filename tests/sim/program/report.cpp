@@ -1,0 +1,64 @@
+// Report: counts, speed, and the table of faults by the state in which they hit.
+#include "report.hpp"
+
+#include <cstdarg>
+#include <cstdio>
+
+namespace zabmq::sim::program {
+namespace {
+
+constexpr int name_width = 18;
+constexpr int count_width = 11;
+
+std::string format(const char* text, ...) {
+  char line[512];
+  va_list arguments;
+  va_start(arguments, text);
+  std::vsnprintf(line, sizeof line, text, arguments);
+  va_end(arguments);
+  return line;
+}
+
+std::string table_of(const HitTable& hits) {
+  std::string text = format("%-*s", name_width, "fault x state");
+  for (std::size_t s = 0; s < server_states; ++s) {
+    text += format("%*s", count_width, name_of(static_cast<ServerState>(s)).data());
+  }
+  text += "\n";
+  for (std::size_t f = 0; f < fault_kinds; ++f) {
+    text += format("%-*s", name_width, name_of(static_cast<Fault>(f)).data());
+    for (std::size_t s = 0; s < server_states; ++s) {
+      text += format("%*llu", count_width, static_cast<unsigned long long>(hits.counts[f][s]));
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string report_of(const Tally& tally, double seconds, unsigned jobs) {
+  const auto n = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
+  const double core_seconds = seconds * jobs;
+  std::string text = table_of(tally.hits);
+  text += format("%llu seeds, %llu events, %.2f simulated cluster-hours (%.2f under load)\n",
+                 n(tally.seeds), n(tally.events), tally.hours, tally.hours_under_load);
+  text += format(
+      "%llu messages published, %llu acknowledged, %llu deliveries, %llu transactions, "
+      "%llu epochs established\n",
+      n(tally.published), n(tally.acknowledged), n(tally.delivered), n(tally.transactions),
+      n(tally.epochs));
+  text += format("longest time from healed to converged: %.1f s\n", tally.liveness_seconds);
+  text += format("%.1f s on %u processes: %.0f events/s and %.0f simulated hours/hour each\n",
+                 seconds, jobs, static_cast<double>(tally.events) / core_seconds,
+                 tally.hours * 3600 / core_seconds);
+  text += format("trace hash %016llx\n", n(tally.trace_hash));
+  if (tally.violations.empty()) {
+    text += format("no violations in %llu seeds\n", n(tally.seeds));
+  } else {
+    text += format("%zu VIOLATIONS\n", tally.violations.size());
+  }
+  return text;
+}
+
+}  // namespace zabmq::sim::program
