@@ -175,6 +175,10 @@ void Invariants::wiped(ServerId server) {
   at = fresh;
 }
 
+void Invariants::rolled_back(ServerId server) {
+  wiped(server);
+}
+
 void Invariants::mend_where_possible(ServerId server, const zab::Core& core) {
   Seen& at = seen(server);
   if (!at.damaged || at.standing != zab::Standing::voter) return;

@@ -38,7 +38,9 @@ class Invariants {
   void crashed(ServerId server, bool power_lost);
   // Its disk lost something by an injected fault; until mended() it is excused.
   void damaged(ServerId server);
-  void wiped(ServerId server);  // and everything it has promised is forgotten
+  void wiped(ServerId server);        // and everything it has promised is forgotten
+  void rolled_back(ServerId server);  // the same: an old copy of its disk was put back
+  zab::Standing standing(ServerId server) const { return seen(server).standing; }
   bool is_damaged(ServerId server) const { return seen(server).damaged; }
   std::size_t damaged_count() const;
   // Excused no more, when it is a voter again and has everything that is committed.

@@ -44,6 +44,7 @@ void Nemesis::plan_next() {
 }
 
 void Nemesis::strike() {
+  if (old_copy_) return;
   const auto& weights = at_.parameters.weights;
   const std::uint64_t sum = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
   if (sum == 0) return;
@@ -105,7 +106,9 @@ Server& Nemesis::choose_server() {
 
 Micros Nemesis::while_() {
   static constexpr Micros choices[] = {20 * millisecond, 300 * millisecond, 2 * second, 8 * second};
-  return random_.about(choices[random_.below(4)]);
+  const Micros lasts = random_.about(choices[random_.below(4)]);
+  quiet_at_ = std::max(quiet_at_, at_.timeline.now() + lasts);
+  return lasts;
 }
 
 // --- processes and clocks ---
@@ -175,9 +178,66 @@ void Nemesis::strike_disk(Fault fault, Server& server) {
       hit(fault, server);
       server.kill();
       return wipe(server);
+    case Fault::old_disk:
+      return strike_old_disk(server);
     default:
       return;
   }
+}
+
+// The first time a copy is made; the next time, when nothing else is wrong, it is put back.
+void Nemesis::strike_old_disk(Server& server) {
+  if (!server.replica()) return;
+  const auto copy = copies_.find(server.id());
+  if (copy == copies_.end()) {
+    const zab::Core& core = server.replica()->core();
+    if (core.identity().standing != zab::Standing::voter) return;
+    Copy made{{}, core.identity().incarnation, core.last_logged(), core.identity().accepted};
+    say("a copy of server " + to_string(server.id()) + "'s directory is made");
+    server.kill();
+    made.disk = server.disk().state();
+    copies_[server.id()] = std::move(made);
+    return plan_start(server, 100 * millisecond);
+  }
+  Server* leading = leader();
+  if (!leading || leading == &server || at_.timeline.now() < quiet_at_ + second) return;
+  if (!may_damage(server) || !leader_knows_better(*leading, server)) return;
+  hit(Fault::old_disk, server);
+  server.kill();
+  server.replace_disk(copy->second.disk);
+  copies_.erase(server.id());
+  old_copy_ = {&server, leading, leading->replica()->core().identity().current};
+  plan_start(server, 100 * millisecond);
+}
+
+// Established, with everybody else behind it, and it has heard more of this server than the copy
+// holds.
+bool Nemesis::leader_knows_better(const Server& leading, const Server& server) const {
+  const zab::Core& core = leading.replica()->core();
+  if (!core.leading_in_broadcast()) return false;
+  for (const auto& other : at_.servers) {
+    if (!other->replica() || other->replica()->core().phase() != Phase::broadcast) return false;
+    if (at_.invariants.standing(other->id()) != zab::Standing::voter) return false;
+  }
+  const auto& learners = std::get<zab::Leading>(core.role_state()).learners;
+  const auto learner = learners.find(server.id());
+  const Copy& copy = copies_.at(server.id());
+  return learner != learners.end() && learner->second.acked_leader &&
+         learner->second.incarnation == copy.incarnation && learner->second.durable > copy.last;
+}
+
+void Nemesis::watch_old_copy() {
+  const OldCopy& old = *old_copy_;
+  if (at_.invariants.standing(old.server->id()) == zab::Standing::wiped) return old_copy_.reset();
+  const replica::Replica* leading = old.leader->replica();
+  if (leading && leading->core().leading_in_broadcast() &&
+      leading->core().identity().current == old.epoch) {
+    return;
+  }
+  Server& server = *old.server;
+  old_copy_.reset();
+  server.kill();
+  wipe(server);
 }
 
 void Nemesis::fill_disk(Server& server) {
@@ -334,6 +394,11 @@ void Nemesis::look_after(Server& server) {
 
 void Nemesis::heal(const std::vector<bool>& core) {
   over_ = true;
+  if (old_copy_) {
+    old_copy_->server->kill();
+    old_copy_->server->wipe();
+    old_copy_.reset();
+  }
   say("heals");
   at_.peers.heal();
   for (auto& server : at_.servers) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -43,6 +44,11 @@ class Nemesis {
   // No more faults; everything is mended and every server of `core` runs and is reachable; the
   // others are dead.
   void heal(const std::vector<bool>& core);
+  // After every event. An old copy of a disk is found out only by a leader that knows better; when
+  // that leader is lost before, the operator takes the copy away again.
+  void watch() {
+    if (old_copy_) watch_old_copy();
+  }
   // The operator: starts what has stopped, with an empty directory if the old one is damaged.
   void look_after(Server& server);
 
@@ -65,10 +71,29 @@ class Nemesis {
   void damage_record(Fault fault, Server& server);
   void wipe(Server& server);
   void fill_disk(Server& server);
+  void strike_old_disk(Server& server);
+  bool leader_knows_better(const Server& leading, const Server& server) const;
+  void watch_old_copy();
 
   const Victims at_;
   Random random_;
+  // A copy of a server's directory, made while it was stopped.
+  struct Copy {
+    MemoryDisk::State disk;
+    Uuid incarnation;
+    Zxid last;
+    Epoch accepted = Epoch::none;
+  };
+  struct OldCopy {
+    Server* server = nullptr;
+    Server* leader = nullptr;
+    Epoch epoch = Epoch::none;
+  };
+
   bool over_ = false;
+  std::map<ServerId, Copy> copies_;
+  std::optional<OldCopy> old_copy_;  // put back, and not found out yet
+  Micros quiet_at_ = 0;              // when the last fault that lasts is over
   std::vector<std::uint64_t> refusals_ = std::vector<std::uint64_t>(16);  // in a row, by server
   std::vector<bool> dead_ = std::vector<bool>(16);                        // for good
 };

@@ -139,6 +139,7 @@ void Server::wipe() {
 void Server::replace_disk(MemoryDisk::State state) {
   ZABMQ_CHECK(!life_);
   disk_.replace(std::move(state));
+  around_.invariants.rolled_back(id_);
 }
 
 void Server::disk_latency(Micros each, Micros until) {

@@ -84,6 +84,7 @@ bool World::run_while(Micros bound, Condition condition) {
   const Micros end = timeline_.now() + bound;
   while (!failed() && !timeline_.empty() && timeline_.next_at() <= end) {
     timeline_.step();
+    nemesis_->watch();
     if (history_findings_ < history_.violations().size()) take_history_findings();
     if (condition()) return true;
   }
