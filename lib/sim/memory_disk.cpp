@@ -146,6 +146,7 @@ void MemoryDisk::overwrite(const std::string& name, std::uint64_t position, Byte
 // --- crashes ---
 
 void MemoryDisk::forget_handles() {
+  forget_used();
   writer_.clear();
   reader_.clear();
   faults_.clear();
@@ -206,6 +207,7 @@ const std::vector<std::byte>& MemoryDisk::content(const std::string& name) const
 }
 
 void MemoryDisk::set_content(const std::string& name, std::vector<std::byte> bytes) {
+  forget_used();
   auto [entry, added] = state_.live.try_emplace(name, state_.next_file);
   if (added) {
     ++state_.next_file;
@@ -233,11 +235,13 @@ std::string MemoryDisk::name_of(std::uint32_t file) const {
 }
 
 std::uint64_t MemoryDisk::used_bytes() const {
+  if (used_) return *used_;
   std::uint64_t used = 0;
   for (const auto& [name, file] : state_.live) {
     const auto found = state_.files.find(file);
     if (found != state_.files.end()) used += found->second.cache.size();
   }
+  used_ = used;
   return used;
 }
 
@@ -298,7 +302,10 @@ IoStatus MemoryDisk::write_to_cache(std::uint32_t id, std::uint64_t position,
     status = failed_with(ENOSPC, "write " + name_of(id));
   }
   auto at = static_cast<std::size_t>(position);
-  if (allowed > 0 && file.cache.size() < at + allowed) file.cache.resize(at + allowed);
+  if (allowed > 0 && file.cache.size() < at + allowed) {
+    file.cache.resize(at + allowed);
+    forget_used();
+  }
   for (const Slice& slice : slices) {
     const std::size_t count = std::min(slice.size(), allowed);
     if (count == 0) continue;
@@ -349,6 +356,7 @@ void MemoryDisk::change_directory(Operation operation, const std::string& what,
         status = failed_with(error, verb(operation) + what);
       } else {
         state_.history.push_back(state_.live);
+        forget_used();
       }
     }
     done(std::move(status));

@@ -144,6 +144,7 @@ class MemoryDisk final : public storage::FileSystem {
                                    const std::vector<Slice>& slices);
   storage::IoStatus sync_file(std::uint32_t file);
   std::uint64_t used_bytes() const;
+  void forget_used() { used_.reset(); }
   std::string name_of(std::uint32_t file) const;
   FileData& data(storage::FileId file);
   void forget_handles();
@@ -155,6 +156,7 @@ class MemoryDisk final : public storage::FileSystem {
   std::deque<Queued> reader_;
   std::vector<Fault> faults_;
   std::uint64_t capacity_ = std::uint64_t{1} << 40;
+  mutable std::optional<std::uint64_t> used_;  // until something grows, comes or goes
   std::uint64_t next_order_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t bytes_read_ = 0;

@@ -50,21 +50,24 @@ std::optional<std::string> Platter::file_name(std::uint32_t file) const {
   return std::nullopt;
 }
 
-bool Platter::header_durable(std::uint32_t file) const {
+bool Platter::is_segment(std::uint32_t file) const {
+  if (looked_up_.contains(file)) return true;
   const auto data = disk_.state().files.find(file);
   if (data == disk_.state().files.end() || !file_name(file)) return false;
   const Bytes bytes = data->second.platter;
-  // The whole page is verified where records are recovered; here the magic and a non-zero checksum
-  // tell a header that reached the platter.
-  return bytes.size() >= storage::segment_header_size &&
-         storage::parse_segment_header(bytes.first(storage::segment_header_size)).kind ==
-             storage::ParsedSegmentHeader::Kind::valid;
+  if (bytes.size() < storage::segment_header_size) return false;
+  const auto parsed = storage::parse_segment_header(bytes.first(storage::segment_header_size));
+  if (parsed.kind != storage::ParsedSegmentHeader::Kind::valid) return false;
+  looked_up_.insert(file);
+  return true;
 }
 
 bool Platter::holds(Digest digest) const {
   const Place* place = place_of(digest);
-  if (!place || !header_durable(place->file)) return false;
-  const Bytes platter = disk_.state().files.at(place->file).platter;
+  if (!place || !is_segment(place->file)) return false;
+  const auto file = disk_.state().files.find(place->file);
+  if (file == disk_.state().files.end()) return false;
+  const Bytes platter = file->second.platter;
   if (place->position + place->size > platter.size()) return false;
   const auto record =
       parse_record(platter.subspan(static_cast<std::size_t>(place->position), place->size));

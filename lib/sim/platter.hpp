@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -30,7 +31,9 @@ class Platter {
   void forget() {  // the disk was wiped or replaced
     places_.clear();
     marks_.clear();
+    looked_up_.clear();
   }
+  void power_lost() { looked_up_.clear(); }
 
   // The record with this digest, whole, in a segment whose header and name are durable.
   bool holds(Digest digest) const;
@@ -40,11 +43,13 @@ class Platter {
   std::optional<std::string> file_name(std::uint32_t file) const;  // durable
 
  private:
-  bool header_durable(std::uint32_t file) const;
+  bool is_segment(std::uint32_t file) const;
 
   const MemoryDisk& disk_;
   std::unordered_map<std::uint64_t, Place> places_;            // by digest
   std::map<std::uint32_t, std::vector<std::uint64_t>> marks_;  // positions, by file
+  // Segments whose name and header were seen to be durable; only a power failure takes them back.
+  mutable std::set<std::uint32_t> looked_up_;
 };
 
 // A FileSystem that shows the platter what is written and leaves the rest to the disk.

@@ -68,6 +68,7 @@ void Server::lose_power(bool directory_too) {
   survival.directory_changes =
       directory_too ? random_.below(disk_.directory_changes() + 1) : disk_.directory_changes();
   disk_.lose_power(survival);
+  platter_.power_lost();
   around_.invariants.crashed(id_, true);
 }
 
