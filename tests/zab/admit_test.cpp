@@ -105,7 +105,7 @@ TEST_SUITE("zab/admit") {
     CHECK(probe.server().count_events(Event::Kind::admitted) == 1);
   }
 
-  TEST_CASE("admit: only a wiped server is heard -> steps down; after ADMITTED it leads on") {
+  TEST_CASE("admit: only a wiped server is heard -> steps down, after ADMITTED it leads on") {
     for (bool admitted : {false, true}) {
       CAPTURE(admitted);
       Established probe;
@@ -181,7 +181,7 @@ TEST_SUITE("zab/admit") {
     CHECK(probe.disk().identity().incarnation == own);
   }
 
-  TEST_CASE("admit: not committed -> nothing; committed later -> the mark") {
+  TEST_CASE("admit: not committed -> nothing, committed later -> the mark") {
     Following1 probe;
     probe.receive_admit(zxid(2, 1), {server(1), own}, false);
     CHECK(probe.standing_on_disk() == Standing::wiped);

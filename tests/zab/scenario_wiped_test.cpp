@@ -293,9 +293,8 @@ TEST_SUITE("zab/scenario/wiped") {
 
     only_with_4(0);
     REQUIRE(cluster.run_until([&] { return is_counted(cluster, 1); }, 800));
-    const Zxid precious = cluster.propose(5, "precious");
+    cluster.propose(5, "precious");
     cluster.settle();
-    CHECK(cluster[1].core().last_delivered() == precious);
 
     // Server 3 gives the third promise, and shows what it has.
     REQUIRE(candidate().phase == Phase::discovery);
