@@ -271,6 +271,12 @@ TEST_SUITE("zab/admit") {
       probe.receive(3, standing(Standing::voter, 3));
       REQUIRE(probe.core().role() == Role::following);
     }
+    SUBCASE("in synchronization, in the same epoch") {
+      probe.session_lost(3);
+      probe.receive(3, standing(Standing::voter, 3));
+      probe.receive(3, new_epoch(2));
+      REQUIRE(probe.core().phase() == Phase::synchronization);
+    }
     SUBCASE("in a later epoch") {
       probe.session_lost(3);
       probe.follow_in(3);
