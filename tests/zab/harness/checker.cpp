@@ -92,8 +92,9 @@ void Checker::disk_lost(const Server& server) {
   old = fresh;
 }
 
-void Checker::disk_replaced(const Server& server) {
+void Checker::disk_replaced(const Server& server, bool old_copy) {
   Seen& seen = seen_[server.id()];
+  if (old_copy) seen.old_copy = server.disk().identity().incarnation;
   seen.accepted = server.disk().identity().accepted;
   seen.current = server.disk().identity().current;
 }
@@ -107,6 +108,7 @@ void Checker::stored(const Server& server) {
   if (now.current > now.accepted) complain(server, "currentEpoch is above acceptedEpoch");
   seen.accepted = now.accepted;
   seen.current = now.current;
+  if (seen.old_copy && *seen.old_copy != now.incarnation) seen.old_copy.reset();  // it knows
 }
 
 // --- proposals and the log ---
@@ -231,6 +233,7 @@ void Checker::check_leader(const Server& server) {
   // was lost when it had already counted.
   for (const auto& [id, learner] : leading->learners) {
     const Identity& theirs = servers_.at(id)->disk().identity();
+    if (seen_.at(id).old_copy) continue;  // counted before, in a session whose end is not known yet
     if (learner.counts && learner.incarnation == theirs.incarnation &&
         theirs.standing != Standing::voter) {
       complain(server, "counts server " + to_string(id) + " before its mark is durable");

@@ -43,9 +43,9 @@ class Checker {
 
   // --- told by Server, before the thing is done unless the name says otherwise ---
   void started(const Server& server);
-  void crashed(const Server& server);        // after
-  void disk_lost(const Server& server);      // and replaced by an empty or an older one: before
-  void disk_replaced(const Server& server);  // after
+  void crashed(const Server& server);    // after
+  void disk_lost(const Server& server);  // and replaced by an empty or an older one: before
+  void disk_replaced(const Server& server, bool old_copy);  // after
   void receiving(const Server& server, ServerId from, const Message& message);
   void performing(const Server& server, const Ready& ready, const std::vector<Record>& records);
   void appended(const Server& server, const std::vector<Record>& records);  // after
@@ -64,6 +64,7 @@ class Checker {
   const std::vector<Record>& delivered() const { return delivered_; }
   std::size_t epochs_established() const { return established_.size(); }
   std::size_t checks_made() const { return checks_made_; }
+  std::size_t admitted() const { return admitted_; }  // wiped servers that became voters again
 
  private:
   // What was seen of one server, over all its lives.
@@ -76,8 +77,9 @@ class Checker {
     // What it had claimed on disks that it has lost: its leaders of that time may still count it.
     std::set<Epoch> lost_promises;
     std::vector<Digest>
-        lost_acked;               // the history that it had acknowledged, of the newest such disk
-    Epoch lost_in = Epoch::none;  // while it followed in this epoch
+        lost_acked;                // the history that it had acknowledged, of the newest such disk
+    Epoch lost_in = Epoch::none;   // while it followed in this epoch
+    std::optional<Uuid> old_copy;  // its disk is an older one of this incarnation, unknown to it
     // Version and durable count of its log, and how much was committed, when last looked at.
     std::optional<std::tuple<std::uint64_t, std::size_t, std::size_t>> log_looked_at;
     // of this life
@@ -106,6 +108,7 @@ class Checker {
   void check_round(const Server& server, std::uint64_t ticket);
   void check_commit_point(const Server& server, ServerId to, Zxid commit);
   void check_mark(const Server& server, const Identity& wanted);
+  void check_alarm(const Server& server, const Event& event);
 
   // checker.cpp: the whole state
   void check_server(const Server& server, Seen& seen);
@@ -135,6 +138,7 @@ class Checker {
   std::vector<Record> delivered_;    // the canonical list C, grows only
   std::map<Epoch, Established> established_;
   std::size_t checks_made_ = 0;
+  std::size_t admitted_ = 0;
 };
 
 }  // namespace zabmq::zab::test

@@ -26,7 +26,9 @@ RandomRun::Rates RandomRun::draw_rates() {
   rates.heal = 2 + up_to(10);
   rates.pause = chance(30) ? up_to(6) : 0;
   // A founding whose directories are emptied may rightly come to nothing.
-  rates.wipe = !founding_ && chance(20) ? 1 : 0;
+  rates.wipe = !founding_ && chance(40) ? 1 + up_to(6) : 0;
+  rates.put_back = !founding_ && chance(40) ? 2 + up_to(6) : 0;
+  rates.copy = 4 * rates.put_back;
   rates.drop = up_to(40);
   rates.duplicate = up_to(20);
   rates.propose = 10 + up_to(80);
@@ -57,6 +59,7 @@ RandomRunResult RandomRun::run(const Trace& trace) {
     Server& server = (*cluster_)[static_cast<unsigned>(id)];
     server.hold_log = server.hold_store = true;
     server.hold_streams = true;
+    server.hold_admits = chance(50);
     server.trace = trace;
   }
   for (std::size_t i = 0; i < steps_; ++i) step();
@@ -64,6 +67,7 @@ RandomRunResult RandomRun::run(const Trace& trace) {
   result_.steps = steps_;
   result_.committed = cluster_->checker().committed().size();
   result_.epochs = cluster_->checker().epochs_established();
+  result_.admitted = cluster_->checker().admitted();
   return result_;
 }
 
@@ -89,6 +93,8 @@ bool RandomRun::fault(std::uint64_t dice) {
   if (falls(rates_.heal)) return cluster_->heal(), true;
   if (falls(rates_.pause)) return toggle_pause(), true;
   if (falls(rates_.wipe)) return wipe(), true;
+  if (falls(rates_.copy)) return copy(), true;
+  if (falls(rates_.put_back)) return put_back(), true;
   if (falls(rates_.drop)) return disturb_datagram(false), true;
   if (falls(rates_.duplicate)) return disturb_datagram(true), true;
   if (falls(rates_.propose)) return propose(), true;
@@ -111,6 +117,7 @@ void RandomRun::deliver() {
 void RandomRun::complete() {
   Server& server = (*cluster_)[any_server()];
   if (!server.up() || cluster_->paused.contains(server.id())) return;
+  if (server.admits_waiting() && chance(50)) return server.hand_in_admits();
   const bool log = server.disk().log_busy();
   const bool store = server.disk().storing();
   if (log && (!store || chance(50))) {
@@ -154,12 +161,64 @@ void RandomRun::restart() {
   if (!(*cluster_)[id].up()) cluster_->restart(id);
 }
 
-// One disk of three (or five) may be lost: that is what the promise allows for.
+// A minority of disks may be lost at a time: that is what the promise allows for. A server has its
+// own back when its mark is durable, whoever knows of it.
+bool RandomRun::may_lose_disk(unsigned id) {
+  std::size_t lost = 1;
+  for (ServerId other : cluster_->ids()) {
+    const Disk& disk = (*cluster_)[static_cast<unsigned>(other)].disk();
+    lost += other != ServerId{id} && disk.identity().standing != Standing::voter;
+  }
+  return 2 * lost < count_;
+}
+
 void RandomRun::wipe() {
   const unsigned id = any_server();
-  if (wiped_ || (*cluster_)[id].up()) return;
-  wiped_ = true;
+  if ((*cluster_)[id].up() || !may_lose_disk(id)) return;
   cluster_->wipe(id);
+  ++result_.wipes;
+}
+
+void RandomRun::copy() {
+  const unsigned id = any_server();
+  if (!(*cluster_)[id].up()) copy_.emplace(id, (*cluster_)[id].disk());
+}
+
+// An older copy of a disk is put back under a leader that works with a quorum of others, and
+// nothing else happens until it is found out: nobody could tell, otherwise.
+void RandomRun::put_back() {
+  if (!copy_ || !may_lose_disk(copy_->first)) return;
+  const unsigned id = copy_->first;
+  Server& server = (*cluster_)[id];
+  lull(true);
+  const bool calm = cluster_->run_until([this] { return cluster_->converged() && all_count(); });
+  REQUIRE_MESSAGE(calm, "no lull\n" << cluster_->describe());
+  const Identity& now = server.disk().identity();
+  const Disk& old = copy_->second;
+  const bool further = old.identity().standing != now.standing ||
+                       old.identity().accepted < now.accepted ||
+                       old.identity().current < now.current || old.last() < server.disk().last();
+  if (cluster_->leader() != id && old.identity().incarnation == now.incarnation && further) {
+    server.crash({}, chance(50), below(4));
+    server.put_back(old);
+    cluster_->restart(id);
+    const bool found_out = cluster_->run_until(
+        [&] { return server.disk().identity().standing == Standing::wiped; }, 5000);
+    REQUIRE_MESSAGE(found_out, "an old copy is not found out\n" << cluster_->describe());
+    ++result_.old_copies;
+  }
+  copy_.reset();
+  lull(false);
+}
+
+// The leader counts everybody.
+bool RandomRun::all_count() {
+  const Core& leader = (*cluster_)[cluster_->leader()].core();
+  const auto& learners = std::get<Leading>(leader.role_state()).learners;
+  return learners.size() + 1 == count_ &&
+         std::all_of(learners.begin(), learners.end(), [](const auto& entry) {
+           return entry.second.counts && entry.second.acked_leader;
+         });
 }
 
 void RandomRun::toggle_pause() {
@@ -200,20 +259,31 @@ void RandomRun::propose() {
   server.propose(group);
 }
 
-// Phase 2: from now on nothing fails.
-void RandomRun::heal() {
-  cluster_->heal();
-  cluster_->paused.clear();
+// Nothing fails and nothing is held back.
+void RandomRun::lull(bool begins) {
+  if (begins) {
+    cluster_->heal();
+    cluster_->paused.clear();
+  }
   for (ServerId server_id : cluster_->ids()) {
     const auto id = static_cast<unsigned>(server_id);
     Server& server = (*cluster_)[id];
-    server.hold_log = server.hold_store = server.hold_streams = false;
+    server.hold_log = server.hold_store = server.hold_streams = !begins;
+    server.hold_admits = !begins && chance(50);
+    if (!begins) continue;
     if (!server.up()) cluster_->restart(id);
     while (server.up() && !server.peers_with_streams().empty()) {
       server.pump(server.peers_with_streams().front(), 1000);
     }
+    if (server.admits_waiting()) server.hand_in_admits();
   }
-  const bool converged = cluster_->run_until_converged();
+}
+
+// Phase 2: from now on nothing fails.
+void RandomRun::heal() {
+  lull(true);
+  const bool converged =
+      cluster_->run_until([this] { return cluster_->converged() && all_count(); });
   REQUIRE_MESSAGE(converged, "no convergence after healing\n" << cluster_->describe());
   const std::size_t before = cluster_->checker().delivered().size();
   cluster_->propose(cluster_->leader(), "after healing");

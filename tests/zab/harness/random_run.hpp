@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "zab/harness/cluster.hpp"
 
@@ -18,6 +20,9 @@ struct RandomRunResult {
   std::size_t epochs = 0;
   std::size_t crashes = 0;
   std::size_t sessions_lost = 0;
+  std::size_t wipes = 0;
+  std::size_t old_copies = 0;
+  std::size_t admitted = 0;
 };
 
 class RandomRun {
@@ -33,7 +38,7 @@ class RandomRun {
  private:
   struct Rates {  // in 1,000 steps
     unsigned crash = 0, restart = 0, lose_session = 0, cut = 0, heal = 0, pause = 0, wipe = 0;
-    unsigned drop = 0, duplicate = 0, propose = 0, ask = 0;
+    unsigned copy = 0, put_back = 0, drop = 0, duplicate = 0, propose = 0, ask = 0;
   };
 
   std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
@@ -51,7 +56,12 @@ class RandomRun {
   void pump();
   void crash();
   void restart();
+  bool may_lose_disk(unsigned id);
   void wipe();
+  void copy();
+  void put_back();
+  void lull(bool begins);
+  bool all_count();
   void toggle_pause();
   void cut();
   void lose_session();
@@ -65,7 +75,7 @@ class RandomRun {
   bool founding_;
   Rates rates_;
   std::unique_ptr<Cluster> cluster_;
-  bool wiped_ = false;
+  std::optional<std::pair<unsigned, Disk>> copy_;  // of a server's directory
   unsigned values_ = 0;
   RandomRunResult result_;
 };

@@ -83,8 +83,16 @@ void Server::wipe(const Uuid& incarnation) {
   identity.incarnation = incarnation;
   checker_.disk_lost(*this);
   disk_ = Disk(identity, {}, {}, {});
-  checker_.disk_replaced(*this);
+  checker_.disk_replaced(*this, false);
   write_trace("is emptied");
+}
+
+void Server::put_back(Disk copy) {
+  ZABMQ_CHECK(!up());
+  checker_.disk_lost(*this);
+  disk_ = std::move(copy);
+  checker_.disk_replaced(*this, true);
+  write_trace("gets an older copy of its directory, up to " + to_string(disk_.last()));
 }
 
 // --- inputs ---

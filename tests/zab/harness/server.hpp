@@ -39,6 +39,7 @@ class Server {
   void start(std::uint64_t now_ms);
   void crash(const CrashChoice& choice, bool peers_told = true, std::size_t frames_kept_max = 0);
   void wipe(const Uuid& incarnation);  // of a server that is down: an empty directory
+  void put_back(Disk copy);            // the same: an older copy of its directory
   bool up() const { return core_.has_value(); }
   const std::optional<std::string>& fatal() const { return fatal_; }
 
