@@ -144,7 +144,7 @@ void DiskServer::start() {
 
 void DiskServer::crash() {
   stop_process();
-  disk.lose_power(survival);
+  if (power_fails) disk.lose_power(survival);
 }
 
 void DiskServer::stop_process() {
