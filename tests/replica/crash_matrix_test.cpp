@@ -44,8 +44,13 @@ enum class Then : std::uint8_t {
   other_leader  // the one that did not crash dies for now; the crashed one and the third go on
 };
 
-// What a power loss leaves of what was not synced.
-enum class Leaves : std::uint8_t { nothing, everything, some };
+// What the crash leaves of what was not synced.
+enum class Leaves : std::uint8_t {
+  nothing,
+  everything,
+  some,
+  page_cache  // only the process dies; a power loss may still come
+};
 
 sim::MemoryDisk::Survival survival_of(Leaves leaves, std::size_t moment) {
   if (leaves == Leaves::nothing) return sim::MemoryDisk::nothing();
@@ -73,6 +78,7 @@ class Run {
       cluster_.at(id).log_options.group_bytes_max = 400;
     }
     cluster_.at(victim).survival = survival_of(moment.leaves, moment.at);
+    cluster_.at(victim).power_fails = moment.leaves != Leaves::page_cache;
     cluster_.tamper = [this](ServerId, ServerId to, zab::Message&, Slice&) {
       return to != victim_ || !crash_now();
     };
@@ -132,6 +138,7 @@ class Run {
   void start_again() {
     start(victim_);
     cluster_.at(victim_).survival = sim::MemoryDisk::nothing();
+    cluster_.at(victim_).power_fails = true;
     cluster_.crash(victim_);
     start(victim_);
   }
@@ -175,7 +182,8 @@ class Run {
 void run_matrix(const Synchronization& kind, ServerId victim) {
   CAPTURE(kind.name);
   for (const bool disks_first : {false, true}) {
-    for (const Leaves leaves : {Leaves::nothing, Leaves::everything, Leaves::some}) {
+    for (const Leaves leaves :
+         {Leaves::nothing, Leaves::everything, Leaves::some, Leaves::page_cache}) {
       for (const Then then : {Then::same_leader, Then::other_leader}) {
         Moment moment{0, leaves, then, disks_first};
         for (;; ++moment.at) {

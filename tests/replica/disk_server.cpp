@@ -82,6 +82,7 @@ void DiskServer::has(const Past& past) {
   Headers none;
   auto opened = storage::SegmentedLog::open(disk, options_of_log(), none);
   auto& fresh = std::get<std::unique_ptr<storage::SegmentedLog>>(opened);
+  disk.run_all();
   storage::LastRecord last;
   for (const Past::Run& run : past.history) {
     for (unsigned counter = 1; counter <= run.last; ++counter) {
@@ -144,7 +145,7 @@ void DiskServer::start() {
 
 void DiskServer::crash() {
   stop_process();
-  disk.lose_power(survival);
+  if (power_fails) disk.lose_power(survival);
 }
 
 void DiskServer::stop_process() {

@@ -59,6 +59,7 @@ class DiskServer final : public Host {
 
   sim::MemoryDisk disk;
   sim::MemoryDisk::Survival survival;  // default: nothing that was not synced
+  bool power_fails = true;             // false: a crash is one of the process only
   std::unique_ptr<storage::SegmentedLog> log;
   storage::LogOptions log_options;
   bool reader_works = true;                      // false: cold reads wait

@@ -125,6 +125,7 @@ void DurableCluster::watch(ServerId from, const zab::Message& message) {
     claimed = *following->new_leader_at;
     CHECK(platter(from).current >= ack_leader->epoch);
   }
+  if (is_none(claimed)) return;
   CHECK_MESSAGE(share(platter(from).history, core.history(), claimed), "server ", to_string(from),
                 " says ", zab::name_of(message), " of ", to_string(claimed),
                 ", which is not on its platter");

@@ -120,21 +120,25 @@ TEST_SUITE("replica/scenario") {
   }
 
   TEST_CASE("scenario 55 S-prefix-digest: the same zxids, other records -> alarm, nothing is cut") {
-    Past other = full;
-    other.diverging = "?";
-    DurableCluster cluster({other, full, full});
-    cluster.start_some({s2, s3});
-    REQUIRE(cluster.leads(s3));
-    cluster.witness = nullptr;  // 1 claims what the others have otherwise
-    const auto before = cluster.at(s1).on_disk().records;
-    cluster.start_some({s1});
-    REQUIRE(cluster.wait([&] { return cluster.at(s1).replica->counters().alarms > 0; }));
-    for (int ticks = 0; ticks < 200; ++ticks) cluster.tick();
-    const auto after = cluster.at(s1).on_disk().records;
-    REQUIRE(after.size() == before.size());
-    CHECK(after.back().checksum == before.back().checksum);
-    CHECK(cluster.at(s1).replica->core().last_delivered() == zxid(1, 1));
-    CHECK(cluster.at(s3).replica->core().leading_in_broadcast());
+    // By DIFF at its last record, and by TRUNC to one before it.
+    const Past shorter{.history = {{1, 20}, {2, 1}}, .delivered = zxid(1, 1)};
+    for (const Past& leader : {full, shorter}) {
+      Past other = full;
+      other.diverging = "?";
+      DurableCluster cluster({other, leader, leader});
+      cluster.start_some({s2, s3});
+      REQUIRE(cluster.leads(s3));
+      cluster.witness = nullptr;  // 1 claims what the others have otherwise
+      const auto before = cluster.at(s1).on_disk().records;
+      cluster.start_some({s1});
+      REQUIRE(cluster.wait([&] { return cluster.at(s1).replica->counters().alarms > 0; }));
+      for (int ticks = 0; ticks < 200; ++ticks) cluster.tick();
+      const auto after = cluster.at(s1).on_disk().records;
+      REQUIRE(after.size() == before.size());
+      CHECK(after.back().checksum == before.back().checksum);
+      CHECK(cluster.at(s1).replica->core().last_delivered() == zxid(1, 1));
+      CHECK(cluster.at(s3).replica->core().leading_in_broadcast());
+    }
   }
 
   TEST_CASE(
