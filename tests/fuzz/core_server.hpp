@@ -62,6 +62,7 @@ class CoreServer {
   std::optional<zab::Core> core_;
   std::uint64_t now_ms_ = 1000;
   bool incoming_records_ = false;
+  bool leaving_ = false;  // the Ready being performed ends the role
 
   // Over all lives.
   zab::Identity durable_;     // as last seen on the disk
