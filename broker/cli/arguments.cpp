@@ -280,18 +280,33 @@ void add_bench(CLI::App& app, BenchArguments& bench) {
   add_common(*command, bench.client);
 }
 
-void add_log(CLI::App& app, VerifyArguments& verify) {
+// Of `log`; which of its two actions was named decides what becomes of it.
+struct LogArguments {
+  std::string action;
+  std::filesystem::path directory;
+  bool json = false;
+};
+
+void add_log(CLI::App& app, LogArguments& log) {
   CLI::App* command =
-      add_command(app, "log", "Checks a data directory of a server that is not running",
-                  "  zabmq log verify --data-dir .zabmq-dev/1\n");
-  const auto take_action = [](const std::string& action) {
-    if (action == "dump") reject("log", action, "is not there yet");
-    if (action != "verify") reject("log", action, "expected verify");
+      add_command(app, "log", "Looks into a data directory of a server that is not running",
+                  "  zabmq log verify --data-dir .zabmq-dev/1\n"
+                  "  zabmq log dump --data-dir .zabmq-dev/1 --json\n");
+  const auto take_action = [&log](const std::string& action) {
+    if (action != "verify" && action != "dump") reject("log", action, "expected verify or dump");
+    log.action = action;
   };
-  command->add_option_function<std::string>("ACTION", take_action, "verify")->required();
-  command->add_option("--data-dir", verify.directory, "The directory to check")
-      ->type_name("DIR")
+  command
+      ->add_option_function<std::string>(
+          "ACTION", take_action,
+          "verify: check everything; dump: print everything, damage included")
       ->required();
+  command->add_option("--data-dir", log.directory, "The directory")->type_name("DIR")->required();
+  add_switch(*command, "--json", log.json, "dump: one object a line");
+}
+
+void check_log(const LogArguments& log) {
+  if (log.json && log.action == "verify") reject("--json", log.action, "only dump has it");
 }
 
 void check_pub(const PubArguments& pub) {
@@ -324,7 +339,7 @@ struct CommandLine {
   SubArguments sub;
   StatusArguments status;
   BenchArguments bench;
-  VerifyArguments verify;
+  LogArguments log;
 
   CommandLine() {
     app.footer(std::string("\n") + exit_codes + "\nzabmq COMMAND --help says more.");
@@ -335,13 +350,13 @@ struct CommandLine {
     add_sub(app, sub);
     add_status(app, status);
     add_bench(app, bench);
-    add_log(app, verify);
+    add_log(app, log);
   }
 
   Arguments chosen() const {
     const std::string name = app.get_subcommands().at(0)->get_name();
     if (name == "dev") return dev;
-    if (name == "log") return verify;
+    if (name == "log") return chosen_log();
     if (name == "pub") return checked(pub, check_pub);
     if (name == "sub") return checked(sub, [](const SubArguments&) {});
     if (name == "status") return checked(status, [](const StatusArguments&) {});
@@ -362,6 +377,12 @@ struct CommandLine {
   }
 
  private:
+  Arguments chosen_log() const {
+    check_log(log);
+    if (log.action == "dump") return DumpArguments{log.directory, log.json};
+    return VerifyArguments{log.directory};
+  }
+
   // What is missing is told first by the library, and is often the value of a mistyped flag.
   std::string unknown_flag() const {
     for (const std::string& word : app.remaining(true)) {

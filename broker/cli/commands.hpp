@@ -64,6 +64,11 @@ struct VerifyArguments {
   std::filesystem::path directory;
 };
 
+struct DumpArguments {
+  std::filesystem::path directory;
+  bool json = false;
+};
+
 // Each prints results on standard output and everything else on standard error. An Error that
 // leaves a command becomes its one line and exit code in main.
 ExitCode run(const DevArguments& arguments);
@@ -72,5 +77,6 @@ ExitCode run(const SubArguments& arguments);
 ExitCode run(const StatusArguments& arguments);
 ExitCode run(const BenchArguments& arguments);
 ExitCode run(const VerifyArguments& arguments);
+ExitCode run(const DumpArguments& arguments);
 
 }  // namespace zabmq::cli

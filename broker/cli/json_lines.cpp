@@ -1,4 +1,4 @@
-// JsonLines: the only file that knows the JSON library.
+// JsonLines: the fields and their order.
 #include "cli/json_lines.hpp"
 
 #include <cmath>

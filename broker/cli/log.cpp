@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cli/commands.hpp"
+#include "cli/dump_lines.hpp"
 #include "cli/output.hpp"
 #include "storage/verify.hpp"
 
@@ -12,7 +13,7 @@ namespace {
 
 using Verdict = storage::VerifyReport::Verdict;
 
-const char* name_of(Verdict verdict) {
+const char* headline(Verdict verdict) {
   switch (verdict) {
     case Verdict::clean:
       return "clean";
@@ -21,7 +22,7 @@ const char* name_of(Verdict verdict) {
     case Verdict::corrupt:
       return "CORRUPT";
     case Verdict::unreadable:
-      return "unreadable";
+      break;
   }
   return "unreadable";
 }
@@ -46,21 +47,36 @@ std::string contents(const storage::VerifyReport& report) {
   return text + "\n";
 }
 
+// Standard error has what makes the exit code other than 0, and where a crash cut the end off:
+// worth a line, and no error.
+ExitCode end(const std::string& directory, const storage::VerifyReport& report) {
+  flush_out();
+  if (report.verdict == Verdict::unreadable) {
+    std::fprintf(stderr, "zabmq log: --data-dir %s: %s\n", directory.c_str(), report.text.c_str());
+    return ExitCode::usage;
+  }
+  if (report.verdict == Verdict::clean) return ExitCode::done;
+  std::fprintf(stderr, "zabmq log: %s: %s\n", directory.c_str(), report.text.c_str());
+  return report.verdict == Verdict::torn ? ExitCode::done : ExitCode::refused;
+}
+
 }  // namespace
 
 ExitCode run(const VerifyArguments& arguments) {
   const std::string directory = arguments.directory.string();
   const storage::VerifyReport report = storage::verify_directory(directory);
-  if (report.verdict == Verdict::unreadable) {
-    std::fprintf(stderr, "zabmq log: --data-dir %s: %s\n", directory.c_str(), report.text.c_str());
-    return ExitCode::usage;
+  if (report.verdict != Verdict::unreadable) {
+    write_out(directory + ": " + headline(report.verdict) + "\n" + contents(report));
   }
-  write_out(directory + ": " + name_of(report.verdict) + "\n" + contents(report));
-  flush_out();
-  if (report.verdict == Verdict::clean) return ExitCode::done;
-  // Where a crash cut the end off is worth a line, and no error.
-  std::fprintf(stderr, "zabmq log: %s: %s\n", directory.c_str(), report.text.c_str());
-  return report.verdict == Verdict::torn ? ExitCode::done : ExitCode::refused;
+  return end(directory, report);
+}
+
+ExitCode run(const DumpArguments& arguments) {
+  const std::string directory = arguments.directory.string();
+  const std::unique_ptr<DumpPrinter> printer = arguments.json ? json_dump() : text_dump();
+  const storage::VerifyReport report = storage::dump_directory(directory, *printer);
+  if (report.verdict != Verdict::unreadable) printer->on_verdict(report);
+  return end(directory, report);
 }
 
 }  // namespace zabmq::cli

@@ -53,11 +53,16 @@ std::string summary(const VerifyReport& report) {
 }  // namespace
 
 VerifyReport verify(FileSystem& fs) {
-  VerifyReport report;
   if (const IoStatus status = fs.open_directory(); !status) {
+    VerifyReport report;
     refuse(report, failed(status));
     return report;
   }
+  return verify_opened(fs);
+}
+
+VerifyReport verify_opened(FileSystem& fs) {
+  VerifyReport report;
   IdentityFile file(fs);
   const IdentityFile::Loaded loaded = file.load();
   if (const auto* failure = std::get_if<StartFailure>(&loaded)) {

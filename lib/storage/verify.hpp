@@ -37,6 +37,7 @@ struct VerifyReport {
 
 // `fs` has not been opened yet.
 VerifyReport verify(FileSystem& fs);
+VerifyReport verify_opened(FileSystem& fs);  // or has
 
 // The same for a directory of this machine. Refuses, politely, while a server runs on it.
 VerifyReport verify_directory(const std::string& path);

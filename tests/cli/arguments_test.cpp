@@ -139,6 +139,9 @@ TEST_SUITE("cli/arguments") {
     CHECK(bench.json);
     CHECK(parsed<VerifyArguments>({"log", "verify", "--data-dir", "x"}).directory == "x");
     CHECK(parsed<VerifyArguments>({"log", "--data-dir", "x", "verify"}).directory == "x");
+    CHECK(parsed<DumpArguments>({"log", "dump", "--data-dir", "x"}).directory == "x");
+    CHECK_FALSE(parsed<DumpArguments>({"log", "dump", "--data-dir", "x"}).json);
+    CHECK(parsed<DumpArguments>({"log", "--json", "dump", "--data-dir", "x"}).json);
   }
 
   TEST_CASE("impossible value -> one line that names flag and value") {
@@ -194,6 +197,7 @@ TEST_SUITE("cli/arguments") {
     CHECK(names(refusal({}), "--help"));
     CHECK(names(refusal({"pub"}), "TOPIC"));
     CHECK(names(refusal({"log", "verify"}), "--data-dir"));
+    CHECK(names(refusal({"log", "verify", "--data-dir", "x", "--json"}), "--json"));
     CHECK(names(refusal({"bench"}), "MODE"));
     CHECK(names(refusal({"pub", "t", "--count"}), "--count"));
     CHECK(names(refusal({"pub", "t", "--json=5"}), "json"));
@@ -211,7 +215,6 @@ TEST_SUITE("cli/arguments") {
     CHECK(names(refusal({"sub", "--from", "time:-10m"}), "not there yet"));
     CHECK(names(refusal({"sub", "a/*"}), "not there yet"));
     CHECK(names(refusal({"status", "--watch"}), "not there yet"));
-    CHECK(names(refusal({"log", "dump", "--data-dir", "x"}), "not there yet"));
     for (const char* mode : {"sub", "e2e", "latency"}) {
       CHECK(names(refusal({"bench", mode}), "not there yet"));
     }

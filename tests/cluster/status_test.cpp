@@ -183,6 +183,54 @@ TEST_SUITE("cluster/status") {
     CHECK(eventually([&] { return cluster.tool({"pub", "t", "m"}).code == 0; }));
   }
 
+  TEST_CASE("log dump: every record of a stopped server, and the damage by file and position") {
+    TestCluster cluster;
+    REQUIRE(cluster.tool({"pub", "t", "--lines"}, numbered_lines(1, 100)).code == 0);
+    REQUIRE(cluster.even());
+    const std::string directory = cluster.servers().server(ServerId(1)).data_directory;
+    const Words dump{"log", "dump", "--data-dir", directory, "--json"};
+
+    const Ended busy = zabmq_tool(dump);
+    CHECK(busy.code == 1);
+    CHECK(busy.out.empty());
+    CHECK(contains(busy.err, directory));
+
+    cluster.servers().stop();
+    const Ended clean = zabmq_tool(dump);
+    CHECK(clean.code == 0);
+    CHECK(clean.err.empty());
+    const auto lines = objects_of(clean.out);
+    CHECK(lines.front()["type"] == "identity");
+    CHECK(lines.front()["standing"] == "voter");
+    CHECK(lines.front()["voters"] == "1,2,3");
+    CHECK(lines.back()["verdict"] == "clean");
+    std::uint64_t offset = 0;
+    for (const auto& line : lines) {
+      if (line["type"] != "record" || line["kind"] != "batch") continue;
+      CHECK(line["first_offset"] == offset + 1);
+      CHECK(line["in_chain"] == true);
+      offset = line["last_offset"];
+    }
+    CHECK(offset == 100);
+    const Ended text = zabmq_tool({"log", "dump", "--data-dir", directory});
+    CHECK(contains(text.out, "..100 publisher "));
+
+    const auto [file, position] = find_in(directory, "message 50");
+    flip_a_bit(file, position);
+    const Ended corrupt = zabmq_tool(dump);
+    CHECK(corrupt.code == 3);
+    CHECK(is_one_line(corrupt.err));
+    std::size_t damaged = 0;
+    for (const auto& line : objects_of(corrupt.out)) {
+      if (line["type"] != "damage") continue;
+      ++damaged;
+      CHECK(line["file"] == file.filename().string());
+      CHECK(line["position"].get<std::uint64_t>() < position);
+      CHECK(line["position"].get<std::uint64_t>() + line["bytes"].get<std::uint64_t>() > position);
+    }
+    CHECK(damaged == 1);
+  }
+
   TEST_CASE("log verify: no such directory -> exit 1, one line that names it") {
     const Ended verify = zabmq_tool({"log", "verify", "--data-dir", "/nonexistent/data"});
 
@@ -195,7 +243,7 @@ TEST_SUITE("cluster/status") {
   TEST_CASE("usage: exit 1, one line, nothing on standard output") {
     for (const Words& words :
          {Words{"pub", "t", "m", "--bogus"}, Words{"sub", "--from", "time:-1m"},
-          Words{"status", "--watch"}, Words{"log", "dump", "--data-dir", "x"},
+          Words{"status", "--watch"}, Words{"log", "repair", "--data-dir", "x"},
           Words{"bench", "e2e"}, Words{"nonsense"}, Words{}}) {
       const Ended ended = zabmq_tool(words);
       CHECK(ended.code == 1);

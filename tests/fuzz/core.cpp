@@ -2,7 +2,6 @@
 // completions and crashes, in any order. The bytes choose values that are close to the server's own
 // state, because those are the ones that get anywhere.
 #include <limits>
-#include <string>
 
 #include "core_server.hpp"
 #include "input.hpp"
@@ -218,10 +217,10 @@ class Peers {
 
   zab::Message of_a_learner() {
     const std::uint64_t number = input_.byte();
-    switch (input_.below(8)) {
+    switch (input_.below(9)) {
       case 0:
       case 1:
-        return zab::CEpoch{handshake(), standing(), Uuid{{std::byte{1}}}, epoch()};
+        return zab::CEpoch{handshake(), standing(), incarnation(), epoch()};
       case 2:
       case 3:
         return zab::AckEpoch{epoch(), number % 4 > 0, epoch(), history()};
@@ -231,6 +230,8 @@ class Peers {
         return zab::Ack{zxid()};
       case 6:
         return zab::Progress{zxid()};
+      case 7:
+        return zab::Admitted{incarnation()};
       default:
         return zab::Pong{number};
     }
@@ -240,7 +241,7 @@ class Peers {
     switch (input_.below(10)) {
       case 0:
       case 1:
-        return zab::NewEpoch{handshake(), epoch()};
+        return zab::NewEpoch{handshake(), epoch(), furthest()};
       case 2:
         return zab::Diff{zxid(), digest()};
       case 3:
@@ -261,6 +262,27 @@ class Peers {
     }
   }
 
+  // Of a peer's directory; a wiped one comes with another.
+  Uuid incarnation() { return Uuid{{std::byte{0xd2}, std::byte{input_.flag()}}}; }
+
+  // What a leader claims to have seen of this server: nothing, or of another directory, mostly.
+  zab::Furthest furthest() {
+    if (input_.below(4) > 0) return {};
+    zab::Furthest seen;
+    seen.incarnation =
+        input_.flag() ? server_.core().identity().incarnation : Uuid{{std::byte{0xd3}}};
+    seen.voter = input_.flag();
+    seen.accepted = epoch();
+    seen.current = epoch();
+    seen.durable = zxid();
+    return seen;
+  }
+
+  zab::Admit admit() {
+    if (input_.flag()) return {server_.core().self(), server_.core().identity().incarnation};
+    return {anybody(), incarnation()};
+  }
+
   Digest digest() {
     return input_.below(8) == 0 ? Digest{input_.byte()} : server_.disk().last_digest();
   }
@@ -275,7 +297,8 @@ class Peers {
     for (std::size_t n = 1 + input_.below(3); n > 0; --n) {
       last = input_.below(4) > 0 ? next(last) : Zxid{epoch(), 1};
       if (last.epoch == Epoch::none) last.epoch = Epoch{1};
-      records.push_back(zab::test::make_record(last, std::string(1, 'a'), previous));
+      records.push_back(input_.below(4) == 0 ? zab::test::make_record(last, admit(), previous)
+                                             : zab::test::make_record(last, "v", previous));
       previous = records.back().digest;
     }
     server_.receive_records(peer(), records, zxid());

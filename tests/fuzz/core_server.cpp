@@ -26,10 +26,13 @@ void CoreServer::start() {
   acked_.clear();
   new_leader_at_.reset();
   acked_leader_ = false;
+  delivered_admits_.clear();
+  admitted_in_.clear();
   committed_ = delivered_ = disk_.marked();
   core_.emplace(self_, config_, zab::Options{}, disk_.identity(),
                 zab::test::history_of(disk_.floor(), disk_.records()), disk_.marked(),
-                zab::FoundingIds{founding_cluster, founding_history});
+                zab::FreshIds{founding_cluster, founding_history,
+                              Uuid{{std::byte{0xd4}, std::byte{++lives_}}}});
   perform_ready();
   ZABMQ_CHECK(up());
   tick(0, false);
@@ -122,6 +125,7 @@ void CoreServer::crash(const zab::test::CrashChoice& choice) {
 
 void CoreServer::perform_ready(const std::vector<Record>& records) {
   zab::Ready ready = core_->take_ready();
+  leaving_ = ready.drain;
   ZABMQ_CHECK(ready.append + ready.rewind.has_value() <= 1);
   ZABMQ_CHECK(!(ready.rewind && ready.drain));
   if (ready.append) {
@@ -150,6 +154,27 @@ void CoreServer::perform_ready(const std::vector<Record>& records) {
   if (ready.fatal) return stop(*ready.fatal);
   ZABMQ_CHECK(core_->take_ready().empty());
   check_state();
+  follow_up(ready.admit);
+}
+
+// As the harness of tests/zab: admits that the leader wants are proposed, those that were delivered
+// are told, each as an input of its own.
+void CoreServer::follow_up(const std::vector<zab::Admit>& wanted) {
+  std::vector<Record> group;
+  for (const zab::Admit& admit : wanted) {
+    const std::optional<Zxid> zxid = core_->propose();
+    if (!zxid) break;
+    const Digest previous = group.empty() ? disk_.last_digest() : group.back().digest;
+    group.push_back(zab::test::make_record(*zxid, admit, previous));
+  }
+  if (!group.empty()) disk_.append(group);
+  const std::vector<Record> delivered = std::exchange(delivered_admits_, {});
+  for (const Record& record : delivered) {
+    const zab::Admit own{self_, core_->identity().incarnation};
+    if (*record.admit == own) admitted_in_.insert(record.zxid.epoch);
+    core_->delivered_admit(record.zxid, *record.admit);
+  }
+  if (!group.empty() || !delivered.empty()) perform_ready({});
 }
 
 void CoreServer::perform(const zab::OpenSession& output) {
@@ -168,8 +193,9 @@ void CoreServer::perform(const zab::Send& output) {
 }
 
 void CoreServer::perform(const zab::Stream& output) {
-  ZABMQ_CHECK(core_->role() == Role::leading);
   ZABMQ_CHECK(output.after < output.up_to);
+  if (leaving_) return;
+  ZABMQ_CHECK(core_->role() == Role::leading);
   ZABMQ_CHECK(disk_.contains(output.after) && disk_.contains(output.up_to));
 }
 
@@ -177,6 +203,9 @@ void CoreServer::deliver(Zxid up_to) {
   ZABMQ_CHECK(up_to > delivered_);
   ZABMQ_CHECK(up_to <= core_->last_committed());
   ZABMQ_CHECK(disk_.is_durable(up_to));
+  for (const Record& record : disk_.range(delivered_, up_to)) {
+    if (record.admit) delivered_admits_.push_back(record);
+  }
   delivered_ = up_to;
   disk_.set_delivered(up_to);
 }

@@ -42,10 +42,12 @@ class CoreServer {
   void perform(const zab::Send& output);
   void perform(const zab::Stream& output);
   void deliver(Zxid up_to);
+  void follow_up(const std::vector<zab::Admit>& wanted);
   void stop(const std::string& why);
 
   // core_server_checks.cpp
   void check_store(const zab::Identity& wanted) const;
+  void check_standing(const zab::Identity& wanted) const;
   void check_sent(ServerId to, const zab::Message& message);
   void check_vote(const zab::Vote& vote) const;
   void check_promise(const zab::AckEpoch& message);
@@ -62,14 +64,19 @@ class CoreServer {
   std::optional<zab::Core> core_;
   std::uint64_t now_ms_ = 1000;
   bool incoming_records_ = false;
+  bool leaving_ = false;  // the Ready being performed ends the role
+
+  std::vector<zab::test::Record> delivered_admits_;  // not told to the core yet
 
   // Over all lives.
+  std::uint8_t lives_ = 0;
   zab::Identity durable_;     // as last seen on the disk
   std::set<Epoch> promised_;  // ACK-Es that counted
   // Of this life.
   std::map<ServerId, Zxid> acked_;  // the greatest that each peer ever claimed
   Zxid committed_;
   Zxid delivered_;
+  std::set<Epoch> admitted_in_;  // epochs of own admits that were delivered
   // Of the session with its leader.
   std::optional<Zxid> new_leader_at_;
   bool acked_leader_ = false;

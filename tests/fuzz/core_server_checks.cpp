@@ -13,7 +13,7 @@ void CoreServer::check_store(const zab::Identity& wanted) const {
   ZABMQ_CHECK(!disk_.storing());
   ZABMQ_CHECK(wanted.accepted >= now.accepted && wanted.current >= now.current);
   ZABMQ_CHECK(wanted.current <= wanted.accepted);
-  ZABMQ_CHECK(wanted.incarnation == now.incarnation);
+  check_standing(wanted);
   if (wanted.current == now.current) return;
   ZABMQ_CHECK(now.accepted == wanted.current);
   if (core_->role() == Role::leading) {
@@ -21,6 +21,20 @@ void CoreServer::check_store(const zab::Identity& wanted) const {
   } else {
     ZABMQ_CHECK(core_->role() == Role::following && new_leader_at_);
     ZABMQ_CHECK(disk_.durable_end() >= *new_leader_at_);
+  }
+}
+
+// A voter is wiped only as somebody new, a wiped server admitted only by its own admit.
+void CoreServer::check_standing(const zab::Identity& wanted) const {
+  const zab::Identity& now = disk_.identity();
+  if (wanted.standing != zab::Standing::wiped) ZABMQ_CHECK(wanted.incarnation == now.incarnation);
+  if (now.standing == zab::Standing::voter && wanted.standing != zab::Standing::voter) {
+    ZABMQ_CHECK(wanted.standing == zab::Standing::wiped);
+    ZABMQ_CHECK(wanted.incarnation != now.incarnation);
+  }
+  if (now.standing == zab::Standing::wiped && wanted.standing != zab::Standing::wiped) {
+    ZABMQ_CHECK(wanted.standing == zab::Standing::voter);
+    ZABMQ_CHECK(admitted_in_.contains(now.accepted));
   }
 }
 
@@ -35,7 +49,8 @@ void CoreServer::check_sent(ServerId to, const zab::Message& message) {
     ZABMQ_CHECK(core_->leader() == to);
     ZABMQ_CHECK(cepoch->accepted == disk.accepted && cepoch->standing == disk.standing);
   } else if (const auto* new_epoch = std::get_if<zab::NewEpoch>(&message)) {
-    ZABMQ_CHECK(new_epoch->epoch == disk.accepted && core_->role() == Role::leading);
+    ZABMQ_CHECK(new_epoch->epoch == disk.accepted);
+    ZABMQ_CHECK(leaving_ || core_->role() == Role::leading);
   } else if (const auto* ack_epoch = std::get_if<zab::AckEpoch>(&message)) {
     check_promise(*ack_epoch);
   } else if (const auto* ack_leader = std::get_if<zab::AckLeader>(&message)) {
@@ -46,6 +61,9 @@ void CoreServer::check_sent(ServerId to, const zab::Message& message) {
     ZABMQ_CHECK(acked_leader_ && disk_.is_durable(ack->durable));
   } else if (const auto* progress = std::get_if<zab::Progress>(&message)) {
     ZABMQ_CHECK(!acked_leader_ && disk_.is_durable(progress->durable));
+  } else if (const auto* admitted = std::get_if<zab::Admitted>(&message)) {
+    ZABMQ_CHECK(disk.standing == zab::Standing::voter);
+    ZABMQ_CHECK(disk.incarnation == admitted->incarnation);
   } else if (const auto* commit = std::get_if<zab::Commit>(&message)) {
     check_commit_point(commit->commit);
   } else if (const auto* up_to_date = std::get_if<zab::UpToDate>(&message)) {
@@ -71,9 +89,11 @@ void CoreServer::check_promise(const zab::AckEpoch& message) {
   if (message.promised) ZABMQ_CHECK(promised_.insert(message.epoch).second);
 }
 
+// (A leader that steps down has said it before, and drops what is not on its own disk.)
 void CoreServer::check_commit_point(Zxid commit) const {
-  ZABMQ_CHECK(core_->role() == Role::leading);
   ZABMQ_CHECK(commit <= core_->last_committed());
+  if (leaving_) return;
+  ZABMQ_CHECK(core_->role() == Role::leading);
   ZABMQ_CHECK(disk_.contains(commit));
 }
 
@@ -88,14 +108,15 @@ void CoreServer::check_identity() {
   ZABMQ_CHECK(now.accepted >= durable_.accepted && now.current >= durable_.current);
   ZABMQ_CHECK(now.current <= now.accepted);
   ZABMQ_CHECK(disk_.records().empty() || disk_.durable_end().epoch <= now.accepted);
-  // Ids are taken once; a voter stays one, and a wiped server does not become one by itself.
+  // Ids are taken once.
   if (!is_none(durable_.cluster) && durable_.standing != zab::Standing::empty) {
     ZABMQ_CHECK(now.cluster == durable_.cluster && now.history == durable_.history);
   }
   ZABMQ_CHECK((now.standing == zab::Standing::empty) == is_none(now.cluster));
-  if (durable_.standing == zab::Standing::voter || durable_.standing == zab::Standing::wiped) {
-    ZABMQ_CHECK(now.standing == durable_.standing);
-  }
+  const auto member = [](zab::Standing s) {
+    return s == zab::Standing::voter || s == zab::Standing::wiped;
+  };
+  ZABMQ_CHECK(member(now.standing) || !member(durable_.standing));
   durable_ = now;
 }
 
@@ -137,6 +158,7 @@ void CoreServer::check_bounds() const {
   } else if (const auto* leading = std::get_if<zab::Leading>(&core_->role_state())) {
     ZABMQ_CHECK(leading->learners.size() <= servers && leading->cepochs.size() <= servers);
     ZABMQ_CHECK(leading->acked_epoch.size() <= servers && leading->heard_at.size() <= servers);
+    ZABMQ_CHECK(leading->furthest.size() <= servers);
   }
 }
 

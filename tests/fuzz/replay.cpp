@@ -71,27 +71,26 @@ void change(Content& content, std::mt19937_64& random) {
 }  // namespace
 
 int main(int count, char** words) {
-  const bool exact = count > 1 && std::string(words[1]) == "--exact";  // nothing is changed
-  const auto files = exact ? files_of(count - 1, words + 1) : files_of(count, words);
-  const int changed_runs = exact ? 0 : 20;
+  const bool changing = count > 2 && std::string(words[1]) == "--changes";
+  const int changes = changing ? std::atoi(words[2]) : 0;
+  const auto files = changing ? files_of(count - 2, words + 2) : files_of(count, words);
   if (files.empty()) {
-    std::fprintf(stderr, "usage: %s [--exact] FILE|DIRECTORY...\n", words[0]);
+    std::fprintf(stderr, "usage: %s [--changes N] FILE|DIRECTORY...\n", words[0]);
     return usage_error;
   }
   std::mt19937_64 random(files.size());
+  std::size_t runs = 0;
   for (const auto& file : files) {
     std::printf("%s\n", file.c_str());  // the last one printed is the one that breaks it
     std::fflush(stdout);
     const Content content = read_file(file);
-    run(content);
-    Content other = content;
-    for (int i = 0; i < changed_runs; ++i) {
-      if (i % 4 == 0) other = content;
-      change(other, random);
-      run(other);
+    Content input = content;
+    for (int i = 0; i <= changes; ++i, ++runs) {
+      if (i > 0) change(input, random);
+      run(input);
+      if (i % 4 == 0) input = content;
     }
   }
-  std::printf("%zu files, %zu runs\n", files.size(),
-              files.size() * static_cast<std::size_t>(1 + changed_runs));
+  std::printf("%zu files, %zu runs\n", files.size(), runs);
   return 0;
 }

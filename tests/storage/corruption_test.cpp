@@ -265,6 +265,40 @@ TEST_SUITE("storage/corruption") {
     CHECK(m.failure_told->text.find("Input/output error") != std::string::npos);
   }
 
+  TEST_CASE("corrupt: a delivered point that is no transaction of the history -> never believed") {
+    // No checksum tells: such bytes were written by a program with a bug. A server that started
+    // with them would believe in a delivery that cannot have been.
+    Machine m;
+    m.start();
+    m.write(m.maker.group({100}));
+    m.maker.begin_epoch(Epoch{3});
+    m.write(m.maker.group({100}));
+    const Found clean = look_at(m.disk.state());
+    const std::uint64_t at = clean.files.last_write;
+    std::vector<std::byte> content = m.disk.content(first_segment);
+    const SegmentHeader header = parse_segment_header(content).header;
+
+    for (const Zxid z : {Zxid{Epoch{1}, 2}, Zxid{Epoch{2}, 1}, Zxid{Epoch{1}, 0}}) {
+      CAPTURE(to_string(z));
+      encode_mark({1, at, z, header.checksum},
+                  std::span(content).subspan(static_cast<std::size_t>(at)).first<mark_size>());
+      MemoryDisk disk(m.disk.state());
+      disk.set_content(first_segment, content);
+      const Found found = look_at(disk.state());
+      CHECK(is_none(found.history.delivered));
+      CHECK(found.history.records == 1);
+    }
+    SegmentHeader early = header;
+    early.delivered = {Epoch{1}, 1};
+    encode_segment_header(early, std::span(content).first<segment_header_size>());
+    MemoryDisk disk(m.disk.state());
+    disk.set_content(first_segment, content);
+    const Found found = look_at(disk.state());
+    REQUIRE(found.failure);
+    CHECK(found.failure->kind == StartFailure::Kind::corrupt);
+    CHECK(found.failure->text.find("was delivered") != std::string::npos);
+  }
+
   TEST_CASE(
       "scenario 80 L-foreign-disk: another cluster's, history's or server's segments -> refused "
       "with both values") {

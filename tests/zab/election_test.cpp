@@ -48,6 +48,15 @@ TEST_SUITE("zab/election") {
     CHECK(probe.count<Vote>(1) == votes);
   }
 
+  TEST_CASE("election: a vote for this server with more than it has -> counted, not repeated") {
+    Looking2 probe;
+    probe.receive(3, vote(2, 7, zxid(7, 7), 1));
+
+    CHECK(probe.told(1) == vote(2, 1, zxid(1, 3), 1));
+    probe.run(300);
+    CHECK(probe.core().role() == Role::leading);
+  }
+
   TEST_CASE("J2: zxids are compared unsigned, epoch first") {
     Looking2 probe({.history = "1:3", .accepted = 0x8000'0001});
 

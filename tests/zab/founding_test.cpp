@@ -190,6 +190,24 @@ TEST_SUITE("zab/founding") {
     CHECK(probe.count<Vote>(1) == 0);
   }
 
+  TEST_CASE("founding: a standing that contradicts its ids -> dropped, nothing is adopted") {
+    for (const Standing theirs : {Standing::founding, Standing::voter, Standing::wiped}) {
+      Probe probe(2, 3, empty);
+      StandingMessage message = standing(theirs);
+      message.handshake.cluster = message.handshake.history = Uuid{};
+      probe.receive(1, message);
+      CHECK(probe.core().identity().standing == Standing::empty);
+      CHECK(probe.dropped() == 1);
+    }
+    Probe probe(1, 3, empty);
+    StandingMessage message = standing(Standing::empty);
+    message.handshake.cluster = cluster_uuid;
+    probe.receive(2, message);
+    probe.receive(3, standing(Standing::empty));
+    CHECK(probe.core().identity().standing == Standing::empty);
+    CHECK(probe.dropped() == 1);
+  }
+
   TEST_CASE("founding: a question -> answered once, answers are not answered") {
     Probe probe(2, 3, {.history = "1:3"});
     const std::size_t before = probe.count<StandingMessage>(3);

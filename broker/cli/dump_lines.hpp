@@ -1,0 +1,24 @@
+// DumpLines: what `log dump` prints of a data directory, for people or as one JSON object a line.
+// Names and order of the fields are a contract.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "storage/dump.hpp"
+
+namespace zabmq::cli {
+
+// Prints everything it is told on standard output.
+class DumpPrinter : public storage::DumpReader {
+ public:
+  virtual void on_verdict(const storage::VerifyReport& report) = 0;
+};
+
+std::unique_ptr<DumpPrinter> text_dump();
+std::unique_ptr<DumpPrinter> json_dump();
+
+// "clean", "torn", "corrupt" or "unreadable".
+std::string name_of(storage::VerifyReport::Verdict verdict);
+
+}  // namespace zabmq::cli
