@@ -127,7 +127,7 @@ void Run::stop_load() {
                           std::to_string(outcome_bound.count() / 1000) + " s without faults");
     }
   }
-  timeline_.finish();
+  timeline_.finish(now_ns());
   publishers_.clear();
   const Nanos deadline = now_ns() + to_ns(subscriber_bound);
   for (const auto& subscriber : subscribers_) {
@@ -165,7 +165,7 @@ bool Run::perform() {
     std::printf("nemesis: no leader at the start\n");
     return false;
   }
-  timeline_.begin();
+  timeline_.begin(now_ns());
   start_load();
   Faults faults({.servers = servers_,
                  .network = network_,

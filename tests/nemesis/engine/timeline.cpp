@@ -31,9 +31,9 @@ void Timeline::violation(std::string text) {
   violations_.push_back(std::move(text));
 }
 
-void Timeline::finish() {
+void Timeline::finish(Nanos now) {
   const std::lock_guard lock(mutex_);
-  end_ = now_ns();
+  end_ = now;
   longest_ = std::max(longest_, end_ - std::max(last_, start_));
   slots_.resize((end_ - start_) / slot_ns);
 }

@@ -25,11 +25,11 @@ class Timeline {
   // For so long after a fault ended a moment does not count as free of faults.
   static constexpr std::chrono::milliseconds aftermath{1000};
 
-  void begin() { start_ = now_ns(); }  // before any other call
+  void begin(Nanos now) { start_ = now; }  // before any other call
   void acknowledged(Nanos invoked, Nanos now, Offset offset);
   void fault(Nanos begin, Nanos end);
   void violation(std::string text);  // of a promise that the history checker does not see
-  void finish();                     // what comes later does not count as time
+  void finish(Nanos now);            // what comes later does not count as time
 
   Offset top() const;    // greatest offset in a receipt
   Nanos newest() const;  // when the message was invoked that a receipt came for
