@@ -81,7 +81,7 @@ bool Faults::covered(Fault fault) const {
     case Fault::full_disk:
       return abilities_.mounts;
     default:
-      return admission_ || !is_damage(fault);
+      return true;
   }
 }
 
@@ -259,7 +259,7 @@ bool Faults::await_even(Millis bound) {
         why = name + " is not reachable";
       } else if (server.phase != Phase::broadcast) {
         why = name + " is in phase " + std::string(to_string(server.phase));
-      } else if (server.standing != "voter" && admission_) {
+      } else if (server.standing != "voter") {
         why = name + " is " + server.standing;
       } else if (server.last_offset < target) {
         why = name + " has " + std::to_string(server.last_offset) + " of " + std::to_string(target);
@@ -267,11 +267,6 @@ bool Faults::await_even(Millis bound) {
     }
     return why.empty();
   });
-  if (!even && why.ends_with("wiped")) {
-    admission_ = false;
-    ++report_.findings["a wiped server stayed outside the quorums"];
-    return true;
-  }
   if (!even && !parts_.interrupted()) {
     parts_.timeline.violation("after " + std::to_string(bound.count() / 1000) + " s " + why);
   }

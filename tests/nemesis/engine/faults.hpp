@@ -126,7 +126,6 @@ class Faults {
   Parts parts_;
   Abilities abilities_;
   std::mt19937_64 random_;
-  bool admission_ = true;
   std::vector<Fault> bag_;
   std::map<ServerId, std::set<int>> expected_ends_;  // exit codes that the fault at work explains
   SubscriptionRecorder probes_;
