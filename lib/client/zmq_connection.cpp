@@ -26,10 +26,13 @@ void set_options(zmq::socket_t& socket, const std::string& endpoint) {
   socket.set(zmq::sockopt::sndhwm, Connection::queue_messages_max);
   socket.set(zmq::sockopt::rcvhwm, Connection::queue_messages_max);
   socket.set(zmq::sockopt::maxmsgsize, Connection::frame_bytes_max);
-  socket.set(zmq::sockopt::heartbeat_ivl, 1000);
-  socket.set(zmq::sockopt::heartbeat_timeout, 3000);
-  socket.set(zmq::sockopt::heartbeat_ttl, 3000);
+  // Never ZMTP heartbeats: libzmq (4.3.4, 4.3.5) aborts the process when one comes due on a
+  // connection that broke while its input was held up. The sessions have their own.
   socket.set(zmq::sockopt::tcp_keepalive, 1);
+  socket.set(zmq::sockopt::tcp_keepalive_idle, 2);
+  socket.set(zmq::sockopt::tcp_keepalive_intvl, 1);
+  socket.set(zmq::sockopt::tcp_keepalive_cnt, 3);
+  socket.set(zmq::sockopt::tcp_maxrt, 3000);
   socket.set(zmq::sockopt::ipv6, endpoint.find('[') != endpoint.npos);
 }
 

@@ -86,19 +86,23 @@ void SessionLinks::send_control(const ControlFrame& frame) {
                       encode(frame.link, frame.control), {});
 }
 
-void SessionLinks::receive(Bytes header, Slice records, std::optional<Life> claimed,
-                           Listener& listener) {
+std::optional<Life> SessionLinks::receive(Bytes header, Slice records, std::optional<Life> claimed,
+                                          Listener& listener) {
   std::optional<Frame> frame = decode(header);
-  if (!frame || is_propose(*frame) == records.empty()) return unreadable(claimed, listener);
-
+  if (!frame || is_propose(*frame) == records.empty()) {
+    unreadable(claimed, listener);
+    return std::nullopt;
+  }
   const ServerId from = frame->link.sender;
+  const Life speaker{from, frame->link.incarnation};
   Verdict verdict = judge(*frame, listener);
   if (verdict.again) verdict = judge(*frame, listener);
-  if (!verdict.deliver) return;
+  if (!verdict.deliver) return speaker;
   ++counters().frames_received;
   counters().bytes_received += header.size() + records.size();
   listener.on_peer_message(from, std::get<zab::Message>(std::move(frame->content)),
                            std::move(records));
+  return speaker;
 }
 
 Verdict SessionLinks::judge(const Frame& frame, Listener& listener) {

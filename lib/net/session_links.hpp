@@ -55,8 +55,10 @@ class SessionLinks final : public PeerLinks {
   bool send(ServerId to, const zab::Message& message) override;
   bool send_records(ServerId to, const zab::Propose& message, Slice records) override;
 
-  // One received frame, as it came. `claimed`: whom the connection names, if anybody.
-  void receive(Bytes header, Slice records, std::optional<Life> claimed, Listener& listener);
+  // One received frame, as it came. `claimed`: who spoke last on its connection, if anybody. Who
+  // speaks now, when it can be read.
+  std::optional<Life> receive(Bytes header, Slice records, std::optional<Life> claimed,
+                              Listener& listener);
   // A frame that had not even the form of one.
   void unreadable(std::optional<Life> claimed, Listener& listener);
   // Frames to the peer may have been lost.

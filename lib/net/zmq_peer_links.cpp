@@ -29,32 +29,27 @@ constexpr int handshake_ms = 2000;
 constexpr int connect_timeout_ms = 500;
 constexpr int retransmit_ms = 3000;  // of unacknowledged TCP data, then the connection is dead
 constexpr int reconnect_ms = 50;
-constexpr int reconnect_max_ms = 250;   // a few servers only: a restarted one is found soon
-constexpr int transport_ping_ms = 500;  // finds half-open connections; says nothing of the peer's
-constexpr int transport_silence_ms = 3000;  // loop, for which lib/zab has its own heartbeats
+constexpr int reconnect_max_ms = 250;  // a few servers only: a restarted one is found soon
 
-// --- connection names ---
+// Half-open connections are found by TCP itself. Never by ZMTP heartbeats: libzmq (4.3.4, 4.3.5)
+// aborts the process when one comes due on a connection that broke while its input was held up.
+constexpr int keepalive_idle_s = 2;
+constexpr int keepalive_interval_s = 1;
+constexpr int keepalive_count = 3;
 
-// A peer's DEALER names its process, so that the ROUTER lets a new connection of the same process
-// replace the old one, and so that unreadable frames can be put down to somebody. It proves
-// nothing.
-constexpr std::size_t name_size = 1 + sizeof(std::uint32_t) + sizeof(std::uint64_t);
-constexpr char name_tag = 'z';
+// --- connections ---
 
-std::string name_of(Life life) {
-  std::string name(name_size, name_tag);
-  std::memcpy(name.data() + 1, &life.server, sizeof life.server);
-  std::memcpy(name.data() + 1 + sizeof life.server, &life.incarnation, sizeof life.incarnation);
-  return name;
-}
+// The ROUTER's own names for connections: 0 and a number. Ours have no names: a ROUTER that lets a
+// new connection replace an old one of the same name keeps the old one's socket open for ever.
+constexpr std::size_t connection_name_size = 1 + sizeof(std::uint32_t);
+constexpr std::size_t speakers_max = 64;  // connections remembered; there are as many as peers
 
-std::optional<Life> parse_name(const zmq::message_t& name) {
-  const char* data = name.data<char>();
-  if (name.size() != name_size || data[0] != name_tag) return std::nullopt;
-  Life life;
-  std::memcpy(&life.server, data + 1, sizeof life.server);
-  std::memcpy(&life.incarnation, data + 1 + sizeof life.server, sizeof life.incarnation);
-  return life;
+std::uint32_t connection_of(const zmq::message_t& name) {
+  std::uint32_t number = 0;
+  if (name.size() == connection_name_size) {
+    std::memcpy(&number, name.data<char>() + 1, sizeof number);
+  }
+  return number;
 }
 
 // --- messages ---
@@ -102,16 +97,17 @@ bool is_tcp(const std::string& endpoint) {
 void set_common(zmq::socket_t& socket, const std::string& endpoint) {
   socket.set(zmq::sockopt::linger, 0);  // after close nothing leaves, and close does not wait
   socket.set(zmq::sockopt::handshake_ivl, handshake_ms);
-  socket.set(zmq::sockopt::heartbeat_ivl, transport_ping_ms);
-  socket.set(zmq::sockopt::heartbeat_timeout, transport_silence_ms);
-  socket.set(zmq::sockopt::heartbeat_ttl, transport_silence_ms);
+  socket.set(zmq::sockopt::tcp_keepalive, 1);
+  socket.set(zmq::sockopt::tcp_keepalive_idle, keepalive_idle_s);
+  socket.set(zmq::sockopt::tcp_keepalive_intvl, keepalive_interval_s);
+  socket.set(zmq::sockopt::tcp_keepalive_cnt, keepalive_count);
+  socket.set(zmq::sockopt::tcp_maxrt, retransmit_ms);
   socket.set(zmq::sockopt::ipv6, endpoint.find('[') != std::string::npos);
 }
 
 zmq::socket_t open_router(zmq::context_t& context, const ZmqPeerOptions& options) {
   zmq::socket_t router(context, zmq::socket_type::router);
   set_common(router, options.bind);
-  router.set(zmq::sockopt::router_handover, true);
   router.set(zmq::sockopt::rcvhwm, options.socket_frames_max);
   router.set(zmq::sockopt::sndhwm, 1);  // never sends
   router.set(zmq::sockopt::backlog, backlog);
@@ -121,18 +117,16 @@ zmq::socket_t open_router(zmq::context_t& context, const ZmqPeerOptions& options
 }
 
 zmq::socket_t open_dealer(zmq::context_t& context, const ZmqPeerOptions& options,
-                          const std::string& endpoint, const std::string& name) {
+                          const std::string& endpoint) {
   zmq::socket_t dealer(context, zmq::socket_type::dealer);
   set_common(dealer, endpoint);
   dealer.set(zmq::sockopt::immediate, true);  // nothing is queued for a later process
-  dealer.set(zmq::sockopt::routing_id, name);
   dealer.set(zmq::sockopt::sndhwm, options.socket_frames_max);
   dealer.set(zmq::sockopt::rcvhwm, 1);  // never receives
   dealer.set(zmq::sockopt::maxmsgsize, handshake_bytes_max);
   dealer.set(zmq::sockopt::reconnect_ivl, reconnect_ms);
   dealer.set(zmq::sockopt::reconnect_ivl_max, reconnect_max_ms);
   dealer.set(zmq::sockopt::connect_timeout, connect_timeout_ms);
-  dealer.set(zmq::sockopt::tcp_maxrt, retransmit_ms);
   return dealer;
 }
 
@@ -173,6 +167,7 @@ class ZmqPeerLinks::Sockets final : public Transport {
   void watch(zmq::context_t& context, ServerId id, Peer& peer);
   void read_news(ServerId id, Peer& peer, Listener& listener);
   bool receive_frame(Listener& listener);
+  void remember(std::uint32_t connection, Life speaker);
   void drop_rest(bool more);
   void flush(Peer& peer);
   bool send_front(Peer& peer);
@@ -181,6 +176,7 @@ class ZmqPeerLinks::Sockets final : public Transport {
   SessionLinks links_;
   zmq::socket_t router_;
   std::map<ServerId, Peer> peers_;
+  std::map<std::uint32_t, Life> speakers_;  // by connection, of its last readable frame
   std::string endpoint_;
 };
 
@@ -201,11 +197,10 @@ void ZmqPeerLinks::Sockets::bind(const std::string& endpoint) {
 
 void ZmqPeerLinks::Sockets::connect(zmq::context_t& context, const ZmqPeerOptions& options,
                                     std::string& at) {
-  const std::string name = name_of({options.self, links_.incarnation()});
   for (const auto& [id, endpoint] : options.peers) {
     at = endpoint;
     Peer& peer = peers_
-                     .try_emplace(id, Peer{.dealer = open_dealer(context, options, endpoint, name),
+                     .try_emplace(id, Peer{.dealer = open_dealer(context, options, endpoint),
                                            .monitor = {},
                                            .outbox = Outbox(options.outbox_bytes_max)})
                      .first->second;
@@ -316,7 +311,10 @@ void ZmqPeerLinks::Sockets::drop_rest(bool more) {
 bool ZmqPeerLinks::Sockets::receive_frame(Listener& listener) {
   zmq::message_t name;
   if (!receive_part(router_, name)) return false;
-  const std::optional<Life> claimed = parse_name(name);
+  const std::uint32_t connection = connection_of(name);
+  const auto known = speakers_.find(connection);
+  const std::optional<Life> claimed =
+      known == speakers_.end() ? std::nullopt : std::optional(known->second);
   zmq::message_t header;
   zmq::message_t records;
   bool readable = name.more() && receive_part(router_, header);
@@ -329,8 +327,16 @@ bool ZmqPeerLinks::Sockets::receive_frame(Listener& listener) {
     return true;
   }
   const Bytes bytes(header.data<std::byte>(), header.size());
-  links_.receive(bytes, to_slice(std::move(records)), claimed, listener);
+  const auto speaker = links_.receive(bytes, to_slice(std::move(records)), claimed, listener);
+  if (speaker && connection != 0) remember(connection, *speaker);
   return true;
+}
+
+// Whose connection it is, should it say something unreadable next. Connections that are gone are
+// not told of, so at the bound all are forgotten, and named again by their next frame.
+void ZmqPeerLinks::Sockets::remember(std::uint32_t connection, Life speaker) {
+  if (speakers_.size() >= speakers_max) speakers_.clear();
+  speakers_.insert_or_assign(connection, speaker);
 }
 
 // --- the public face ---

@@ -38,14 +38,16 @@ Slice slice_of(zmq::message_t& message) {
 ZmqClientLinks::ZmqClientLinks(zmq::context_t& context, const Options& options)
     : options_(options), socket_(context, zmq::socket_type::router) {
   socket_.set(zmq::sockopt::router_mandatory, true);
-  socket_.set(zmq::sockopt::router_handover, true);
   socket_.set(zmq::sockopt::sndhwm, send_queue_messages);
   socket_.set(zmq::sockopt::rcvhwm, receive_queue_messages);
   socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(options.frame_bytes_max));
-  socket_.set(zmq::sockopt::heartbeat_ivl, 1000);
-  socket_.set(zmq::sockopt::heartbeat_timeout, 3000);
-  socket_.set(zmq::sockopt::heartbeat_ttl, 3000);
+  // Never ZMTP heartbeats: libzmq (4.3.4, 4.3.5) aborts the process when one comes due on a
+  // connection that broke while its input was held up.
   socket_.set(zmq::sockopt::tcp_keepalive, 1);
+  socket_.set(zmq::sockopt::tcp_keepalive_idle, 2);
+  socket_.set(zmq::sockopt::tcp_keepalive_intvl, 1);
+  socket_.set(zmq::sockopt::tcp_keepalive_cnt, 3);
+  socket_.set(zmq::sockopt::tcp_maxrt, 3000);
   socket_.set(zmq::sockopt::handshake_ivl, 5000);
   socket_.set(zmq::sockopt::linger, 200);
   socket_.set(zmq::sockopt::backlog, 1024);

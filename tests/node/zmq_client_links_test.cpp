@@ -2,11 +2,14 @@
 #include "node/zmq_client_links.hpp"
 
 #include <doctest/doctest.h>
+#include <poll.h>
 
 #include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "support/zmtp_client.hpp"
 
 using namespace zabmq;
 using node::ZmqClientLinks;
@@ -261,6 +264,25 @@ TEST_SUITE("node/client_links") {
     CHECK(server.frames.empty());
     CHECK(client.receive_message<wire::Reset>().reason ==
           "leave the routing id of the socket empty");
+  }
+
+  // libzmq aborts the process when a connection whose input is held up breaks and its heartbeat
+  // comes due: a client that is killed while its server is busy would take the server with it.
+  TEST_CASE("client links: a connection breaks while its frames wait to be read -> no abort") {
+    Server server;
+    support::ZmtpClient client(server.endpoint(), "");
+    for (int i = 0; i < 100; ++i) client.send_message("waits");
+    poll(nullptr, 0, 200);  // until the server's I/O thread has read them
+    client.reset();
+
+    poll(nullptr, 0, 2200);  // more than two heartbeats, if there were any
+
+    Client other(server);
+    other.send({"heard"});
+    server.receive_until([&] {
+      return std::any_of(server.frames.begin(), server.frames.end(),
+                         [](const Frame& frame) { return frame.header == "heard"; });
+    });
   }
 
   TEST_CASE("client links: one client more than the bound -> refused as busy") {

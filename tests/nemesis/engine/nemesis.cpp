@@ -1,0 +1,216 @@
+// Nemesis: composition of a run, and its report.
+#include "nemesis/engine/nemesis.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "nemesis/engine/faults.hpp"
+#include "nemesis/engine/history_file.hpp"
+#include "nemesis/engine/load_publisher.hpp"
+#include "nemesis/engine/syscall_fault.hpp"
+#include "nemesis/engine/verdict.hpp"
+
+namespace zabmq::nemesis {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Millis start_bound{20000};
+constexpr Millis outcome_bound{60000};
+constexpr Millis drain_silence{10000};
+constexpr Millis subscriber_bound{30000};
+constexpr int look_again_ms = 10;
+constexpr std::uint32_t drain_number = 2000;
+constexpr std::uint64_t small_disk_base = 256u << 20;
+constexpr std::uint64_t small_disk_per_second = 4u << 20;
+
+class Run {
+ public:
+  Run(const Options& options, const std::function<bool()>& interrupted);
+  bool perform();
+
+ private:
+  void start_load();
+  void stop_load();
+  void drain_all();
+  bool start_servers();
+  std::uint64_t seed(std::uint64_t of) const { return options_.seed * 1000 + of; }
+  fs::path histories() const { return options_.directory / "history"; }
+
+  const Options options_;
+  const std::function<bool()> interrupted_;
+  Network network_;
+  Servers servers_;
+  std::optional<SmallDisk> small_disk_;
+  ServerId small_disk_of_ = ServerId::none;
+  std::unique_ptr<ProxyNet> proxies_;
+  Abilities abilities_;
+  Timeline timeline_;
+  std::vector<std::unique_ptr<LoadPublisher>> publishers_;
+  std::vector<std::unique_ptr<LoadSubscriber>> subscribers_;
+};
+
+Run::Run(const Options& options, const std::function<bool()>& interrupted)
+    : options_(options),
+      interrupted_(interrupted),
+      network_(options.servers, options.separate),
+      servers_(options.servers, network_, options.directory) {
+  fs::create_directories(histories());
+  fs::create_directories(options_.directory / "sessions");
+  for (const ServerId id : servers_.ids()) {
+    fs::create_directories(servers_.data_directory(id).parent_path());
+  }
+  abilities_ = {.cables = network_.separate(),
+                .system_calls = SyscallFault::available(),
+                .mounts = SmallDisk::available()};
+  if (abilities_.mounts) {
+    small_disk_of_ = servers_.ids().back();
+    small_disk_.emplace(servers_.data_directory(small_disk_of_).parent_path(),
+                        small_disk_base + small_disk_per_second * options_.seconds);
+  }
+  proxies_ = std::make_unique<ProxyNet>(servers_.links(), seed(1));
+}
+
+bool Run::start_servers() {
+  servers_.launch_all();
+  const Nanos deadline = now_ns() + to_ns(start_bound);
+  while (!servers_.leader()) {
+    if (now_ns() > deadline || interrupted_()) return false;
+  }
+  return true;
+}
+
+void Run::start_load() {
+  using Style = PublisherLoad::Style;
+  const std::vector<std::vector<std::string>> topics = {
+      {"orders"}, {"orders", "trades"}, {"trades", "quotes"}, {"sessions"}, {"single"}};
+  const std::vector<Style> styles = {Style::stream, Style::stream, Style::stream, Style::session,
+                                     Style::single};
+  for (std::size_t i = 0; i < styles.size(); ++i) {
+    PublisherLoad load;
+    load.style = styles[i];
+    load.key = sim::PublisherKey{static_cast<std::uint32_t>(i + 1)};
+    load.endpoints = servers_.endpoints();
+    load.topics = topics[i];
+    load.histories = histories();
+    load.sessions = options_.directory / "sessions";
+    load.burst_max = i == 2 ? 40 : 8;  // one sends larger batches, less often
+    load.pause = i == 2 ? Millis{50} : Millis{10};
+    load.seed = seed(100 + i);
+    publishers_.push_back(std::make_unique<LoadPublisher>(load, timeline_));
+  }
+  for (std::uint32_t i = 1; i <= 4; ++i) {
+    SubscriberLoad load;
+    load.number = i;
+    load.endpoints = servers_.endpoints();
+    load.moves = i >= 2;
+    if (i == 3) load.topics = {"trades", "single"};
+    if (i == 4) load.credit = 64;
+    load.histories = histories();
+    load.seed = seed(200 + i);
+    subscribers_.push_back(std::make_unique<LoadSubscriber>(load, timeline_));
+  }
+}
+
+// Every outcome gets known, and every subscriber gets everything.
+void Run::stop_load() {
+  for (const auto& publisher : publishers_) publisher->stop();
+  for (const auto& publisher : publishers_) {
+    if (!publisher->wait_for_end(outcome_bound)) {
+      timeline_.violation(publisher->name() + ": outcomes still open after " +
+                          std::to_string(outcome_bound.count() / 1000) + " s without faults");
+    }
+  }
+  timeline_.finish(now_ns());
+  publishers_.clear();
+  const Nanos deadline = now_ns() + to_ns(subscriber_bound);
+  for (const auto& subscriber : subscribers_) {
+    while (subscriber->reached() <= timeline_.top() && now_ns() < deadline && !interrupted_()) {
+      poll(nullptr, 0, look_again_ms);
+    }
+    if (subscriber->reached() <= timeline_.top()) {
+      timeline_.violation("a subscriber got no further than offset " +
+                          std::to_string(subscriber->reached()) + " of " +
+                          std::to_string(timeline_.top()));
+    }
+    subscriber->stop();
+  }
+  subscribers_.clear();
+}
+
+void Run::drain_all() {
+  SubscriptionRecorder recorder(histories(), "drains", drain_number);
+  for (const ServerId id : servers_.ids()) {
+    if (!drain(servers_.endpoint(id), 1, drain_silence, recorder)) {
+      timeline_.violation("the final drain of server " + to_string(id) + " did not end");
+    }
+    recorder.drained(id, timeline_.top());
+  }
+  recorder.close();
+}
+
+bool Run::perform() {
+  std::printf("nemesis: seed %llu, %zu servers, %llu s, %s\n",
+              static_cast<unsigned long long>(options_.seed), options_.servers,
+              static_cast<unsigned long long>(options_.seconds),
+              network_.separate() ? "each in a network namespace" : "all on loopback");
+  std::fflush(stdout);
+  if (!start_servers()) {
+    std::printf("nemesis: no leader at the start\n");
+    return false;
+  }
+  timeline_.begin(now_ns());
+  start_load();
+  Faults faults({.servers = servers_,
+                 .network = network_,
+                 .proxies = *proxies_,
+                 .small_disk = small_disk_ ? &*small_disk_ : nullptr,
+                 .small_disk_of = small_disk_of_,
+                 .timeline = timeline_,
+                 .directory = options_.directory,
+                 .interrupted = interrupted_},
+                abilities_, seed(2));
+  faults.run(timeline_.start() + to_ns(std::chrono::seconds(options_.seconds)));
+  faults.heal_and_settle("the last fault");
+  stop_load();
+  drain_all();
+  servers_.stop_all();
+  faults.close();
+  const Judgement judgement = judge(histories());
+  return print_verdict({.options = options_,
+                        .faults = faults.report(),
+                        .not_covered = faults.not_covered(),
+                        .corrupted = proxies_->corrupted(),
+                        .timeline = timeline_,
+                        .judgement = judgement});
+}
+
+fs::path temporary_directory() {
+  std::string name = (fs::temp_directory_path() / "zabmq-nemesis-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary directory");
+  return name;
+}
+
+}  // namespace
+
+bool run(const Options& options, const std::function<bool()>& interrupted) {
+  Options used = options;
+  const bool temporary = used.directory.empty();
+  if (temporary) used.directory = temporary_directory();
+  bool good = false;
+  {
+    Run run(used, interrupted);
+    good = run.perform();
+  }
+  if (good && temporary) fs::remove_all(used.directory);
+  if (!good) std::fprintf(stderr, "kept: %s\n", used.directory.c_str());
+  return good;
+}
+
+}  // namespace zabmq::nemesis

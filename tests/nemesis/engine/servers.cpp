@@ -1,0 +1,191 @@
+// Servers: addresses, command lines, processes.
+#include "nemesis/engine/servers.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "cli/free_ports.hpp"
+#include "cli/local_cluster.hpp"
+#include "zabmq/check.hpp"
+
+namespace zabmq::nemesis {
+
+namespace {
+
+constexpr Millis stop_patience{10000};
+constexpr std::streamoff log_tail_bytes = 4096;
+
+// Small files, so that segments begin and end all the time, and time-outs of at most three
+// seconds, so that a pause can outlast every one of them.
+const std::vector<std::string> settings = {
+    "--set", "storage.segment_size=2MiB",    "--set", "limits.max_batch=256KiB",
+    "--set", "limits.max_payload=64KiB",     "--set", "timing.sync_timeout=3s",
+    "--set", "timing.disk_stuck_timeout=3s", "--set", "timing.client_timeout=3s",
+    "--set", "limits.tail_cache=4MiB"};
+
+}  // namespace
+
+Servers::Servers(std::size_t count, const Network& network, std::filesystem::path directory)
+    : network_(network), directory_(std::move(directory)) {
+  std::vector<std::uint16_t> ports = cli::free_ports(count * (count + 1));
+  const auto take_port = [&ports] {
+    const std::uint16_t port = ports.back();
+    ports.pop_back();
+    return port;
+  };
+  for (std::size_t i = 1; i <= count; ++i) {
+    Server& server = servers_.emplace_back();
+    server.id = ServerId{static_cast<std::uint32_t>(i)};
+    server.host = network.host(server.id);
+    server.client_port = take_port();
+    server.peer_port = take_port();
+    for (std::size_t other = 1; other <= count; ++other) {
+      if (other != i) server.proxies[ServerId{static_cast<std::uint32_t>(other)}] = take_port();
+    }
+  }
+}
+
+Servers::Server& Servers::at(ServerId id) {
+  return servers_.at(static_cast<std::uint32_t>(id) - 1);
+}
+const Servers::Server& Servers::at(ServerId id) const {
+  return servers_.at(static_cast<std::uint32_t>(id) - 1);
+}
+
+std::vector<ServerId> Servers::ids() const {
+  std::vector<ServerId> all;
+  for (const Server& server : servers_) all.push_back(server.id);
+  return all;
+}
+
+std::vector<ProxyLink> Servers::links() const {
+  std::vector<ProxyLink> all;
+  for (const Server& to : servers_) {
+    for (const auto& [from, port] : to.proxies) {
+      all.push_back({.from = from,
+                     .to = to.id,
+                     .space_file = network_.space_file(to.id),
+                     .host = to.host,
+                     .port = port,
+                     .target_port = to.peer_port});
+    }
+  }
+  return all;
+}
+
+// Every server has a list of its own, in which the others' peer ports are proxies.
+std::string Servers::server_list(ServerId for_whom) const {
+  std::string list;
+  for (const Server& server : servers_) {
+    const std::uint16_t peer_port =
+        server.id == for_whom ? server.peer_port : server.proxies.at(for_whom);
+    list += (list.empty() ? "" : ",") + to_string(server.id) + "=" + server.host + ":" +
+            std::to_string(peer_port) + ":" + std::to_string(server.client_port);
+  }
+  return list;
+}
+
+std::vector<std::string> Servers::command_line(ServerId id) const {
+  std::vector<std::string> words = network_.entering(id);
+  words.insert(words.end(), {cli::sibling_program("zabmqd").string(), "--id", to_string(id),
+                             "--servers", server_list(id), "--data-dir", data_directory(id)});
+  words.insert(words.end(), settings.begin(), settings.end());
+  if (network_.separate()) words.emplace_back("--insecure-allow-plaintext");
+  return words;
+}
+
+void Servers::launch(ServerId id) {
+  ZABMQ_CHECK(!running(id));
+  const int log = open(log_file(id).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  at(id).process = std::make_unique<cli::ChildProcess>(
+      command_line(id), cli::ChildStreams{.in = -1, .out = log, .err = log});
+  close(log);
+}
+
+void Servers::launch_all() {
+  for (const Server& server : servers_) {
+    if (!running(server.id)) launch(server.id);
+  }
+}
+
+void Servers::signal(ServerId id, int number) {
+  if (at(id).process) at(id).process->signal(number);
+}
+
+void Servers::kill(ServerId id) {
+  signal(id, SIGKILL);
+  if (at(id).process) (void)at(id).process->wait_for(stop_patience);
+}
+
+void Servers::stop_all() {
+  for (const ServerId id : ids()) signal(id, SIGTERM);
+  for (const ServerId id : ids()) {
+    if (at(id).process && !at(id).process->wait_for(stop_patience)) kill(id);
+  }
+}
+
+bool Servers::running(ServerId id) {
+  return at(id).process && at(id).process->running();
+}
+
+pid_t Servers::process_id(ServerId id) const {
+  return at(id).process ? at(id).process->pid() : -1;
+}
+
+std::optional<int> Servers::wait_for_end(ServerId id, Millis bound) {
+  return at(id).process ? at(id).process->wait_for(bound) : std::nullopt;
+}
+
+ClusterStatus Servers::status(Millis patience) const {
+  ClientOptions client;
+  client.endpoints = endpoints();
+  return cluster_status(client, patience);
+}
+
+ServerStatus Servers::status_of(ServerId id) const {
+  for (const ServerStatus& server : status().servers) {
+    if (server.id == id) return server;
+  }
+  return {};
+}
+
+std::optional<ServerId> Servers::leader() const {
+  const ServerId leader = status().leader;
+  if (leader == ServerId::none) return std::nullopt;
+  return leader;
+}
+
+std::filesystem::path Servers::data_directory(ServerId id) const {
+  return directory_ / to_string(id) / "data";
+}
+
+std::filesystem::path Servers::log_file(ServerId id) const {
+  return directory_ / (to_string(id) + ".log");
+}
+
+std::string Servers::last_words(ServerId id) const {
+  std::ifstream file(log_file(id), std::ios::ate);
+  const std::streamoff size = file.tellg();
+  file.seekg(std::max<std::streamoff>(size - log_tail_bytes, 0));
+  std::string last;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty()) last = line;
+  }
+  return last;
+}
+
+std::string Servers::endpoint(ServerId id) const {
+  return "tcp://" + at(id).host + ":" + std::to_string(at(id).client_port);
+}
+
+std::vector<std::string> Servers::endpoints() const {
+  std::vector<std::string> all;
+  for (const Server& server : servers_) all.push_back(endpoint(server.id));
+  return all;
+}
+
+}  // namespace zabmq::nemesis
