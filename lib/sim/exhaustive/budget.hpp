@@ -1,0 +1,18 @@
+// Budget: how often the limited things have happened, packed into one number.
+#pragma once
+
+#include <cstdint>
+
+namespace zabmq::sim::exhaustive {
+
+enum class Limited : std::uint8_t { transactions, crashes, cuts, pauses, elections, questions };
+
+inline std::uint8_t used_of(std::uint32_t used, Limited what) {
+  return static_cast<std::uint8_t>(used >> (4 * static_cast<unsigned>(what)) & 0xf);
+}
+
+inline void use(std::uint32_t& used, Limited what) {
+  used += std::uint32_t{1} << (4 * static_cast<unsigned>(what));
+}
+
+}  // namespace zabmq::sim::exhaustive
