@@ -15,4 +15,10 @@ inline void use(std::uint32_t& used, Limited what) {
   used += std::uint32_t{1} << (4 * static_cast<unsigned>(what));
 }
 
+// True when `a` has used no more of anything than `b`: per field, without a carry into the next.
+inline bool covers(std::uint32_t a, std::uint32_t b) {
+  constexpr std::uint32_t guard = 0x8888'8888;  // no limit is above 7
+  return (((b | guard) - a) & guard) == guard;
+}
+
 }  // namespace zabmq::sim::exhaustive

@@ -37,6 +37,11 @@ State Cluster::start(const Disk& disk) {
   return state;
 }
 
+State Cluster::with_disk(State state, std::uint32_t at, const Disk& disk, Zxid delivered) {
+  state.servers[at] = servers_.start(server(state, at).core.self(), disk, delivered);
+  return state;
+}
+
 State Cluster::take(const State& before, const Action& action, Violations& violations,
                     Lines* lines) {
   Work work;

@@ -9,7 +9,8 @@
 //     were not were delivered before;
 //   - CEPOCH arrives with the step that opens the session;
 //   - a learner hears at once that its session is over, a leader at any time later;
-//   - coarse: all frames that wait for a server on a session arrive together;
+//   - coarse: all frames that wait for a server on a session arrive together, and an identity
+//     record is stored at once;
 //   - with free elections any LOOKING server may be elected, and followed, at any time.
 #pragma once
 
@@ -34,9 +35,6 @@ struct Limits {
   std::uint8_t elections = 3;
   std::uint8_t questions = 0;
 };
-
-// How finely deliveries are interleaved; see above.
-enum class Grain : bool { coarse, fine };
 
 // The session of a pair of servers: at most one, in whichever direction.
 struct Channel {
@@ -89,7 +87,7 @@ std::string to_string(const Action& action);
 class Cluster {
  public:
   Cluster(Limits limits, Elections elections, Grain grain)
-      : limits_(limits), elections_(elections), grain_(grain), servers_(elections, frames_) {
+      : limits_(limits), elections_(elections), grain_(grain), servers_(elections, grain, frames_) {
     channels_.push_back({});
     mails_.push_back({});
     ghosts_.intern({});
@@ -97,6 +95,8 @@ class Cluster {
 
   // Three servers that start with this disk, and nothing on the way.
   State start(const Disk& disk);
+  // The state with one server restarted from another disk: an old copy, say.
+  State with_disk(State state, std::uint32_t at, const Disk& disk, Zxid delivered);
   void set_limits(const Limits& limits) { limits_ = limits; }
 
   void actions(const State& state, std::vector<Action>& out) const;
@@ -107,11 +107,11 @@ class Cluster {
   void describe(const State& state, Lines& lines) const;
 
   const Servers& servers() const { return servers_; }
-  const Frames& frames() const { return frames_; }
   const Server& server(const State& state, std::uint32_t at) const {
     return servers_[state.servers[at]];
   }
   std::size_t channels() const { return channels_.size(); }
+  const Ghost& ghost(const State& state) const { return ghosts_[state.ghost]; }
   std::size_t ghosts() const { return ghosts_.size(); }
 
  private:

@@ -25,6 +25,12 @@ std::string text(Report::End end) {
   return "?";
 }
 
+std::string joined(const std::vector<std::string>& lines) {
+  std::string out;
+  for (const std::string& line : lines) out += line + "\n";
+  return out;
+}
+
 class Exploration {
  public:
   Exploration(const Options& options, const std::function<void(const Progress&)>& progress)
@@ -61,6 +67,9 @@ class Exploration {
 
   Report::End search() {
     while (Search* search = cheapest()) {
+      if (options_.under_way) {
+        *options_.under_way = [search] { return joined(search->under_way()); };
+      }
       Report::End why = Report::End::time;
       const auto stop = [&] {
         if (options_.out_of_time && options_.out_of_time()) return true;
@@ -119,8 +128,7 @@ std::string text(const Report& report) {
   const Report::Violation& violation = *report.violation;
   for (const std::string& what : violation.what) line("VIOLATION: " + what);
   line("from start \"" + violation.start + "\", step " + std::to_string(violation.depth) + ":");
-  for (const std::string& trace : violation.trace) line(trace);
-  return out;
+  return out + joined(violation.trace);
 }
 
 }  // namespace zabmq::sim::exhaustive

@@ -22,6 +22,9 @@ struct Options {
       default_memory_max;             // bytes, as estimated; reaching it ends the search
   std::string only;                   // a start's name; empty: all of them
   std::function<bool()> out_of_time;  // asked often; empty: never
+  // When not null: set to what tells the trace up to the step under way. A failed ZABMQ_CHECK ends
+  // the process; whoever handles that can still say how it came about.
+  std::function<std::string()>* under_way = nullptr;
 };
 
 struct Progress {

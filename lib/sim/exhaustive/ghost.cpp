@@ -31,6 +31,7 @@ void GhostStep::check(const Server& before, const Server& now, const Effect::Not
   }
   check_disk(before, now);
   check_leader(before, now);
+  check_broadcast(before, now);
   learn_commit(now);
   for (const Server* server : servers_) check_follower(*server);
   if (!notable) return;
@@ -116,6 +117,18 @@ void GhostStep::check_leader(const Server& before, const Server& now) {
   if (promises < quorum_of_servers()) complain(now, "leads without a quorum of promises");
 }
 
+// NEWLEADER is acknowledged by a quorum: their disks say so.
+void GhostStep::check_broadcast(const Server& before, const Server& now) {
+  if (!now.core.leading_in_broadcast() || before.core.leading_in_broadcast()) return;
+  const Epoch epoch = now.core.identity().accepted;
+  const auto disks = static_cast<std::size_t>(
+      std::count_if(servers_.begin(), servers_.end(),
+                    [&](const Server* server) { return server->disk.identity.current >= epoch; }));
+  if (disks < quorum_of_servers()) {
+    complain(now, "establishes epoch " + to_string(epoch) + " without a quorum that adopted it");
+  }
+}
+
 void GhostStep::check_initial_history(const Ghost::Established& established) {
   for (std::size_t i = 0; i < ghost_.committed.size(); ++i) {
     if (ghost_.committed_in[i] >= established.epoch) return;
@@ -147,12 +160,15 @@ void GhostStep::learn_commit(const Server& now) {
                    log.begin() + static_cast<std::ptrdiff_t>(*count));
   const Epoch epoch = now.core.identity().accepted;
   ghost_.committed_in.resize(*count, epoch);
-  const auto disks = static_cast<std::size_t>(std::count_if(
-      servers_.begin(), servers_.end(),
-      [&](const Server* server) { return committed_on(server->disk, committed) >= *count; }));
+  // A disk that has not adopted the leader's epoch does not count (ZOOKEEPER-4685).
+  const auto disks = static_cast<std::size_t>(
+      std::count_if(servers_.begin(), servers_.end(), [&](const Server* server) {
+        return server->disk.identity.current >= epoch &&
+               committed_on(server->disk, committed) >= *count;
+      }));
   if (disks < quorum_of_servers()) {
     complain(now, "committed " + to_string(committed.back().zxid) +
-                      ", which is not durable on a quorum of disks");
+                      ", which is not durable on a quorum of disks of epoch " + to_string(epoch));
   }
   // For the leaders that are there already: after their quorum's promise nobody commits below.
   for (const Ghost::Established& later : ghost_.established) {

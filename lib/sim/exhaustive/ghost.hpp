@@ -52,6 +52,7 @@ class GhostStep {
  private:
   void check_proposals(const Server& now, const std::vector<Record>& proposed);
   void check_leader(const Server& before, const Server& now);
+  void check_broadcast(const Server& before, const Server& now);
   void check_initial_history(const Ghost::Established& established);
   void learn_commit(const Server& now);
   void check_disk(const Server& before, const Server& now);

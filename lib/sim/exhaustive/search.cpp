@@ -16,7 +16,8 @@ constexpr std::size_t ghost_bytes = 400;
 constexpr std::size_t channel_bytes = 200;
 constexpr std::size_t states_between_questions = 256;
 
-std::uint64_t hash_of(const State& state) {
+std::uint64_t hash_of(State state) {
+  state.used = 0;
   return static_cast<std::uint64_t>(checksum(std::as_bytes(std::span(&state, 1))));
 }
 static_assert(std::has_unique_object_representations_v<State>);
@@ -39,7 +40,7 @@ Search::Search(const StartKind& kind, const Limits& limits)
   own.questions = kind.questions;
   cluster_.set_limits(own);
   level_.push_back(start_.state);
-  visited_.insert(hash_of(start_.state));
+  visited_.insert(hash_of(start_.state), start_.state.used);
   if (!start_.violations.empty()) blame({}, start_.violations);
 }
 
@@ -60,7 +61,9 @@ Search::Outcome Search::next_level(const std::function<bool()>& stop) {
 bool Search::expand(std::uint32_t at) {
   const State state = level_[at];
   cluster_.actions(state, actions_);
+  parent_ = at;
   for (const Action& action : actions_) {
+    action_ = action;
     Violations violations;
     const State next = cluster_.take(state, action, violations, nullptr);
     ++transitions_;
@@ -71,10 +74,7 @@ bool Search::expand(std::uint32_t at) {
       blame(path, std::move(violations));
       return false;
     }
-    State unused = next;
-    unused.used = state.used;
-    if (unused == state) continue;  // nothing happened, or a fault that hit nothing
-    if (!visited_.insert(hash_of(next))) continue;
+    if (!visited_.insert(hash_of(next), next.used)) continue;
     next_.push_back(next);
     origins_.back().push_back({at, packed(action)});
   }
@@ -92,23 +92,33 @@ std::vector<Action> Search::path_to(std::uint32_t at) const {
   return path;
 }
 
-// Plays it all again, for the reader.
 void Search::blame(const std::vector<Action>& path, Violations what) {
-  Report::Violation found{name_, static_cast<unsigned>(path.size()), std::move(what), {}};
+  violation_ = {name_, static_cast<unsigned>(path.size()), std::move(what), trace_of(path)};
+}
+
+std::vector<std::string> Search::under_way() {
+  std::vector<std::string> trace = trace_of(path_to(parent_));
+  trace.push_back("  under way: " + to_string(action_));
+  return trace;
+}
+
+// Plays it all again, for the reader.
+std::vector<std::string> Search::trace_of(const std::vector<Action>& path) {
+  std::vector<std::string> trace;
   Violations ignored;
   State state = start_.first;
   for (const Action& action : start_.path) {
-    found.trace.push_back("  set-up: " + to_string(action));
-    state = cluster_.take(state, action, ignored, &found.trace);
+    trace.push_back("  set-up: " + to_string(action));
+    state = cluster_.take(state, action, ignored, &trace);
   }
-  cluster_.describe(state, found.trace);
-  state.used = 0;
+  state = start_.state;
+  cluster_.describe(state, trace);
   for (std::size_t i = 0; i < path.size(); ++i) {
-    found.trace.push_back("  " + std::to_string(i + 1) + ". " + to_string(path[i]));
-    state = cluster_.take(state, path[i], ignored, &found.trace);
+    trace.push_back("  " + std::to_string(i + 1) + ". " + to_string(path[i]));
+    state = cluster_.take(state, path[i], ignored, &trace);
   }
-  cluster_.describe(state, found.trace);
-  violation_ = std::move(found);
+  cluster_.describe(state, trace);
+  return trace;
 }
 
 std::size_t Search::bytes() const {

@@ -29,6 +29,8 @@ class Search {
   std::size_t bytes() const;  // an estimate
   Report::Start report() const;
   const std::optional<Report::Violation>& violation() const { return violation_; }
+  // The trace of the step under way, which is named but not taken again.
+  std::vector<std::string> under_way();
 
  private:
   // How a state was reached: from which one of the level before, by which action.
@@ -39,6 +41,7 @@ class Search {
 
   bool expand(std::uint32_t at);  // false: a violation
   void blame(const std::vector<Action>& path, Violations what);
+  std::vector<std::string> trace_of(const std::vector<Action>& path);
   std::vector<Action> path_to(std::uint32_t at) const;
 
   std::string name_;
@@ -49,6 +52,8 @@ class Search {
   std::vector<std::vector<Origin>> origins_;  // of the states of each level; none of the first
   Visited visited_;
   std::vector<Action> actions_;  // room
+  std::uint32_t parent_ = 0;     // of the step under way
+  Action action_;                // which that is
   unsigned depth_ = 0;
   std::uint64_t transitions_ = 0;
   std::uint64_t cost_ = 0;

@@ -51,7 +51,7 @@ std::uint64_t watched(const Server& server) {
   hasher.add(core.identity().accepted);
   hasher.add(core.last_committed());
   hasher.add_byte(static_cast<std::uint8_t>(core.role()));
-  hasher.add(core.phase() == Phase::discovery);
+  hasher.add_byte(static_cast<std::uint8_t>(core.phase()));
   hasher.add(core.leader());
   hasher.add(server.seen.acked_leader);
   return hasher.hash();
@@ -67,10 +67,7 @@ Summary summary_of(const Server& server) {
                              core.identity().standing == zab::Standing::voter;
     summary.waits_for_elected = looking->elected_at.has_value();
   }
-  if (const auto* leading = std::get_if<zab::Leading>(&core.role_state())) {
-    summary.leading = true;
-    summary.learners = static_cast<std::uint8_t>(leading->learners.size());
-  }
+  summary.leading = core.role() == Role::leading;
   summary.broadcasting = core.leading_in_broadcast();
   summary.storing = server.disk.storing.has_value();
   summary.rewinding = server.disk.rewind.has_value();
@@ -130,7 +127,7 @@ std::uint32_t Servers::start(ServerId id, const Disk& disk, Zxid delivered) {
 const Effect& Servers::step(std::uint32_t server, const Input& input) {
   const Key key = key_of(server, input);
   if (const auto at = effects_.find(key); at != effects_.end()) return at->second;
-  Step step(servers_[server], frames_, nullptr);
+  Step step(servers_[server], grain_, frames_, nullptr);
   step.take(input);
   Effect effect;
   effect.next = intern(std::move(step.server()));
@@ -142,7 +139,7 @@ const Effect& Servers::step(std::uint32_t server, const Input& input) {
 }
 
 void Servers::explain(std::uint32_t server, const Input& input, Lines& lines) {
-  Step step(servers_[server], frames_, &lines);
+  Step step(servers_[server], grain_, frames_, &lines);
   step.take(input);
 }
 

@@ -21,6 +21,9 @@ namespace zabmq::sim::exhaustive {
 
 inline constexpr std::uint32_t servers_count = 3;
 
+// How finely steps are interleaved; the header of cluster.hpp says what coarse leaves out.
+enum class Grain : bool { coarse, fine };
+
 struct Frame {
   zab::Message message;
   std::vector<Record> records;  // PROPOSE only
@@ -96,7 +99,6 @@ struct Summary {
   bool rewinding = false;
   bool draining = false;
   std::uint8_t unsynced = 0;
-  std::uint8_t learners = 0;  // leading: of how many sessions it knows
   std::uint64_t watched = 0;  // a hash of what the checks over the whole cluster look at
 };
 
@@ -116,7 +118,8 @@ using Lines = std::vector<std::string>;
 
 class Servers {
  public:
-  Servers(Elections elections, Frames& frames) : elections_(elections), frames_(frames) {}
+  Servers(Elections elections, Grain grain, Frames& frames)
+      : elections_(elections), grain_(grain), frames_(frames) {}
 
   std::uint32_t intern(Server server);
   // A server that starts on this disk, with `delivered` as its newest mark says.
@@ -142,6 +145,7 @@ class Servers {
   static Key key_of(std::uint32_t server, const Input& input);
 
   Elections elections_;
+  Grain grain_;
   Frames& frames_;
   std::deque<Server> servers_;
   std::vector<Summary> summaries_;

@@ -11,12 +11,7 @@ namespace {
 using Kind = Action::Kind;
 
 Limits no_limits() {
-  return {.transactions = 15,
-          .crashes = 15,
-          .cuts = 15,
-          .pauses = 15,
-          .elections = 15,
-          .questions = 15};
+  return {.transactions = 7, .crashes = 7, .cuts = 7, .pauses = 7, .elections = 7, .questions = 7};
 }
 
 constexpr unsigned settle_steps_max = 1000;
@@ -40,19 +35,8 @@ class Script {
   }
 
   // Whatever needs no fault and no decision, until nothing is left.
-  Script& settle() {
-    for (unsigned i = 0; i < settle_steps_max && start_.violations.empty(); ++i) {
-      const std::vector<Action> actions = possible();
-      const auto next = std::find_if(actions.rbegin(), actions.rend(), [](const Action& action) {
-        return action.kind == Kind::deliver || action.kind == Kind::told ||
-               action.kind == Kind::durable || action.kind == Kind::stored ||
-               action.kind == Kind::rewound || action.kind == Kind::drained;
-      });
-      if (next == actions.rend()) break;
-      go(*next);
-    }
-    return *this;
-  }
+  Script& settle() { return settle(true); }
+  Script& settle_but_untold() { return settle(false); }
 
   Start done() {
     start_.state.used = 0;
@@ -60,6 +44,21 @@ class Script {
   }
 
  private:
+  Script& settle(bool told) {
+    for (unsigned i = 0; i < settle_steps_max && start_.violations.empty(); ++i) {
+      const std::vector<Action> actions = possible();
+      const auto next =
+          std::find_if(actions.rbegin(), actions.rend(), [told](const Action& action) {
+            return action.kind == Kind::deliver || (told && action.kind == Kind::told) ||
+                   action.kind == Kind::durable || action.kind == Kind::stored ||
+                   action.kind == Kind::rewound || action.kind == Kind::drained;
+          });
+      if (next == actions.rend()) break;
+      go(*next);
+    }
+    return *this;
+  }
+
   static std::uint8_t at(unsigned number) { return static_cast<std::uint8_t>(number - 1); }
 
   std::vector<Action> possible() const {
@@ -114,9 +113,17 @@ Start late_joiner(Cluster& cluster) {
   return script.take(Kind::elect, 3, 2).settle().take(Kind::propose, 3).settle().done();
 }
 
-// All are LOOKING; server 3 led epoch 1 and alone has 1.1, which is not committed.
+// All are LOOKING; 1.1 is committed, on the disks of 3 and 2.
+Start one_behind(Cluster& cluster) {
+  Script script(cluster, founded());
+  script.take(Kind::elect, 3, 2).settle().take(Kind::propose, 3).settle();
+  return script.take(Kind::crash, 3).settle().done();
+}
+
+// All are LOOKING and have 1.1, committed; server 3 led epoch 1 and alone has 1.2 too.
 Script tail_of_one(Cluster& cluster) {
   Script script = established(cluster);
+  script.take(Kind::propose, 3).settle();
   script.take(Kind::propose, 3).take(Kind::durable, 3, 1, 1).take(Kind::crash, 3).settle();
   return script;
 }
@@ -125,24 +132,24 @@ Start uncommitted_tail(Cluster& cluster) {
   return tail_of_one(cluster).done();
 }
 
-// All are LOOKING; 1.1 is committed, on the disks of 3 and 2.
-Start one_behind(Cluster& cluster) {
-  Script script(cluster, founded());
-  script.take(Kind::elect, 3, 2).settle().take(Kind::propose, 3).settle();
-  return script.take(Kind::crash, 3).settle().done();
+// Server 2 leads epoch 2 with 1; server 3 is LOOKING with the uncommitted 1.2 of its reign.
+Start tail_to_cut(Cluster& cluster) {
+  return tail_of_one(cluster).take(Kind::elect, 2, 1).settle().done();
 }
 
-// All are LOOKING; 1 and 2 have committed 2.1, server 3 has the uncommitted 1.1 of its reign.
+// All are LOOKING; 1 and 2 have committed 2.1, server 3 has the uncommitted 1.2 of its reign.
 Start two_tails(Cluster& cluster) {
   Script script = tail_of_one(cluster);
   script.take(Kind::elect, 2, 1).settle().take(Kind::propose, 2).settle();
   return script.take(Kind::crash, 2).settle().done();
 }
 
-// Server 2 leads epoch 2 with 1, server 3 is LOOKING with the uncommitted 1.1 of its reign.
-Start tail_to_cut(Cluster& cluster) {
-  Script script = tail_of_one(cluster);
-  return script.take(Kind::elect, 2, 1).settle().done();
+// Server 3 believes that it leads epoch 1 and was not told that its sessions are over; server 2
+// leads epoch 2 with 1.
+Start two_leaders(Cluster& cluster) {
+  Script script = established(cluster);
+  script.take(Kind::cut, 1, 3).take(Kind::cut, 2, 3).take(Kind::elect, 2, 1);
+  return script.settle_but_untold().done();
 }
 
 }  // namespace
@@ -158,8 +165,11 @@ const std::vector<StartKind>& start_kinds() {
       {"one-behind", Elections::free, one_behind},
       {"two-tails", Elections::free, two_tails},
       {"tail-to-cut", Elections::free, tail_to_cut},
-      {"question", Elections::free, broadcast, 1},
-      {"broadcast-fine", Elections::free, broadcast, 0, Grain::fine}};
+      {"two-leaders", Elections::free, two_leaders, 1},
+      {"election-fine", Elections::free, voters, 0, Grain::fine},
+      {"broadcast-fine", Elections::free, broadcast, 0, Grain::fine},
+      {"late-joiner-fine", Elections::free, late_joiner, 0, Grain::fine},
+      {"tail-to-cut-fine", Elections::free, tail_to_cut, 0, Grain::fine}};
   return kinds;
 }
 

@@ -57,8 +57,7 @@ void Step::take(const Input& input) {
       core.durable(disk.durable_end());
       break;
     case Input::Kind::stored:
-      disk.identity = *std::exchange(disk.storing, std::nullopt);
-      core.stored();
+      complete_store();
       break;
     case Input::Kind::rewound:
       core.rewound(disk.finish_rewind());
@@ -159,9 +158,20 @@ void Step::after_input(const std::vector<Record>& records) {
   check_end();
 }
 
-// Operations whose end nobody can choose: nothing is left to be decided about them.
+void Step::complete_store() {
+  server_.disk.identity = *std::exchange(server_.disk.storing, std::nullopt);
+  note("stored: " + text(server_.disk.identity));
+  server_.core.stored();
+}
+
+// Operations about whose end nothing is left to be decided. Coarse: a power loss that takes back an
+// identity record is one before what asked for it.
 void Step::complete_at_once() {
   Disk& disk = server_.disk;
+  while (grain_ == Grain::coarse && disk.storing) {
+    complete_store();
+    perform(server_.core.take_ready(), {});
+  }
   if (disk.rewind && disk.rewind->to == disk.last()) {
     server_.core.rewound(disk.finish_rewind());
     perform(server_.core.take_ready(), {});

@@ -16,8 +16,8 @@ zab::Core start_core(ServerId id, const Disk& disk, Zxid delivered, std::uint64_
 class Step {
  public:
   // `lines` may be null.
-  Step(const Server& before, Frames& frames, Lines* lines)
-      : before_(before), server_(before), frames_(frames), lines_(lines) {}
+  Step(const Server& before, Grain grain, Frames& frames, Lines* lines)
+      : before_(before), server_(before), grain_(grain), frames_(frames), lines_(lines) {}
 
   void take(const Input& input);
 
@@ -33,6 +33,7 @@ class Step {
   void after_input(const std::vector<Record>& records);
   void perform(zab::Ready ready, const std::vector<Record>& records);
   void complete_at_once();
+  void complete_store();
   void perform_log(const zab::Ready& ready, const std::vector<Record>& records);
   void output(const zab::Output& output);
   void send(ServerId to, zab::Message message, std::vector<Record> records);
@@ -53,6 +54,7 @@ class Step {
 
   const Server& before_;
   Server server_;
+  Grain grain_;
   Frames& frames_;
   Lines* lines_;
   std::vector<Output> outputs_;
