@@ -53,6 +53,14 @@ void add_handshake(Hasher& hasher, const zab::Handshake& handshake) {
   hasher.add(handshake.voter_set_hash);
 }
 
+void add_furthest(Hasher& hasher, const zab::Furthest& furthest) {
+  hasher.add(furthest.incarnation);
+  hasher.add(furthest.voter);
+  hasher.add(furthest.accepted);
+  hasher.add(furthest.current);
+  hasher.add(furthest.durable);
+}
+
 struct Fields {
   Hasher& hasher;
 
@@ -87,9 +95,11 @@ struct Fields {
   void operator()(const zab::AckLeader& m) const { hasher.add(m.epoch); }
   void operator()(const zab::Ack& m) const { hasher.add(m.durable); }
   void operator()(const zab::Pong& m) const { hasher.add(m.number); }
+  void operator()(const zab::Admitted& m) const { hasher.add(m.incarnation); }
   void operator()(const zab::NewEpoch& m) const {
     add_handshake(hasher, m.handshake);
     hasher.add(m.epoch);
+    add_furthest(hasher, m.furthest);
   }
   void operator()(const zab::Diff& m) const {
     hasher.add(m.common);
@@ -222,6 +232,11 @@ void CoreState::add_role(const Leading& self) {
   hasher.add(self.acked_epoch.size());
   for (ServerId id : self.acked_epoch) hasher.add(id);
   hasher.add(self.initial_end);
+  hasher.add(self.furthest.size());
+  for (const auto& [id, furthest] : self.furthest) {
+    hasher.add(id);
+    sim::exhaustive::add_furthest(hasher, furthest);
+  }
   hasher.add(self.ping_number);
   hasher.add(self.round_asked);
   hasher.add(self.round_running);
@@ -231,6 +246,10 @@ void CoreState::add_role(const Leading& self) {
 
 void CoreState::add_learner(const Learner& learner) {
   hasher.add(learner.counts);
+  hasher.add(learner.incarnation);
+  hasher.add(learner.accepted);
+  hasher.add(learner.admit_asked);
+  sim::exhaustive::add_furthest(hasher, learner.before);
   hasher.add(learner.sent_new_epoch);
   hasher.add(learner.ack_epoch.has_value());
   if (learner.ack_epoch) add(hasher, Message{*learner.ack_epoch});
@@ -256,6 +275,7 @@ void CoreState::add_role(const Following& self) {
   hasher.add(self.new_leader_at);
   hasher.add(self.acked_leader);
   hasher.add(self.up_to_date);
+  hasher.add(self.marking);
   hasher.add(self.reported);
 }
 

@@ -29,9 +29,10 @@ ServerId id_of(std::uint8_t number) {
 zab::Core start_core(ServerId id, const Disk& disk, Zxid delivered, std::uint64_t now_ms) {
   std::vector<ServerId> voters;
   for (std::uint32_t i = 1; i <= servers_count; ++i) voters.push_back(ServerId{i});
-  zab::FoundingIds ids;
+  zab::FreshIds ids;
   ids.cluster.bytes.fill(std::byte{0xc1});
   ids.history.bytes.fill(std::byte{0xc2});
+  ids.incarnation.bytes.fill(std::byte{0xc3});  // drawn anew for a directory that is an old copy
   zab::Core core(id, zab::Config(voters, 0x5e7), core_options, disk.identity, disk.history(),
                  delivered, ids);
   core.tick(now_ms);
