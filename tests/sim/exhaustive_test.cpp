@@ -13,7 +13,7 @@
 namespace zabmq::sim::exhaustive {
 namespace {
 
-constexpr unsigned test_depth = 6;  // of every start: about a second
+constexpr unsigned test_depth = 7;  // of every start: a few seconds at most
 
 const StartKind& kind_of(const std::string& name) {
   for (const StartKind& kind : start_kinds()) {
@@ -88,7 +88,7 @@ TEST_SUITE("sim/exhaustive") {
 
     const std::string first = text(explore(options));
     CHECK(first == text(explore(options)));
-    CHECK(first.find("broadcast: depth 6, ") == 0);
+    CHECK(first.find("broadcast: depth 7, ") == 0);
   }
 
   TEST_CASE("exhaustive: no time, no memory -> ends at once and says why") {
