@@ -54,6 +54,8 @@ std::string to_string(const Action& action) {
              " of " + a;
     case Kind::tick:
       return "server " + a + " ticks";
+    case Kind::wipe:
+      return "server " + a + " loses its directory and restarts with an empty one";
   }
   return "?";
 }
@@ -98,6 +100,12 @@ void Cluster::server_actions(const State& state, std::uint8_t at, std::vector<Ac
     out.push_back({Kind::silent, at, 0, 0});
   }
   if (is_left(state, Limited::crashes, limits_.crashes)) crashes(state, at, out);
+  const bool all_voters =
+      std::all_of(state.servers.begin(), state.servers.end(),
+                  [&](std::uint32_t server) { return servers_.summary(server).voter; });
+  if (all_voters && is_left(state, Limited::wipes, limits_.wipes)) {
+    out.push_back({Kind::wipe, at, 0, 0});
+  }
 }
 
 // Every combination of what a power loss may leave of the operations on their way.
@@ -118,7 +126,7 @@ void Cluster::crashes(const State& state, std::uint8_t at, std::vector<Action>& 
 bool Cluster::has_live_quorum(const State& state, std::uint8_t at) const {
   std::size_t live = 1;
   for (std::uint8_t peer = 0; peer < servers_count; ++peer) {
-    if (peer == at) continue;
+    if (peer == at || !servers_.summary(state.servers[peer]).voter) continue;
     const Channel& session = channel(state, at, peer);
     if (session.open[0] && session.open[1] && !session.dead) ++live;
   }
@@ -152,9 +160,10 @@ void Cluster::free_elections(const State& state, std::vector<Action>& out) const
     return servers_.summary(state.servers[at]);
   };
   for (std::uint8_t a = 0; a < servers_count; ++a) {
-    if (!summary(a).may_be_elected) continue;
     for (std::uint8_t b = 0; b < servers_count; ++b) {
       if (a == b) continue;
+      if (summary(a).may_join && summary(b).broadcasting) out.push_back({Kind::follow, a, b, 0});
+      if (!summary(a).may_be_elected) continue;
       if (summary(b).leading) out.push_back({Kind::follow, a, b, 0});
       if (summary(b).may_be_elected && is_left(state, Limited::elections, limits_.elections)) {
         out.push_back({Kind::elect, a, b, 0});

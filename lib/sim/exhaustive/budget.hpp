@@ -5,7 +5,15 @@
 
 namespace zabmq::sim::exhaustive {
 
-enum class Limited : std::uint8_t { transactions, crashes, cuts, pauses, elections, questions };
+enum class Limited : std::uint8_t {
+  transactions,
+  crashes,
+  cuts,
+  pauses,
+  elections,
+  questions,
+  wipes
+};
 
 inline std::uint8_t used_of(std::uint32_t used, Limited what) {
   return static_cast<std::uint8_t>(used >> (4 * static_cast<unsigned>(what)) & 0xf);

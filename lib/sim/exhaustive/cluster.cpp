@@ -82,8 +82,12 @@ void Cluster::perform(Work& work, const Action& action) {
       use(work.state.used, Limited::elections);
       step(work, a, input(In::elected));
       return step(work, b, {.kind = In::follow, .peer = number_of(a)});
-    case Kind::follow:
-      return step(work, a, input(In::follow));
+    case Kind::follow: {
+      const bool voter = servers_.summary(work.state.servers[a]).voter;
+      return step(work, a, input(voter ? In::follow : In::join));
+    }
+    case Kind::wipe:
+      return wipe(work, a);
     case Kind::crash:
       return crash(work, action);
     case Kind::cut: {
@@ -141,11 +145,21 @@ void Cluster::tell_learner(Work& work, std::uint8_t a, std::uint8_t b) {
   if (follows(b, a)) tell(work, b, a);
 }
 
+void Cluster::lose_sessions(Work& work, std::uint8_t at) {
+  for (std::uint8_t peer = 0; peer < servers_count; ++peer) {
+    if (peer != at) close(work, at, peer);
+  }
+}
+
+void Cluster::wipe(Work& work, std::uint8_t at) {
+  use(work.state.used, Limited::wipes);
+  lose_sessions(work, at);
+  step(work, at, {.kind = Input::Kind::wipe});
+}
+
 void Cluster::crash(Work& work, const Action& action) {
   use(work.state.used, Limited::crashes);
-  for (std::uint8_t peer = 0; peer < servers_count; ++peer) {
-    if (peer != action.a) close(work, action.a, peer);
-  }
+  lose_sessions(work, action.a);
   Input input{.kind = Input::Kind::crash};
   input.count = action.extra & 0x3f;
   input.identity_kept = action.extra & Action::identity_kept;

@@ -34,6 +34,7 @@ struct Limits {
   std::uint8_t pauses = 1;  // a leader with a quorum, or a server that waits, hears nobody
   std::uint8_t elections = 3;
   std::uint8_t questions = 0;
+  std::uint8_t wipes = 0;  // one at a time: a minority is damaged
 };
 
 // The session of a pair of servers: at most one, in whichever direction.
@@ -71,7 +72,8 @@ struct Action {
     cut,     // a and b
     silent,
     mail,  // the newest VOTE (extra 0) or STANDING (extra 1) a -> b
-    tick
+    tick,
+    wipe
   };
   static constexpr std::uint8_t identity_kept = 0x40;
   static constexpr std::uint8_t rewind_kept = 0x80;
@@ -139,6 +141,8 @@ class Cluster {
   void perform(Work& work, const Action& action);
   void deliver(Work& work, std::uint8_t from, std::uint8_t to);
   void crash(Work& work, const Action& action);
+  void wipe(Work& work, std::uint8_t at);
+  void lose_sessions(Work& work, std::uint8_t at);
   void tell(Work& work, std::uint8_t at, std::uint8_t peer);
   void tell_learner(Work& work, std::uint8_t a, std::uint8_t b);
   void step(Work& work, std::uint8_t at, const Input& input);

@@ -9,12 +9,18 @@
 
 namespace zabmq::sim::exhaustive {
 
-Record make_record(Zxid zxid, Digest previous, ServerId proposer) {
+Record make_record(Zxid zxid, Digest previous, ServerId proposer,
+                   const std::optional<zab::Admit>& admit) {
   Hasher hasher;
   hasher.add(zxid);
   hasher.add(previous);
   hasher.add(proposer);
-  return {zxid, previous, Digest{hasher.hash()}};
+  hasher.add(admit.has_value());
+  if (admit) {
+    hasher.add(admit->server);
+    hasher.add(admit->incarnation);
+  }
+  return {zxid, previous, Digest{hasher.hash()}, admit};
 }
 
 std::optional<std::size_t> Disk::count_up_to(Zxid z) const {

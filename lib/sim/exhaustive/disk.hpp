@@ -18,11 +18,13 @@ struct Record {
   Zxid zxid;
   Digest previous = Digest::none;
   Digest digest = Digest::none;
+  std::optional<zab::Admit> admit;  // what it says, when it is one
   friend bool operator==(const Record&, const Record&) = default;
 };
 
 // Two leaders never propose the same value: the digest tells who proposed it.
-Record make_record(Zxid zxid, Digest previous, ServerId proposer);
+Record make_record(Zxid zxid, Digest previous, ServerId proposer,
+                   const std::optional<zab::Admit>& admit = {});
 
 struct Disk {
   zab::Identity identity;                // durable

@@ -184,6 +184,12 @@ void CoreState::add_all() {
 void CoreState::add_role(const Looking& self) {
   hasher.add(self.drained);
   hasher.add(self.round > 0);
+  hasher.add(self.standings.size());
+  for (const auto& [id, seen] : self.standings) {
+    hasher.add(id);
+    hasher.add(fresh(seen.at));
+    add(hasher, Message{seen.message});
+  }
   if (elections == Elections::free) return;
   hasher.add(core.round_);
   hasher.add(self.round);
@@ -202,12 +208,6 @@ void CoreState::add_role(const Looking& self) {
   hasher.add(self.decide_at.has_value());
   hasher.add(self.elected_at.has_value());
   hasher.add(self.elected_at && fresh(*self.elected_at));
-  hasher.add(self.standings.size());
-  for (const auto& [id, seen] : self.standings) {
-    hasher.add(id);
-    hasher.add(fresh(seen.at));
-    add(hasher, Message{seen.message});
-  }
 }
 
 void CoreState::add_role(const Leading& self) {

@@ -8,10 +8,19 @@ namespace zabmq::sim::exhaustive {
 namespace {
 
 // How many of the committed records are durable on this disk. A digest covers all before it.
-std::size_t committed_on(const Disk& disk, const std::vector<Record>& committed) {
-  std::size_t count = std::min(disk.durable, committed.size());
-  while (count > 0 && disk.log[count - 1].digest != committed[count - 1].digest) --count;
+std::size_t committed_on(const std::vector<Record>& log, std::size_t durable,
+                         const std::vector<Record>& committed) {
+  std::size_t count = std::min(durable, committed.size());
+  while (count > 0 && log[count - 1].digest != committed[count - 1].digest) --count;
   return count;
+}
+
+std::size_t committed_on(const Disk& disk, const std::vector<Record>& committed) {
+  return committed_on(disk.log, disk.durable, committed);
+}
+
+bool is_voter(const Server& server) {
+  return server.disk.identity.standing == zab::Standing::voter;
 }
 
 std::size_t quorum_of_servers() {
@@ -29,6 +38,7 @@ void GhostStep::check(const Server& before, const Server& now, const Effect::Not
     for (const std::string& text : notable->violations) complain(now, text);
     check_proposals(now, notable->proposed);
   }
+  learn_wipe(before, now);
   check_disk(before, now);
   check_leader(before, now);
   check_broadcast(before, now);
@@ -60,12 +70,36 @@ void GhostStep::check_proposals(const Server& now, const std::vector<Record>& pr
   }
 }
 
+void GhostStep::learn_wipe(const Server& before, const Server& now) {
+  if (now.disk.identity.incarnation == before.disk.identity.incarnation) return;
+  const Disk& disk = before.disk;
+  const auto end = disk.log.begin() + static_cast<std::ptrdiff_t>(disk.durable);
+  ghost_.lost = {now.core.self(), {disk.log.begin(), end}, disk.identity.current};
+}
+
+// Disks of voters that have adopted this epoch and hold so much of what is committed, one that was
+// wiped since included.
+std::size_t GhostStep::disks_with(Epoch adopted, std::size_t committed_count) const {
+  const auto has = [&](const Server* server) {
+    const Disk& disk = server->disk;
+    if (is_voter(*server)) {
+      return disk.identity.current >= adopted &&
+             committed_on(disk, ghost_.committed) >= committed_count;
+    }
+    const Ghost::Lost& lost = ghost_.lost;
+    return lost.server == server->core.self() && lost.current >= adopted &&
+           committed_on(lost.log, lost.log.size(), ghost_.committed) >= committed_count;
+  };
+  return static_cast<std::size_t>(std::count_if(servers_.begin(), servers_.end(), has));
+}
+
 // I5: a committed transaction never leaves a disk on which it was durable. I7 and integrity: a zxid
 // in a log is the one that was proposed. The history is never ahead of acceptedEpoch.
 void GhostStep::check_disk(const Server& before, const Server& now) {
+  const bool wiped = now.disk.identity.incarnation != before.disk.identity.incarnation;
   const std::size_t had = committed_on(before.disk, ghost_.committed);
   const std::size_t has = committed_on(now.disk, ghost_.committed);
-  if (has < had) {
+  if (has < had && !wiped) {
     complain(now, "loses committed " + to_string(ghost_.committed[has].zxid) + " from its disk");
   }
   if (now.disk.last().epoch > now.disk.identity.accepted) {
@@ -109,6 +143,7 @@ void GhostStep::check_leader(const Server& before, const Server& now) {
   for (const Server* server : servers_) {
     if (!leading->acked_epoch.contains(server->core.self())) continue;
     ++promises;
+    if (!is_voter(*server)) continue;  // wiped since: nobody counts it any more
     if (server->disk.identity.accepted < epoch) {
       complain(now, "counts a promise of server " + to_string(server->core.self()) +
                         " that is not durable there");
@@ -121,9 +156,7 @@ void GhostStep::check_leader(const Server& before, const Server& now) {
 void GhostStep::check_broadcast(const Server& before, const Server& now) {
   if (!now.core.leading_in_broadcast() || before.core.leading_in_broadcast()) return;
   const Epoch epoch = now.core.identity().accepted;
-  const auto disks = static_cast<std::size_t>(
-      std::count_if(servers_.begin(), servers_.end(),
-                    [&](const Server* server) { return server->disk.identity.current >= epoch; }));
+  const std::size_t disks = disks_with(epoch, 0);
   if (disks < quorum_of_servers()) {
     complain(now, "establishes epoch " + to_string(epoch) + " without a quorum that adopted it");
   }
@@ -161,11 +194,7 @@ void GhostStep::learn_commit(const Server& now) {
   const Epoch epoch = now.core.identity().accepted;
   ghost_.committed_in.resize(*count, epoch);
   // A disk that has not adopted the leader's epoch does not count (ZOOKEEPER-4685).
-  const auto disks = static_cast<std::size_t>(
-      std::count_if(servers_.begin(), servers_.end(), [&](const Server* server) {
-        return server->disk.identity.current >= epoch &&
-               committed_on(server->disk, committed) >= *count;
-      }));
+  const std::size_t disks = disks_with(epoch, *count);
   if (disks < quorum_of_servers()) {
     complain(now, "committed " + to_string(committed.back().zxid) +
                       ", which is not durable on a quorum of disks of epoch " + to_string(epoch));
@@ -266,6 +295,9 @@ std::uint32_t Ghosts::intern(const Ghost& ghost) {
     hasher.add(asked.ticket);
     hasher.add(asked.committed);
   }
+  hasher.add(ghost.lost.server);
+  add_records(ghost.lost.log);
+  hasher.add(ghost.lost.current);
   const auto [at, added] =
       ids_.try_emplace(hasher.hash(), static_cast<std::uint32_t>(ghosts_.size()));
   if (added) ghosts_.push_back(ghost);

@@ -31,12 +31,21 @@ struct Ghost {
     std::size_t committed = 0;  // when it was asked
     friend bool operator==(const Asked&, const Asked&) = default;
   };
+  // What a server's directory held when it was wiped. It counted, and is not counted again before
+  // the server is a voter.
+  struct Lost {
+    ServerId server = ServerId::none;
+    std::vector<Record> log;
+    Epoch current = Epoch::none;
+    friend bool operator==(const Lost&, const Lost&) = default;
+  };
   std::vector<Record> proposed;
   std::vector<Record> committed;    // grows only
   std::vector<Epoch> committed_in;  // by the leader of which epoch; same positions
   std::vector<Record> delivered;    // the canonical list, grows only
   std::vector<Established> established;
   std::vector<Asked> asked;
+  Lost lost;  // by the newest wipe
   friend bool operator==(const Ghost&, const Ghost&) = default;
 };
 
@@ -60,6 +69,8 @@ class GhostStep {
   void check_delivery(const Server& before, const Server& now, Zxid up_to);
   void add_delivered(const Server& now, const Record& record);
   void check_questions(const Server& now, const Effect::Notable& notable);
+  void learn_wipe(const Server& before, const Server& now);
+  std::size_t disks_with(Epoch adopted, std::size_t committed_count) const;
   void complain(const Server& server, const std::string& text);
 
   Ghost& ghost_;

@@ -38,6 +38,7 @@ Search::Search(const StartKind& kind, const Limits& limits)
     : name_(kind.name), cluster_(limits, kind.elections, kind.grain), start_(kind.build(cluster_)) {
   Limits own = limits;
   own.questions = kind.questions;
+  own.wipes = kind.wipes;
   cluster_.set_limits(own);
   level_.push_back(start_.state);
   visited_.insert(hash_of(start_.state), start_.state.used);
@@ -48,18 +49,17 @@ Search::Outcome Search::next_level(const std::function<bool()>& stop) {
   if (violation_) return Outcome::violated;
   cost_ = 0;
   origins_.emplace_back();
-  for (std::uint32_t at = 0; at < level_.size(); ++at) {
+  for (std::uint32_t at = 0; !level_.empty(); ++at) {
     if (at % states_between_questions == 0 && stop()) return Outcome::stopped;
-    if (!expand(at)) return Outcome::violated;
+    if (!expand(level_.front(), at)) return Outcome::violated;
+    level_.pop_front();
   }
   level_.swap(next_);
-  next_.clear();
   ++depth_;
   return Outcome::finished;
 }
 
-bool Search::expand(std::uint32_t at) {
-  const State state = level_[at];
+bool Search::expand(const State& state, std::uint32_t at) {
   cluster_.actions(state, actions_);
   parent_ = at;
   for (const Action& action : actions_) {
@@ -123,8 +123,8 @@ std::vector<std::string> Search::trace_of(const std::vector<Action>& path) {
 
 std::size_t Search::bytes() const {
   std::size_t origins = 0;
-  for (const auto& level : origins_) origins += level.capacity() * sizeof(Origin);
-  return visited_.bytes() + (level_.capacity() + next_.capacity()) * sizeof(State) + origins +
+  for (const auto& level : origins_) origins += level.size() * sizeof(Origin);
+  return visited_.bytes() + (level_.size() + next_.size()) * sizeof(State) + origins +
          cluster_.servers().size() * server_bytes + cluster_.servers().steps() * step_bytes +
          cluster_.ghosts() * ghost_bytes + cluster_.channels() * channel_bytes;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -39,7 +40,7 @@ class Search {
     std::uint16_t action = 0;
   };
 
-  bool expand(std::uint32_t at);  // false: a violation
+  bool expand(const State& state, std::uint32_t at);  // false: a violation
   void blame(const std::vector<Action>& path, Violations what);
   std::vector<std::string> trace_of(const std::vector<Action>& path);
   std::vector<Action> path_to(std::uint32_t at) const;
@@ -47,9 +48,9 @@ class Search {
   std::string name_;
   Cluster cluster_;
   Start start_;
-  std::vector<State> level_;
-  std::vector<State> next_;
-  std::vector<std::vector<Origin>> origins_;  // of the states of each level; none of the first
+  std::deque<State> level_;  // its states that have not been expanded yet
+  std::deque<State> next_;
+  std::vector<std::deque<Origin>> origins_;  // of the states of each level; none of the first
   Visited visited_;
   std::vector<Action> actions_;  // room
   std::uint32_t parent_ = 0;     // of the step under way

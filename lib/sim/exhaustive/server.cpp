@@ -47,6 +47,8 @@ std::uint64_t watched(const Server& server) {
   hasher.add(server.disk.log.size());
   for (const Record& record : server.disk.log) add_record(hasher, record);
   hasher.add(server.disk.durable);
+  hasher.add(server.disk.identity.incarnation);
+  hasher.add_byte(static_cast<std::uint8_t>(server.disk.identity.standing));
   hasher.add(server.disk.identity.accepted);
   hasher.add(core.identity().accepted);
   hasher.add(core.last_committed());
@@ -65,8 +67,11 @@ Summary summary_of(const Server& server) {
     summary.may_be_elected = looking->drained && looking->round > 0 && core.taking_part() &&
                              !server.disk.storing &&
                              core.identity().standing == zab::Standing::voter;
+    summary.may_join = looking->drained && core.taking_part() && !server.disk.storing &&
+                       core.identity().standing != zab::Standing::voter;
     summary.waits_for_elected = looking->elected_at.has_value();
   }
+  summary.voter = server.disk.identity.standing == zab::Standing::voter;
   summary.leading = core.role() == Role::leading;
   summary.broadcasting = core.leading_in_broadcast();
   summary.storing = server.disk.storing.has_value();

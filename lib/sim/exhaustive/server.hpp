@@ -54,10 +54,12 @@ struct Input {
     propose,
     ask,     // a quorum, about the cluster's end
     crash,   // and restart: `count` unsynced records were kept
+    wipe,    // and restart from an empty directory
     silent,  // nobody was heard for longer than any time-out
     tick,
     elected,  // free elections: `peer` and itself voted for this server
-    follow    // free elections: `peer` says that it leads
+    follow,   // free elections: `peer` says that it leads
+    join      // the same, to a server that is no voter
   };
   Kind kind = Kind::tick;
   std::uint8_t peer = 0;  // server ids from 1
@@ -91,7 +93,9 @@ struct Effect {
 // What the explorer must know about a server to say what can happen next.
 struct Summary {
   bool looking = false;
+  bool voter = false;           // its directory says so
   bool may_be_elected = false;  // LOOKING, and takes part in elections
+  bool may_join = false;        // LOOKING, and no voter
   bool leading = false;
   bool broadcasting = false;  // leads in broadcast
   bool waits_for_elected = false;

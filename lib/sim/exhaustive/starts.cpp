@@ -11,7 +11,13 @@ namespace {
 using Kind = Action::Kind;
 
 Limits no_limits() {
-  return {.transactions = 7, .crashes = 7, .cuts = 7, .pauses = 7, .elections = 7, .questions = 7};
+  return {.transactions = 7,
+          .crashes = 7,
+          .cuts = 7,
+          .pauses = 7,
+          .elections = 7,
+          .questions = 7,
+          .wipes = 7};
 }
 
 constexpr unsigned settle_steps_max = 1000;
@@ -152,6 +158,25 @@ Start two_leaders(Cluster& cluster) {
   return script.settle_but_untold().done();
 }
 
+// Server 3 leads epoch 1, all have committed 1.1; server 1 has lost its directory since.
+Script wiped_server(Cluster& cluster) {
+  Script script = established(cluster);
+  script.take(Kind::propose, 3).settle().take(Kind::wipe, 1).settle();
+  return script;
+}
+
+Start wiped(Cluster& cluster) {
+  return wiped_server(cluster).done();
+}
+
+// The same, and server 1 follows again, synchronized; its admit is logged by nobody but the leader.
+Start admitting(Cluster& cluster) {
+  Script script = wiped_server(cluster);
+  script.take(Kind::follow, 1, 3).take(Kind::deliver, 3, 1).take(Kind::deliver, 1, 3);
+  script.take(Kind::deliver, 3, 1).take(Kind::durable, 1, 1, 1).take(Kind::deliver, 1, 3);
+  return script.done();
+}
+
 }  // namespace
 
 const std::vector<StartKind>& start_kinds() {
@@ -166,6 +191,9 @@ const std::vector<StartKind>& start_kinds() {
       {"two-tails", Elections::free, two_tails},
       {"tail-to-cut", Elections::free, tail_to_cut},
       {"two-leaders", Elections::free, two_leaders, 1},
+      {"wiped", Elections::free, wiped},
+      {"admitting", Elections::free, admitting},
+      {"wipe", Elections::free, broadcast, 0, Grain::coarse, 1},
       {"election-fine", Elections::free, voters, 0, Grain::fine},
       {"broadcast-fine", Elections::free, broadcast, 0, Grain::fine},
       {"late-joiner-fine", Elections::free, late_joiner, 0, Grain::fine},

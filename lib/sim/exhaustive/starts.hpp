@@ -22,6 +22,7 @@ struct StartKind {
   Start (*build)(Cluster& cluster) = nullptr;
   std::uint8_t questions = 0;
   Grain grain = Grain::coarse;
+  std::uint8_t wipes = 0;
 };
 
 const std::vector<StartKind>& start_kinds();

@@ -20,6 +20,10 @@ constexpr zab::Options core_options = {.heartbeat_ms = 0,
                                        .sync_timeout_ms = 1'000'000,
                                        .renounce_interval_ms = 0};
 
+constexpr auto cluster_id_byte = std::byte{0xc1};
+constexpr auto history_id_byte = std::byte{0xc2};
+constexpr std::uint64_t voter_set_hash = 0x5e7;
+
 ServerId id_of(std::uint8_t number) {
   return ServerId{number};
 }
@@ -30,11 +34,11 @@ zab::Core start_core(ServerId id, const Disk& disk, Zxid delivered, std::uint64_
   std::vector<ServerId> voters;
   for (std::uint32_t i = 1; i <= servers_count; ++i) voters.push_back(ServerId{i});
   zab::FreshIds ids;
-  ids.cluster.bytes.fill(std::byte{0xc1});
-  ids.history.bytes.fill(std::byte{0xc2});
+  ids.cluster.bytes.fill(cluster_id_byte);
+  ids.history.bytes.fill(history_id_byte);
   ids.incarnation.bytes.fill(std::byte{0xc3});  // drawn anew for a directory that is an old copy
-  zab::Core core(id, zab::Config(voters, 0x5e7), core_options, disk.identity, disk.history(),
-                 delivered, ids);
+  zab::Core core(id, zab::Config(voters, voter_set_hash), core_options, disk.identity,
+                 disk.history(), delivered, ids);
   core.tick(now_ms);
   return core;
 }
@@ -47,9 +51,15 @@ void Step::take(const Input& input) {
     case Input::Kind::frame:
       return take_frame(input);
     case Input::Kind::propose:
-      return propose();
+      propose({});
+      break;
     case Input::Kind::crash:
       return crash(input);
+    case Input::Kind::wipe:
+      return wipe();
+    case Input::Kind::join:
+      join(peer);
+      break;
     case Input::Kind::session_lost:
       core.session_lost(peer);
       break;
@@ -121,13 +131,38 @@ void Step::take_frame(const Input& input) {
   after_input(frame.records);
 }
 
-void Step::propose() {
+void Step::propose(const std::optional<zab::Admit>& admit) {
   const auto zxid = server_.core.propose();
-  if (zxid) {
-    const Record record = make_record(*zxid, server_.disk.last_digest(), server_.core.self());
-    notable_.proposed.push_back(record);
-    server_.disk.log.push_back(record);
-  }
+  if (!zxid) return;
+  const Record record = make_record(*zxid, server_.disk.last_digest(), server_.core.self(), admit);
+  notable_.proposed.push_back(record);
+  server_.disk.log.push_back(record);
+  if (admit) note("proposes " + to_string(*zxid) + ": admit " + to_string(admit->server));
+}
+
+// STANDING of a voter that leads in broadcast: an empty directory takes its ids and is wiped; a
+// wiped server follows.
+void Step::join(ServerId leader) {
+  zab::StandingMessage message;
+  message.handshake.cluster.bytes.fill(cluster_id_byte);
+  message.handshake.history.bytes.fill(history_id_byte);
+  message.handshake.voter_set_hash = voter_set_hash;
+  message.standing = zab::Standing::voter;
+  message.leader = leader;
+  message.answer = true;
+  server_.core.receive(leader, message);
+}
+
+void Step::wipe() {
+  Disk fresh;
+  fresh.identity.incarnation = server_.disk.identity.incarnation;
+  std::byte& number = fresh.identity.incarnation.bytes.front();
+  number = static_cast<std::byte>(std::to_integer<unsigned>(number) + 0x10);
+  server_.disk = fresh;
+  server_.seen = {};
+  restarted_ = true;
+  delivered_ = {};
+  server_.core = start_core(server_.core.self(), fresh, {}, server_.now_ms);
   after_input({});
 }
 
@@ -156,7 +191,26 @@ void Step::crash(const Input& input) {
 void Step::after_input(const std::vector<Record>& records) {
   perform(server_.core.take_ready(), records);
   complete_at_once();
+  while (!admits_.empty()) {
+    propose(admits_.front());
+    admits_.erase(admits_.begin());
+    perform(server_.core.take_ready(), {});
+  }
   check_end();
+}
+
+// Each delivered admit is told to the core, as lib/replica does.
+void Step::take_admits() {
+  const Disk& disk = server_.disk;
+  const std::size_t from = disk.count_up_to(delivered_).value_or(0);
+  const std::size_t to = disk.count_up_to(server_.core.last_delivered()).value_or(from);
+  delivered_ = server_.core.last_delivered();
+  for (std::size_t i = from; i < to; ++i) {
+    if (!disk.log[i].admit) continue;
+    server_.core.delivered_admit(disk.log[i].zxid, *disk.log[i].admit);
+    perform(server_.core.take_ready(), {});
+    complete_at_once();
+  }
 }
 
 void Step::complete_store() {
@@ -199,8 +253,10 @@ void Step::perform(zab::Ready ready, const std::vector<Record>& records) {
     notable_.delivered = ready.deliver_up_to;
     note("delivers up to " + to_string(*ready.deliver_up_to));
   }
+  admits_.insert(admits_.end(), ready.admit.begin(), ready.admit.end());
   if (ready.rounds_answered) notable_.answered = ready.rounds_answered;
   for (const zab::Event& event : ready.events) note(text(event));
+  if (ready.deliver_up_to) take_admits();
 }
 
 void Step::perform_log(const zab::Ready& ready, const std::vector<Record>& records) {

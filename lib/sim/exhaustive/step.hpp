@@ -17,7 +17,9 @@ class Step {
  public:
   // `lines` may be null.
   Step(const Server& before, Grain grain, Frames& frames, Lines* lines)
-      : before_(before), server_(before), grain_(grain), frames_(frames), lines_(lines) {}
+      : before_(before), server_(before), grain_(grain), frames_(frames), lines_(lines) {
+    delivered_ = before.core.last_delivered();
+  }
 
   void take(const Input& input);
 
@@ -28,12 +30,15 @@ class Step {
  private:
   void take_frame(const Input& input);
   void crash(const Input& input);
-  void propose();
+  void wipe();
+  void join(ServerId leader);
+  void propose(const std::optional<zab::Admit>& admit);
   zab::Vote forged_vote(ServerId for_whom) const;
   void after_input(const std::vector<Record>& records);
   void perform(zab::Ready ready, const std::vector<Record>& records);
   void complete_at_once();
   void complete_store();
+  void take_admits();
   void perform_log(const zab::Ready& ready, const std::vector<Record>& records);
   void output(const zab::Output& output);
   void send(ServerId to, zab::Message message, std::vector<Record> records);
@@ -60,6 +65,8 @@ class Step {
   std::vector<Output> outputs_;
   Effect::Notable notable_;
   bool restarted_ = false;
+  Zxid delivered_;                  // admits up to here were told to the core
+  std::vector<zab::Admit> admits_;  // to be proposed
 };
 
 }  // namespace zabmq::sim::exhaustive

@@ -19,7 +19,7 @@ class Visited {
   // `hash` is of everything but `used`. True when the state is new.
   bool insert(std::uint64_t hash, std::uint32_t used) {
     if (hash == 0) hash = 1;  // 0 marks a free slot
-    if (3 * (count_ + 1) > 2 * hashes_.size()) grow();
+    if (4 * (count_ + 1) > 3 * hashes_.size()) grow();
     std::size_t at = hash & (hashes_.size() - 1);
     for (; hashes_[at] != 0; at = (at + 1) & (hashes_.size() - 1)) {
       if (hashes_[at] == hash && covers(used_[at], used)) return false;
