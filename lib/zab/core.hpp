@@ -102,6 +102,8 @@ class Core {
   const RoleState& role_state() const { return role_; }
 
  private:
+  friend struct CoreState;  // lib/sim: all that is below, for state hashing
+
   // core.cpp: inputs and transitions
   void become_looking(const std::string& why);
   void become_leading();
