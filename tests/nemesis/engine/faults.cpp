@@ -17,7 +17,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds recovery_bound{30000};  // from healed to acknowledging, on a busy machine
 constexpr milliseconds settle_bound{60000};    // until all servers have everything
 constexpr milliseconds look_again{20};
-constexpr unsigned together_percent = 25;  // of link faults have a second fault on top
+constexpr unsigned together_percent = 40;  // of link faults have a second fault on top
 constexpr std::uint32_t probe_number = 1000;
 
 struct Name {
@@ -133,7 +133,10 @@ void Faults::strike(Fault fault) {
   strike_links(fault);
   if (random_() % 100 < together_percent) {
     rest(between(300, 1500));
-    strike_servers(random_() % 2 == 0 ? Fault::kill_follower : Fault::pause_leader);
+    constexpr std::array on_top = {Fault::kill_leader, Fault::kill_follower, Fault::kill_majority,
+                                   Fault::kill_all, Fault::pause_leader};
+    strike_servers(on_top[random_() % on_top.size()]);
+    rest(between(0, 1000));
   } else {
     rest(between(1200, 3000));
   }
