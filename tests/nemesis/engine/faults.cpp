@@ -108,7 +108,11 @@ Fault Faults::draw() {
 }
 
 void Faults::run(Nanos until) {
-  while (now_ns() < until && rest(between(1500, 2300))) cycle();
+  // A violation that shows before the history is judged ends the run: what led there is still
+  // fresh.
+  while (now_ns() < until && rest(between(1500, 2300)) && parts_.timeline.violations().empty()) {
+    cycle();
+  }
 }
 
 void Faults::cycle() {
