@@ -7,6 +7,8 @@
 #include <fstream>
 #include <numeric>
 
+#include "nemesis/engine/syscall_fault.hpp"
+
 namespace zabmq::nemesis {
 
 namespace {
@@ -17,7 +19,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds recovery_bound{30000};  // from healed to acknowledging, on a busy machine
 constexpr milliseconds settle_bound{60000};    // until all servers have everything
 constexpr milliseconds look_again{20};
-constexpr unsigned together_percent = 25;  // of link faults have a second fault on top
+constexpr unsigned together_percent = 40;  // of link faults have a second fault on top
 constexpr std::uint32_t probe_number = 1000;
 
 struct Name {
@@ -39,6 +41,9 @@ constexpr std::array<Name, fault_count> names{{
     {Fault::delay, "links with delay and jitter"},
     {Fault::cut, "links reset"},
     {Fault::corrupt, "link corrupts bytes"},
+    {Fault::clients_held, "clients: requests or answers held"},
+    {Fault::clients_cut, "clients: connections reset, disks slow"},
+    {Fault::clients_corrupt, "clients: links corrupt bytes"},
     {Fault::sync_error, "EIO from fdatasync"},
     {Fault::sync_delay, "slow fdatasync"},
     {Fault::full_disk, "full disk"},
@@ -48,7 +53,7 @@ constexpr std::array<Name, fault_count> names{{
 }};
 
 bool is_link_fault(Fault fault) {
-  return fault >= Fault::partition_leader && fault <= Fault::corrupt;
+  return fault >= Fault::partition_leader && fault <= Fault::clients_corrupt;
 }
 bool is_damage(Fault fault) {
   return fault >= Fault::truncated_tail;
@@ -108,7 +113,11 @@ Fault Faults::draw() {
 }
 
 void Faults::run(Nanos until) {
-  while (now_ns() < until && rest(between(1500, 2300))) cycle();
+  // A violation that shows before the history is judged ends the run: what led there is still
+  // fresh.
+  while (now_ns() < until && rest(between(1500, 2300)) && parts_.timeline.violations().empty()) {
+    cycle();
+  }
 }
 
 void Faults::cycle() {
@@ -130,10 +139,13 @@ void Faults::strike(Fault fault) {
   if (!is_link_fault(fault)) {
     return fault >= Fault::sync_error ? strike_disk(fault) : strike_servers(fault);
   }
-  strike_links(fault);
+  fault >= Fault::clients_held ? strike_clients(fault) : strike_links(fault);
   if (random_() % 100 < together_percent) {
     rest(between(300, 1500));
-    strike_servers(random_() % 2 == 0 ? Fault::kill_follower : Fault::pause_leader);
+    constexpr std::array on_top = {Fault::kill_leader, Fault::kill_follower, Fault::kill_majority,
+                                   Fault::kill_all, Fault::pause_leader};
+    strike_servers(on_top[random_() % on_top.size()]);
+    rest(between(0, 1000));
   } else {
     rest(between(1200, 3000));
   }
@@ -203,10 +215,40 @@ void Faults::strike_links(Fault fault) {
   }
 }
 
+// --- clients ---
+
+void Faults::strike_clients(Fault fault) {
+  const unsigned variant = static_cast<unsigned>(random_() % 3);
+  count(fault, fault == Fault::clients_held ? "variant " + std::to_string(variant) : "all");
+  if (fault == Fault::clients_cut) return cut_clients();
+  for (const ProxyLink& link : parts_.servers.client_links()) {
+    if (fault == Fault::clients_held) {
+      parts_.proxies.set(clients, link.to, {.hold = variant != 0, .hold_back = variant != 1});
+    } else {
+      parts_.proxies.set(clients, link.to, {.corrupt_percent = 5});
+    }
+  }
+}
+
+// While disks are slow, what is sent again after a reset meets its first copy in flight.
+void Faults::cut_clients() {
+  std::vector<SyscallFault> slow;
+  for (const ServerId id : parts_.servers.ids()) {
+    if (!abilities_.system_calls || !parts_.servers.running(id)) continue;
+    slow.push_back(SyscallFault::slow_sync(parts_.servers.process_id(id), between(100, 400),
+                                           parts_.directory / "strace.log"));
+  }
+  for (int i = 0; i < 8 && rest(between(50, 300)); ++i) {
+    for (const ServerId id : parts_.servers.ids()) parts_.proxies.cut(clients, id);
+  }
+}
+
 // What a link held comes late, or never when the connection is reset first.
 void Faults::undo_links() {
   if (random_() % 2 == 0) {
-    for (const ProxyLink& link : parts_.servers.links()) {
+    std::vector<ProxyLink> links = parts_.servers.links();
+    for (const ProxyLink& link : parts_.servers.client_links()) links.push_back(link);
+    for (const ProxyLink& link : links) {
       if (random_() % 2 == 0) parts_.proxies.cut(link.from, link.to);
     }
   }

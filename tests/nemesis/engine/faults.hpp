@@ -41,6 +41,9 @@ enum class Fault : std::uint8_t {
   delay,
   cut,
   corrupt,
+  clients_held,
+  clients_cut,
+  clients_corrupt,
   sync_error,
   sync_delay,
   full_disk,
@@ -48,7 +51,7 @@ enum class Fault : std::uint8_t {
   flipped_bit,
   wiped_disk,
 };
-inline constexpr std::size_t fault_count = 19;
+inline constexpr std::size_t fault_count = 22;
 
 std::string_view to_string(Fault);
 
@@ -96,6 +99,8 @@ class Faults {
   void strike(Fault fault);
   void strike_servers(Fault fault);
   void strike_links(Fault fault);
+  void strike_clients(Fault fault);
+  void cut_clients();
   void strike_disk(Fault fault);
   void damage(Fault fault);
   void count(Fault fault, const std::string& what);

@@ -74,7 +74,9 @@ Run::Run(const Options& options, const std::function<bool()>& interrupted)
     small_disk_.emplace(servers_.data_directory(small_disk_of_).parent_path(),
                         small_disk_base + small_disk_per_second * options_.seconds);
   }
-  proxies_ = std::make_unique<ProxyNet>(servers_.links(), seed(1));
+  std::vector<ProxyLink> links = servers_.links();
+  for (const ProxyLink& link : servers_.client_links()) links.push_back(link);
+  proxies_ = std::make_unique<ProxyNet>(std::move(links), seed(1));
 }
 
 bool Run::start_servers() {

@@ -169,7 +169,7 @@ void ProxyNet::wait_for_work() {
       polled.push_back({link.listener, POLLIN, 0});
       for (const auto& connection : link.connections) {
         add(connection->forth, link.fault.hold);
-        add(connection->back, false);
+        add(connection->back, link.fault.hold_back);
       }
     }
   }
@@ -194,9 +194,9 @@ void ProxyNet::accept_all(Link& link) {
 }
 
 void ProxyNet::move_bytes(Link& link, Connection& connection) {
-  const LinkFault slow{.delay = link.fault.delay, .jitter = link.fault.jitter};
-  const bool good = take_in(connection.forth, link.fault) && take_in(connection.back, slow) &&
-                    give_out(connection.forth, link.fault.hold) && give_out(connection.back, false);
+  const bool good = take_in(connection.forth, link.fault) && take_in(connection.back, link.fault) &&
+                    give_out(connection.forth, link.fault.hold) &&
+                    give_out(connection.back, link.fault.hold_back);
   const auto over = [](const Flow& flow) { return flow.ended && flow.pieces.empty(); };
   connection.broken = !good || over(connection.forth) || over(connection.back);
 }

@@ -1,5 +1,5 @@
-// ProxyNet: a TCP proxy for each directed link between servers. It ends both connections itself,
-// so what it holds in one direction does not hold up the other.
+// ProxyNet: a TCP proxy for each directed link between servers, and for each server's clients. It
+// ends both connections itself, so what it holds in one direction does not hold up the other.
 #pragma once
 
 #include <atomic>
@@ -17,13 +17,16 @@
 
 namespace zabmq::nemesis {
 
-// What a link does to the bytes that its sender sends.
+// What a link does to bytes. Between servers frames go forth only; clients are answered back.
 struct LinkFault {
-  bool hold = false;  // nothing comes through; it comes later, if it is not cut
+  bool hold = false;  // nothing goes forth; it comes later, if it is not cut
+  bool hold_back = false;
   std::chrono::milliseconds delay{0};
   std::chrono::milliseconds jitter{0};
   unsigned corrupt_percent = 0;  // of the pieces read: a bit of one of their bytes is flipped
 };
+
+inline constexpr ServerId clients = ServerId::none;  // where the clients' links come from
 
 struct ProxyLink {
   ServerId from = ServerId::none;

@@ -31,7 +31,7 @@ const std::vector<std::string> settings = {
 
 Servers::Servers(std::size_t count, const Network& network, std::filesystem::path directory)
     : network_(network), directory_(std::move(directory)) {
-  std::vector<std::uint16_t> ports = cli::free_ports(count * (count + 1));
+  std::vector<std::uint16_t> ports = cli::free_ports(count * (count + 2));
   const auto take_port = [&ports] {
     const std::uint16_t port = ports.back();
     ports.pop_back();
@@ -42,6 +42,7 @@ Servers::Servers(std::size_t count, const Network& network, std::filesystem::pat
     server.id = ServerId{static_cast<std::uint32_t>(i)};
     server.host = network.host(server.id);
     server.client_port = take_port();
+    server.client_proxy = take_port();
     server.peer_port = take_port();
     for (std::size_t other = 1; other <= count; ++other) {
       if (other != i) server.proxies[ServerId{static_cast<std::uint32_t>(other)}] = take_port();
@@ -77,14 +78,28 @@ std::vector<ProxyLink> Servers::links() const {
   return all;
 }
 
-// Every server has a list of its own, in which the others' peer ports are proxies.
+std::vector<ProxyLink> Servers::client_links() const {
+  std::vector<ProxyLink> all;
+  for (const Server& to : servers_) {
+    all.push_back({.from = clients,
+                   .to = to.id,
+                   .space_file = network_.space_file(to.id),
+                   .host = to.host,
+                   .port = to.client_proxy,
+                   .target_port = to.client_port});
+  }
+  return all;
+}
+
+// Every server has a list of its own, in which the others' ports are proxies.
 std::string Servers::server_list(ServerId for_whom) const {
   std::string list;
   for (const Server& server : servers_) {
-    const std::uint16_t peer_port =
-        server.id == for_whom ? server.peer_port : server.proxies.at(for_whom);
+    const bool own = server.id == for_whom;
+    const std::uint16_t peer_port = own ? server.peer_port : server.proxies.at(for_whom);
+    const std::uint16_t client_port = own ? server.client_port : server.client_proxy;
     list += (list.empty() ? "" : ",") + to_string(server.id) + "=" + server.host + ":" +
-            std::to_string(peer_port) + ":" + std::to_string(server.client_port);
+            std::to_string(peer_port) + ":" + std::to_string(client_port);
   }
   return list;
 }
@@ -142,7 +157,8 @@ std::optional<int> Servers::wait_for_end(ServerId id, Millis bound) {
 
 ClusterStatus Servers::status(Millis patience) const {
   ClientOptions client;
-  client.endpoints = endpoints();
+  client.endpoints.clear();
+  for (const Server& server : servers_) client.endpoints.push_back(own_endpoint(server.id));
   return cluster_status(client, patience);
 }
 
@@ -179,6 +195,10 @@ std::string Servers::last_words(ServerId id) const {
 }
 
 std::string Servers::endpoint(ServerId id) const {
+  return "tcp://" + at(id).host + ":" + std::to_string(at(id).client_proxy);
+}
+
+std::string Servers::own_endpoint(ServerId id) const {
   return "tcp://" + at(id).host + ":" + std::to_string(at(id).client_port);
 }
 

@@ -28,7 +28,8 @@ class Servers {
 
   std::vector<ServerId> ids() const;
   std::size_t count() const { return servers_.size(); }
-  std::vector<ProxyLink> links() const;
+  std::vector<ProxyLink> links() const;         // between servers
+  std::vector<ProxyLink> client_links() const;  // from all clients to each server
 
   void launch(ServerId id);
   void launch_all();  // that do not run
@@ -45,8 +46,9 @@ class Servers {
 
   std::filesystem::path data_directory(ServerId id) const;
   std::filesystem::path log_file(ServerId id) const;
-  std::string last_words(ServerId id) const;  // the last line of its log
-  std::string endpoint(ServerId id) const;
+  std::string last_words(ServerId id) const;    // the last line of its log
+  std::string endpoint(ServerId id) const;      // for clients, through the proxy
+  std::string own_endpoint(ServerId id) const;  // for questions of ours
   std::vector<std::string> endpoints() const;
 
  private:
@@ -54,6 +56,7 @@ class Servers {
     ServerId id = ServerId::none;
     std::string host;
     std::uint16_t client_port = 0;
+    std::uint16_t client_proxy = 0;  // where clients connect
     std::uint16_t peer_port = 0;
     std::map<ServerId, std::uint16_t> proxies;  // where others connect to reach its peer port
     std::unique_ptr<cli::ChildProcess> process;

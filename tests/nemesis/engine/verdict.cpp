@@ -96,10 +96,11 @@ bool print_verdict(const Results& results) {
     std::printf("nemesis: invalid: %s (seed %llu)\n", invalid.c_str(),
                 number(results.options.seed));
   } else {
-    std::printf("nemesis: the promises hold: %llu faults, %llu acknowledged (seed %llu)\n",
-                number(results.faults.total()),
-                number(results.judgement.checker.counts().acknowledged),
-                number(results.options.seed));
+    std::printf(
+        "nemesis: the promises hold: %llu faults (%zu kinds not covered), %llu acknowledged "
+        "(seed %llu)\n",
+        number(results.faults.total()), results.not_covered.size(),
+        number(results.judgement.checker.counts().acknowledged), number(results.options.seed));
   }
   return violations == 0 && invalid.empty();
 }
