@@ -105,12 +105,11 @@ bool Core::is_old_copy(const Furthest& furthest) const {
 void Core::become_wiped(Following& self, const Furthest& furthest) {
   ZABMQ_CHECK(!is_none(fresh_ids_.incarnation));
   note(Event::Kind::alarm, self.leader,
-       "this directory is an old copy: it has acceptedEpoch " + to_string(identity_.accepted) +
-           ", currentEpoch " + to_string(identity_.current) + " and ends at " +
-           to_string(history_.last()) + ", but the leader has seen acceptedEpoch " +
-           to_string(furthest.accepted) + ", currentEpoch " + to_string(furthest.current) +
-           " and " + to_string(furthest.durable) +
-           "; from now on it counts nowhere until it is admitted again");
+       "this directory is an old copy, or its disk has lost what it had synced: acceptedEpoch " +
+           to_string(identity_.accepted) + ", currentEpoch " + to_string(identity_.current) +
+           ", end " + to_string(history_.last()) + ", and the leader has seen " +
+           to_string(furthest.accepted) + ", " + to_string(furthest.current) + ", " +
+           to_string(furthest.durable) + "; from now on it counts nowhere until it is admitted");
   Identity wanted = identity_;
   wanted.standing = Standing::wiped;
   wanted.incarnation = fresh_ids_.incarnation;

@@ -17,7 +17,6 @@ Host::Host(ServerId server, std::vector<ServerId> voters, replica::Options serve
   identity.incarnation = make_uuid(static_cast<unsigned>(id));
 }
 
-// Drawn anew by each process.
 zab::FreshIds Host::fresh_ids() {
   return {make_uuid(1000), make_uuid(1001),
           make_uuid(10'000 + 100 * static_cast<unsigned>(id) + ++lives_)};
@@ -63,6 +62,13 @@ void Server::crash() {
   log.set_listener(nullptr);
   log.crash();
   storing.reset();
+}
+
+void Server::lose_disk() {
+  ZABMQ_CHECK(!up());
+  log = FakeLog();
+  identity = zab::Identity{};
+  identity.incarnation = fresh_ids().incarnation;
 }
 
 bool Server::finish() {

@@ -60,13 +60,12 @@ class Host : public replica::IdentityStore, public replica::EventSink {
  protected:
   replica::PublisherTable empty_table() const;
   void run(replica::Recovered recovered, storage::HistoryLog& log);
+  zab::FreshIds fresh_ids();  // drawn anew by each process
 
   std::vector<ServerId> voters_;
   net::PeerLinks& links_;
 
  private:
-  zab::FreshIds fresh_ids();
-
   unsigned lives_ = 0;
 };
 
@@ -76,6 +75,7 @@ class Server final : public Host {
 
   void start() override;
   void crash() override;
+  void lose_disk();  // of a server that is down: an empty directory
   bool finish() override;
   void store(const zab::Identity& identity) override;
 
