@@ -144,7 +144,8 @@ void PublisherSession::send(wire::ClientMessage message, SharedBody body) {
   outputs_.emplace_back(SendFrame{std::move(message), std::move(body)});
 }
 
-void PublisherSession::receive(const wire::ServerMessage& message, Slice, std::uint64_t now_ms) {
+void PublisherSession::receive(const wire::ServerMessage& message, const Slice&,
+                               std::uint64_t now_ms) {
   if (link_ != Link::greeting && link_ != Link::open) return;
   heard_ms_ = now_ms;
   std::visit([&](const auto& frame) { on(frame, now_ms); }, message);

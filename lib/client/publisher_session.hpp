@@ -67,7 +67,7 @@ class PublisherSession {
   void tick(std::uint64_t now_ms);       // at least every 50 ms, and after the frames at hand
   void connected(std::uint64_t now_ms);  // the connection asked for last is established
   void lost(const std::string& why);     // it ended, or a frame on it was malformed
-  void receive(const wire::ServerMessage& message, Slice body, std::uint64_t now_ms);
+  void receive(const wire::ServerMessage& message, const Slice& body, std::uint64_t now_ms);
   void retry(Sequence sequence, std::uint64_t deadline_ms, RetryDone done);
   // When everything has its outcome: ends the publisher.
   void close(std::uint64_t deadline_ms, CloseDone done);

@@ -97,7 +97,9 @@ void Connection::close() {
   outgoing_.clear();
   lost_ = established_ = false;
   if (socket_) {
-    if (polite_) socket_->set(zmq::sockopt::linger, bye_linger_ms);
+    // Not socket_->set: a destructor comes here, and that throws.
+    if (polite_)
+      zmq_setsockopt(socket_->handle(), ZMQ_LINGER, &bye_linger_ms, sizeof bye_linger_ms);
     zmq_socket_monitor(socket_->handle(), nullptr, 0);
   }
   polite_ = false;
@@ -145,7 +147,7 @@ std::optional<Connection::Received> Connection::receive() {
   if (body.more()) return malformed("a frame of more than two parts");
   std::optional<wire::ServerMessage> message = wire::decode_server(bytes_of(header));
   if (!message) return malformed("a malformed frame");
-  return Received{std::move(*message), body.size() > 0 ? slice_of(std::move(body)) : Slice{}};
+  return Received{std::move(*message), body.empty() ? Slice{} : slice_of(std::move(body))};
 }
 
 std::optional<Connection::Received> Connection::malformed(const std::string& what) {

@@ -25,7 +25,6 @@ using client::Connection;
 using client::Intake;
 using client::PosixSessionFile;
 using client::PublisherSession;
-using client::SessionRecord;
 using client::steady_now_ms;
 
 namespace {
@@ -415,18 +414,18 @@ Publisher::Publisher(PublisherOptions options)
 Publisher::~Publisher() = default;
 
 std::future<Receipt> Publisher::publish(std::string_view topic, Bytes payload,
-                                        PublishOptions options) {
+                                        const PublishOptions& options) {
   return impl_->publish(topic, payload, options);
 }
 
 std::future<Receipt> Publisher::publish(std::string_view topic, std::string_view payload,
-                                        PublishOptions options) {
+                                        const PublishOptions& options) {
   return impl_->publish(
       topic, Bytes{reinterpret_cast<const std::byte*>(payload.data()), payload.size()}, options);
 }
 
 Result<Sequence> Publisher::try_publish(std::string_view topic, Bytes payload, Done done,
-                                        PublishOptions options) {
+                                        const PublishOptions& options) {
   return impl_->try_publish(topic, payload, std::move(done), options);
 }
 

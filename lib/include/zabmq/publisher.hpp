@@ -64,14 +64,15 @@ class Publisher {
   Publisher& operator=(const Publisher&) = delete;
 
   // Copies topic and payload. Blocks while the window is full, at most until the deadline.
-  std::future<Receipt> publish(std::string_view topic, Bytes payload, PublishOptions options = {});
+  std::future<Receipt> publish(std::string_view topic, Bytes payload,
+                               const PublishOptions& options = {});
   std::future<Receipt> publish(std::string_view topic, std::string_view payload,
-                               PublishOptions options = {});
+                               const PublishOptions& options = {});
 
   // Never blocks. The result says whether the message was taken (its sequence) or not: busy,
   // too_large, protocol. `done` is called exactly once for a message that was taken.
   Result<Sequence> try_publish(std::string_view topic, Bytes payload, Done done,
-                               PublishOptions options = {});
+                               const PublishOptions& options = {});
 
   // Resends the message of a publish whose outcome is unknown, and all behind it, until it is
   // known. Throws Error: unknown_outcome again at the deadline, or the definite answer.
