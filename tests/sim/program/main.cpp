@@ -9,6 +9,7 @@
 #include "autopsy.hpp"
 #include "report.hpp"
 #include "seed_run.hpp"
+#include "sim/exhaustive/exhaustive.hpp"
 #include "workers.hpp"
 #include "zabmq/mutant_catalogue.hpp"
 
@@ -23,6 +24,8 @@ struct Arguments {
   bool json = false;
   bool trace = false;
   bool list_mutants = false;
+  bool exhaustive = false;
+  unsigned depth = 0;
   std::string mutant;
   Work work;
 };
@@ -45,6 +48,10 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_flag("--client-rules", arguments.work.options.client_rules,
                "judge only by what clients see");
   app.add_option("--mutant", arguments.mutant, "a deliberate bug (build `mutants` only)");
+  app.add_flag(
+      "--exhaustive", arguments.exhaustive,
+      "every interleaving of three small servers, breadth first, for --minutes (default 10)");
+  app.add_option("--depth", arguments.depth, "with --exhaustive: no deeper than this");
   app.add_flag("--list-mutants", arguments.list_mutants, "name them, and end");
 }
 
@@ -72,6 +79,29 @@ bool plan(const CLI::App& app, Arguments& arguments) {
   work.first = work.last = arguments.seed;
   work.jobs = 1;
   return seed_given;
+}
+
+int search(const Arguments& arguments) {
+  constexpr double default_minutes = 10;
+  const double minutes = arguments.minutes > 0 ? arguments.minutes : default_minutes;
+  const auto until = std::chrono::steady_clock::now() +
+                     std::chrono::milliseconds(static_cast<std::int64_t>(minutes * 60'000));
+  exhaustive::Options options;
+  if (arguments.depth != 0) options.depth_max = arguments.depth;
+  options.out_of_time = [until] { return std::chrono::steady_clock::now() >= until; };
+  const exhaustive::Report report =
+      exhaustive::explore(options, [](const exhaustive::Progress& progress) {
+        std::fprintf(stderr, "%s: depth %u, %llu states\n", progress.start.c_str(), progress.depth,
+                     static_cast<unsigned long long>(progress.states));
+      });
+  std::printf("%s\n", exhaustive::text(report).c_str());
+  if (arguments.json) {
+    Json json{{"states", report.states}, {"transitions", report.transitions}};
+    for (const auto& start : report.starts) json["depths"][start.name] = start.depth;
+    json["violations"] = report.violation ? report.violation->what : std::vector<std::string>();
+    std::printf("%s\n", json.dump().c_str());
+  }
+  return report.violation ? 1 : 0;
 }
 
 void print_violation(const Violation& violation) {
@@ -129,8 +159,10 @@ int main(int argc, char** argv) {
                  arguments.mutant.c_str());
     return 2;
   }
+  if (arguments.exhaustive) return search(arguments);
   if (!plan(app, arguments)) {
-    std::fprintf(stderr, "give --seed N, --seeds A..B or --minutes M\n%s", app.help().c_str());
+    std::fprintf(stderr, "give --seed N, --seeds A..B, --minutes M or --exhaustive\n%s",
+                 app.help().c_str());
     return 2;
   }
   return run(arguments);
