@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "golden.hpp"
+#include "machine.hpp"
 #include "sim/memory_disk.hpp"
 
 namespace zabmq::storage {
@@ -219,6 +220,33 @@ TEST_SUITE("storage/identity") {
     const auto failed = load(unreadable);
     REQUIRE(std::holds_alternative<StartFailure>(failed));
     CHECK(std::get<StartFailure>(failed).kind == StartFailure::Kind::io);
+  }
+
+  // Found by simulation (seed 176 of its first version): what a killed process had renamed was
+  // believed by the next one, and a power failure took it back.
+  TEST_CASE("identity file: killed before the directory was synced -> the next start syncs it") {
+    Machine machine;
+    machine.start();
+    IdentityRecord newer = the_record();
+    newer.accepted = Epoch{10};
+    for (const IdentityRecord& record : {the_record(), newer}) {
+      bool stored = false;
+      IdentityFile file(machine.disk);
+      file.store(record, [&stored](const IoStatus& status) { stored = bool(status); });
+      const auto changes = [&] { return machine.disk.directory_changes(); };
+      // The last one is killed behind its rename.
+      while (!stored && !(record == newer && changes() == 2)) REQUIRE(machine.disk.step());
+    }
+    machine.kill();
+    machine.disk.crash_process();
+    REQUIRE(std::get<IdentityRecord>(load(machine.disk)) == newer);
+    machine.disk.crash_process();
+
+    machine.start();
+    machine.kill();
+    machine.disk.lose_power(MemoryDisk::nothing());
+
+    CHECK(std::get<IdentityRecord>(load(machine.disk)) == newer);
   }
 
   TEST_CASE("identity file: a tmp file alone -> an empty directory: the first store never ended") {
