@@ -157,6 +157,8 @@ constexpr std::size_t elements_max(const std::vector<zab::EpochEnd>&) {
 
 // What lib/zab takes for granted of a History, whoever sent it.
 bool can_be(const zab::History& h) {
+  const bool transaction = h.floor.zxid.epoch != Epoch::none && h.floor.zxid.counter > 0;
+  if (!is_none(h.floor.zxid) && !transaction) return false;
   Epoch before = Epoch::none;
   for (const zab::EpochEnd& end : h.ends) {
     if (end.last == 0 || end.epoch <= before || end.epoch < h.floor.zxid.epoch) return false;

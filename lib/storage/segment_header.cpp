@@ -26,6 +26,8 @@ std::optional<std::uint64_t> parse_number(std::string_view digits) {
 // What a correct writer never produces, whatever the checksum says.
 bool plausible(const SegmentHeader& header) {
   if (header.number == 0 || header.continues >= header.number) return false;
+  const Zxid before = header.before.zxid;
+  if (!is_none(before) && (before.epoch == Epoch::none || before.counter == 0)) return false;
   if (header.continues == 0) return header.takes_over_at == 0;
   return header.takes_over_at >= segment_header_size && header.takes_over_at % 8 == 0;
 }

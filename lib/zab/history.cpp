@@ -87,6 +87,8 @@ History History::newest(std::size_t entries_max) const {
 }
 
 bool History::valid() const {
+  const bool transaction = floor.zxid.epoch != Epoch::none && floor.zxid.counter > 0;
+  if (!is_none(floor.zxid) && !transaction) return false;
   Zxid previous = floor.zxid;
   for (const EpochEnd& end : ends) {
     const Zxid here{end.epoch, end.last};

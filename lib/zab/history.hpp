@@ -27,8 +27,8 @@ struct EpochEnd {
 
 inline constexpr std::size_t epoch_entries_sent_max = 1024;  // newest entries carried by ACK-E
 
-// Invariants: `ends` has strictly increasing epochs, none below floor.zxid.epoch, every `last` > 0;
-// an entry of the floor's own epoch lies above the floor.
+// Invariants: the floor is none or a transaction; `ends` has strictly increasing epochs, none below
+// floor.zxid.epoch, every `last` > 0; an entry of the floor's own epoch lies above the floor.
 struct History {
   Floor floor;
   std::vector<EpochEnd> ends;

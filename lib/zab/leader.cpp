@@ -196,7 +196,7 @@ void Core::on_ack_leader(Leading& self, ServerId from, Learner& learner, const A
 
 // ACK and, before ACK-LD, PROGRESS: cumulative.
 void Core::on_ack(Leading& self, ServerId from, Learner& learner, Zxid durable) {
-  if (!learner.synchronizing || durable > learner.cursor) {
+  if (!learner.synchronizing || durable > learner.cursor || !history_.contains(durable)) {
     return lose_learner(self, from,
                         "it acknowledged " + to_string(durable) + ", which it was never sent");
   }

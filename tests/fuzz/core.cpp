@@ -1,6 +1,6 @@
 // Core: the protocol of one server, fed with arbitrary well-formed messages of its peers, ticks,
-// completions and crashes, in any order. The bytes choose values that are close to the server's own
-// state, because those are the ones that get anywhere.
+// completions and crashes, in any order. The bytes choose what a sound peer would say next, or
+// values that are close to the server's own state, because those are the ones that get anywhere.
 #include <limits>
 
 #include "core_server.hpp"
@@ -52,8 +52,9 @@ class Peers {
 
   void step() {
     if (!server_.up()) return server_.start();
-    const std::size_t what = input_.below(16);
+    const std::size_t what = input_.below(24);
     if (what > 6 && what != 8 && voters_ == 1) return server_.ask_quorum();
+    if (what >= 16) return sensible();
     switch (what) {
       case 0:
         return server_.tick(pause(), false);
@@ -193,6 +194,107 @@ class Peers {
   Phase phase() { return static_cast<Phase>(input_.below(4)); }
   zab::Standing standing() {
     return input_.flag() ? zab::Standing::voter : static_cast<zab::Standing>(input_.below(4));
+  }
+
+  // What somebody who follows the protocol would say next, as far as it can be known from here.
+  void sensible() {
+    const zab::RoleState& state = server_.core().role_state();
+    const ServerId from = peer();
+    if (const auto* following = std::get_if<zab::Following>(&state)) {
+      return next_of_the_leader(*following);
+    }
+    if (const auto* leading = std::get_if<zab::Leading>(&state)) {
+      return server_.receive(from, next_of_a_learner(*leading, from));
+    }
+    server_.receive(from, next_of_a_voter(std::get<zab::Looking>(state), from));
+  }
+
+  zab::Handshake sound() {
+    zab::Handshake theirs;
+    theirs.cluster = server_.core().identity().cluster;
+    theirs.history = server_.core().identity().history;
+    theirs.voter_set_hash = voter_set_hash;
+    return theirs;
+  }
+
+  zab::Message next_of_a_voter(const zab::Looking& looking, ServerId from) {
+    const zab::Core& core = server_.core();
+    if (core.identity().standing != zab::Standing::voter) {
+      const auto standing = static_cast<zab::Standing>(input_.below(3));
+      zab::Handshake theirs = sound();
+      const bool ids = standing != zab::Standing::empty;
+      theirs.cluster = ids ? (is_none(theirs.cluster) ? cluster_id : theirs.cluster) : Uuid{};
+      theirs.history = ids ? (is_none(theirs.history) ? history_id : theirs.history) : Uuid{};
+      return zab::StandingMessage{theirs, standing, input_.flag() ? from : ServerId::none,
+                                  input_.flag()};
+    }
+    if (input_.flag()) {  // it leads
+      return zab::Vote{sound(),       from,          core.identity().current, core.last_logged(),
+                       looking.round, Role::leading, Phase::broadcast};
+    }
+    return zab::Vote{sound(),       core.self(),   core.identity().current, core.last_durable(),
+                     looking.round, Role::looking, Phase::election};
+  }
+
+  zab::Message next_of_a_learner(const zab::Leading& leading, ServerId from) {
+    const zab::Core& core = server_.core();
+    const auto at = leading.learners.find(from);
+    if (at == leading.learners.end()) {
+      const auto standing = input_.below(4) == 0 ? zab::Standing::wiped : zab::Standing::voter;
+      return zab::CEpoch{sound(), standing, incarnation(), core.identity().accepted};
+    }
+    const zab::Learner& learner = at->second;
+    if (learner.sent_new_epoch && !learner.ack_epoch) {
+      return zab::AckEpoch{*leading.epoch, true, core.identity().current, history()};
+    }
+    if (learner.sent_new_leader && !learner.acked_leader) return zab::AckLeader{*leading.epoch};
+    if (learner.sent_up_to_date && !learner.counts && input_.flag()) {
+      return zab::Admitted{learner.incarnation};
+    }
+    if (input_.below(4) == 0) return zab::Pong{leading.ping_number};
+    if (learner.acked_leader) return zab::Ack{input_.flag() ? learner.cursor : zxid()};
+    return zab::Progress{learner.cursor};
+  }
+
+  void next_of_the_leader(const zab::Following& following) {
+    const zab::Core& core = server_.core();
+    const ServerId leader = following.leader;
+    const auto say = [&](zab::Message message) { server_.receive(leader, std::move(message)); };
+    if (following.epoch == Epoch::none) {
+      const bool again = input_.below(4) == 0;
+      return say(zab::NewEpoch{
+          sound(), again ? core.identity().accepted : zabmq::next(core.identity().accepted), {}});
+    }
+    if (!following.synchronizing) {
+      if (input_.below(4) > 0)
+        return say(zab::Diff{core.last_logged(), server_.disk().last_digest()});
+      const Zxid common = input_.flag() ? core.last_committed() : zxid();
+      return say(zab::Trunc{common, server_.disk().digest_at(common).value_or(Digest::none)});
+    }
+    switch (input_.below(4)) {
+      case 0:
+        if (!following.new_leader_at) return say(zab::NewLeader{following.epoch});
+        if (!following.up_to_date) return say(zab::UpToDate{following.epoch, zxid()});
+        return say(zab::Commit{zxid()});
+      case 1:
+        return say(zab::Ping{input_.byte(), zxid()});
+      default:
+        return receive_from(leader, following.epoch);
+    }
+  }
+
+  void receive_from(ServerId leader, Epoch epoch) {
+    std::vector<Record> records;
+    Zxid last = server_.disk().last();
+    for (std::size_t n = 1 + input_.below(3); n > 0; --n) {
+      last = last.epoch == epoch ? zabmq::next(last) : Zxid{epoch, 1};
+      const Digest previous =
+          records.empty() ? server_.disk().last_digest() : records.back().digest;
+      records.push_back(input_.below(4) == 0 ? zab::test::make_record(last, admit(), previous)
+                                             : zab::test::make_record(last, "v", previous));
+    }
+    server_.receive_records(leader, records,
+                            input_.flag() ? server_.core().last_durable() : zxid());
   }
 
   zab::Message message() { return input_.flag() ? of_anybody() : of_a_session(); }

@@ -24,6 +24,7 @@ CoreServer::CoreServer(ServerId self, const zab::Config& config, Disk disk)
 void CoreServer::start() {
   ZABMQ_CHECK(!up());
   acked_.clear();
+  told_commit_ = {};
   new_leader_at_.reset();
   acked_leader_ = false;
   delivered_admits_.clear();
@@ -42,14 +43,26 @@ void CoreServer::receive(ServerId from, const zab::Message& message) {
   if (!up()) return;
   const bool of_leader = core_->role() == Role::following && core_->leader() == from;
   if (of_leader && std::holds_alternative<zab::NewLeader>(message)) new_leader_at_ = disk_.last();
-  if (const auto* ack = std::get_if<zab::Ack>(&message)) {
-    acked_[from] = std::max(acked_[from], ack->durable);
-  }
-  if (std::holds_alternative<zab::AckLeader>(message)) {
-    acked_[from] = std::max(acked_[from], core_->last_logged());
-  }
+  note_claims(from, message);
   core_->receive(from, message);
   perform_ready();
+}
+
+// What a peer says of itself, and what a leader says is committed.
+void CoreServer::note_claims(ServerId from, const zab::Message& message) {
+  Zxid& acked = acked_[from];
+  if (const auto* ack = std::get_if<zab::Ack>(&message)) acked = std::max(acked, ack->durable);
+  if (std::holds_alternative<zab::AckLeader>(message)) {
+    const auto* leading = std::get_if<zab::Leading>(&core_->role_state());
+    const auto at = leading ? leading->learners.find(from) : decltype(leading->learners.end()){};
+    if (leading && at != leading->learners.end()) acked = std::max(acked, at->second.target);
+  }
+  if (const auto* m = std::get_if<zab::Commit>(&message))
+    told_commit_ = std::max(told_commit_, m->commit);
+  if (const auto* m = std::get_if<zab::Ping>(&message))
+    told_commit_ = std::max(told_commit_, m->commit);
+  if (const auto* m = std::get_if<zab::UpToDate>(&message))
+    told_commit_ = std::max(told_commit_, m->commit);
 }
 
 void CoreServer::receive_records(ServerId from, const std::vector<Record>& records, Zxid commit) {
@@ -57,6 +70,7 @@ void CoreServer::receive_records(ServerId from, const std::vector<Record>& recor
   const bool of_leader = core_->role() == Role::following && core_->leader() == from;
   // As lib/replica: frames that do not continue the log never reach the core.
   if (!of_leader || !disk_.continues(records)) return session_lost(from);
+  told_commit_ = std::max(told_commit_, commit);
   incoming_records_ = true;
   core_->receive(from, zab::Propose{zab::test::runs_of(records), commit});
   perform_ready(records);

@@ -36,6 +36,7 @@ class CoreServer {
   const zab::test::Disk& disk() const { return disk_; }
 
  private:
+  void note_claims(ServerId from, const zab::Message& message);
   void perform_ready(const std::vector<zab::test::Record>& records = {});
   void perform(const zab::OpenSession& output);
   void perform(const zab::CloseSession& output);
@@ -74,6 +75,7 @@ class CoreServer {
   std::set<Epoch> promised_;  // ACK-Es that counted
   // Of this life.
   std::map<ServerId, Zxid> acked_;  // the greatest that each peer ever claimed
+  Zxid told_commit_;                // the greatest that any peer ever said is committed
   Zxid committed_;
   Zxid delivered_;
   std::set<Epoch> admitted_in_;  // epochs of own admits that were delivered

@@ -131,6 +131,9 @@ void CoreServer::check_ladder() {
   if (!disk_.log_busy()) {
     ZABMQ_CHECK(core.history() == zab::test::history_of(disk_.floor(), disk_.records()));
   }
+  if (core.role() == Role::following) {
+    ZABMQ_CHECK(core.last_committed() <= std::max(committed_, told_commit_));
+  }
   if (core.leading_in_broadcast()) {
     ZABMQ_CHECK(core.last_committed() >= core.initial_end());
     if (core.last_committed() > committed_) check_counted(core.last_committed());

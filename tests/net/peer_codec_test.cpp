@@ -364,7 +364,9 @@ TEST_SUITE("net/peer_codec") {
                          "920205"));  // below the floor
     CHECK_FALSE(accepted(at_3_9,
                          "91"
-                         "920309"));  // at the floor
+                         "920309"));              // at the floor
+    CHECK_FALSE(accepted("939203000a0b", "90"));  // a floor that is no transaction
+    CHECK_FALSE(accepted("939200090a0b", "90"));
   }
 
   TEST_CASE("peer codec: counts that the bytes cannot hold -> refused before any allocation") {

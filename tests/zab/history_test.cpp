@@ -21,6 +21,15 @@ std::string common(std::string_view leader, std::string_view learner) {
 }
 
 TEST_SUITE("zab/history") {
+  TEST_CASE("history: a floor that is no transaction -> not valid") {
+    const auto with_floor = [](Zxid z) { return History{{z, 0, Digest::none}, {{Epoch{4}, 2}}}; };
+
+    CHECK(with_floor({}).valid());
+    CHECK(with_floor(zxid(3, 1)).valid());
+    CHECK_FALSE(with_floor(zxid(3, 0)).valid());
+    CHECK_FALSE(with_floor(zxid(0, 1)).valid());
+  }
+
   TEST_CASE("history: last, contains and continues") {
     const History empty;
     CHECK(empty.last() == zxid(0, 0));

@@ -636,6 +636,31 @@ TEST_SUITE("zab/leader") {
     CHECK(probe.core().last_committed() == zxid(1, 3));
   }
 
+  TEST_CASE(
+      "leader: ACK of NEWLEADER's place in an epoch -> learner lost: nobody has that record") {
+    Established probe;
+    probe.server().hold_log = true;
+    probe.propose();
+
+    probe.receive(2, Ack{zxid(2, 0)});
+
+    CHECK_FALSE(probe.session_open(2));
+    CHECK(probe.core().last_committed() == zxid(1, 3));
+  }
+
+  TEST_CASE("leader: ACK-E with a floor that is no transaction -> learner lost, nothing streamed") {
+    Established probe;
+    probe.receive(3, cepoch(1));
+    AckEpoch message = ack_epoch(2, 1, "");
+    message.history.floor.zxid = zxid(1, 0);
+
+    probe.receive(3, message);
+
+    CHECK_FALSE(probe.session_open(3));
+    CHECK_FALSE(probe.last<Diff>(3));
+    CHECK_FALSE(probe.last<Trunc>(3));
+  }
+
   TEST_CASE("leader: an older ACK again -> ignored") {
     Established probe;
     probe.propose();
