@@ -126,10 +126,10 @@ Start one_behind(Cluster& cluster) {
   return script.take(Kind::crash, 3).settle().done();
 }
 
-// All are LOOKING and have 1.1, committed; server 3 led epoch 1 and alone has 1.2 too.
+// All are LOOKING and have 1.1 and 1.2, committed; server 3 led epoch 1 and alone has 1.3 too.
 Script tail_of_one(Cluster& cluster) {
   Script script = established(cluster);
-  script.take(Kind::propose, 3).settle();
+  script.take(Kind::propose, 3).settle().take(Kind::propose, 3).settle();
   script.take(Kind::propose, 3).take(Kind::durable, 3, 1, 1).take(Kind::crash, 3).settle();
   return script;
 }
@@ -138,12 +138,12 @@ Start uncommitted_tail(Cluster& cluster) {
   return tail_of_one(cluster).done();
 }
 
-// Server 2 leads epoch 2 with 1; server 3 is LOOKING with the uncommitted 1.2 of its reign.
+// Server 2 leads epoch 2 with 1; server 3 is LOOKING with the uncommitted 1.3 of its reign.
 Start tail_to_cut(Cluster& cluster) {
   return tail_of_one(cluster).take(Kind::elect, 2, 1).settle().done();
 }
 
-// All are LOOKING; 1 and 2 have committed 2.1, server 3 has the uncommitted 1.2 of its reign.
+// All are LOOKING; 1 and 2 have committed 2.1, server 3 has the uncommitted 1.3 of its reign.
 Start two_tails(Cluster& cluster) {
   Script script = tail_of_one(cluster);
   script.take(Kind::elect, 2, 1).settle().take(Kind::propose, 2).settle();

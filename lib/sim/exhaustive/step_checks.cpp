@@ -73,6 +73,8 @@ void Step::check_message(const zab::Message& message) {
     check_commit_point(commit->commit);
   } else if (const auto* ping = std::get_if<zab::Ping>(&message)) {
     check_commit_point(ping->commit);
+  } else if (std::holds_alternative<zab::Admitted>(message)) {
+    if (disk.standing != zab::Standing::voter) complain("ADMITTED before its mark is durable");
   } else if (const auto* propose = std::get_if<zab::Propose>(&message)) {
     check_commit_point(propose->commit);
   }
