@@ -11,9 +11,6 @@
 //    PROBE is sent; only a living process at the peer's address can answer, and it is the one to
 //    hear. So neither a dead process's leftovers nor a second process with the same server id,
 //    started by mistake somewhere else, takes the place of the real one for long.
-// 6. Of a peer's processes, one is heard: the newest, as far as can be known. Frames of another one
-//    are dropped and a PROBE is sent; only a living process at the peer's address can answer, and
-//    whoever answers is the one to hear.
 #pragma once
 
 #include <cstdint>

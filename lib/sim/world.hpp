@@ -78,6 +78,8 @@ class World {
   std::vector<bool> choose_core();
   void run_liveness();
   bool converged() const;
+  bool served() const;
+  Offset consumed() const;
   std::string why_not_converged() const;
   void drain();
   void judge();
