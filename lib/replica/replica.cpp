@@ -333,7 +333,7 @@ Status Replica::status() const {
   } else if (const auto* following = std::get_if<zab::Following>(&core_.role_state())) {
     status.epoch = std::max(status.epoch, following->epoch);
   }
-  status.standing = core_.identity().standing;
+  status.standing = core_.standing();
   status.last_logged = core_.last_logged();
   status.last_durable = core_.last_durable();
   // The zxid and the offset of one and the same point: a follower knows the offset of what it

@@ -84,12 +84,6 @@ void Core::delivered_admit(Zxid zxid, const Admit& admit) {
   self->marking = true;
 }
 
-// A mark that is not durable yet could be taken back by a crash.
-bool Core::has_a_say() const {
-  const auto* following = std::get_if<Following>(&role_);
-  return identity_.standing == Standing::voter && !(following && following->marking);
-}
-
 // Asked when nothing is being stored or written: memory is the disk. All of it was said by this
 // directory itself, and none of it may go back: nobody but the leader of an epoch that was promised
 // cuts a history, and the leader that claims this has everything it was acknowledged.

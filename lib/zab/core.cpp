@@ -25,6 +25,7 @@ Core::Core(ServerId self, Config config, Options options, Identity identity, His
       options_(options),
       fresh_ids_(ids),
       identity_(identity),
+      standing_(identity.standing),
       history_(std::move(history)),
       durable_(history_.last()),
       committed_(delivered),
@@ -119,6 +120,7 @@ void Core::durable(Zxid up_to) {
 void Core::stored() {
   ZABMQ_CHECK(storing_);
   storing_ = false;
+  standing_ = identity_.standing;
   if (stopped_) return;
   advance();
 }

@@ -92,6 +92,7 @@ class Core {
   ServerId leader() const;  // whom we lead or follow; none while LOOKING
   bool leading_in_broadcast() const;
   const Identity& identity() const { return identity_; }
+  Standing standing() const { return standing_; }      // durable: what may be said
   const History& history() const { return history_; }  // everything logged, durable or not
   Zxid last_logged() const { return history_.last(); }
   Zxid last_durable() const { return durable_; }
@@ -154,7 +155,6 @@ class Core {
   Furthest claim(const Leading& self, ServerId id, const Learner& learner) const;
   bool is_old_copy(const Furthest& furthest) const;
   void become_wiped(Following& self, const Furthest& furthest);
-  bool has_a_say() const;
 
   // follower.cpp: Following, as a learner
   void step_following(Following& self, ServerId from, const Message& message);
@@ -198,7 +198,8 @@ class Core {
 
   Identity identity_;  // as last asked to be stored; durable when !storing_
   bool storing_ = false;
-  History history_;  // everything logged
+  Standing standing_;  // durable
+  History history_;    // everything logged
   Zxid durable_;
   Zxid committed_;
   Zxid delivered_;

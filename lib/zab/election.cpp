@@ -166,7 +166,7 @@ bool Core::follow_established(Looking& self) {
 // Asked by a LOOKING server, in any role with a leader.
 void Core::answer_vote(ServerId from, const Vote& vote) {
   if (vote.role != Role::looking || !config_.is_voter(from)) return;
-  if (!has_a_say()) return;
+  if (standing_ != Standing::voter) return;  // a wiped server has no say
   if (!accepts(from, vote.handshake)) return;
   send(from, current_vote());
 }

@@ -211,6 +211,7 @@ TEST_SUITE("zab/admit") {
     probe.receive(2, standing(Standing::voter, 0, false));
     CHECK(probe.count<Vote>(2) == 0);
     CHECK(probe.count<StandingMessage>(2) == standings);
+    CHECK(probe.core().standing() == Standing::wiped);  // as status tells it
 
     probe.complete();
     probe.receive(2, vote(2, 1, zxid(1, 3), 1));
