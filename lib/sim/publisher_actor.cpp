@@ -243,6 +243,12 @@ void PublisherActor::on_done(Sequence sequence, const Result<Receipt>& result) {
   const Error& error = result.error();
   say(std::to_string(sequence) +
       (error.outcome == Outcome::no ? " was not taken: " : " is open: ") + error.what());
+  if (error.code == Code::duplicate) {  // it happened, so long ago that nobody knows where
+    around_.history.confirm(around_.timeline.now(), key_, sequence);
+    known_last_ = std::max(known_last_, sequence);
+    if (left_ > 0) --left_;
+    return;
+  }
   // With its id kept, the process ends at the first failure and comes back with the same message.
   if (keeps_id_) {
     ended_ = true;

@@ -13,6 +13,7 @@ constexpr Millis call_timeout{2000};
 constexpr Millis answer_bound{15000};  // far behind every deadline
 constexpr std::size_t pending_max = 2000;
 constexpr std::uint64_t refusals_max = 1000;
+constexpr std::uint64_t locked_max = 500;   // tries to open a session file that is locked
 constexpr std::uint64_t crash_every = 600;  // messages of a session, on average
 
 }  // namespace
@@ -89,9 +90,14 @@ bool LoadPublisher::open() {
   try {
     publisher_ = std::make_unique<Publisher>(options);
   } catch (const Error& error) {
-    if (error.code != Code::unavailable) throw;
+    if (error.code == Code::unavailable) return false;
+    // A child of this process, between its fork and its exec, holds every lock that we hold.
+    const bool locked =
+        std::string_view(error.what()).find("in use by another") != std::string::npos;
+    if (!locked || ++locked_ == locked_max) throw;
     return false;
   }
+  locked_ = 0;
   if (load_.style == PublisherLoad::Style::session) {
     attempts_.reopened(publisher_->resumed_after());
   }

@@ -70,6 +70,7 @@ class LoadPublisher {
   std::uint64_t copies_ = 0;      // of the session file
   std::uint64_t next_crash_ = 0;  // of a session: the ticket at which it ends
   std::uint64_t refusals_ = 0;    // in a row, by try_publish
+  std::uint64_t locked_ = 0;      // tries to open its session file, in a row
 
   std::mutex mutex_;
   std::condition_variable changed_;
