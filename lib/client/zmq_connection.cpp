@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "wire/hand_over.hpp"
 #include "zabmq/check.hpp"
 
 namespace zabmq::client {
@@ -36,15 +37,11 @@ void set_options(zmq::socket_t& socket, const std::string& endpoint) {
   socket.set(zmq::sockopt::ipv6, endpoint.find('[') != endpoint.npos);
 }
 
-void release_body(void*, void* hint) {
-  delete static_cast<SharedBody*>(hint);
-}
-
 zmq::message_t message_of(const SharedBody& body) {
   if (body->size() < Connection::copy_below) return {body->data(), body->size()};
   // ZeroMQ never writes into a message that it sends; its interface only lacks the const.
   void* const data = const_cast<std::byte*>(body->data());
-  return {data, body->size(), release_body, new SharedBody(body)};
+  return {data, body->size(), wire::free_handed_over<SharedBody>, wire::hand_over(body)};
 }
 
 Bytes bytes_of(const zmq::message_t& part) {

@@ -11,6 +11,7 @@
 
 #include "net/outbox.hpp"
 #include "net/session_links.hpp"
+#include "wire/hand_over.hpp"
 #include "zabmq/check.hpp"
 
 namespace zabmq::net {
@@ -63,17 +64,12 @@ bool receive_part(zmq::socket_t& socket, zmq::message_t& part) {
   return zmq_msg_recv(part.handle(), socket.handle(), ZMQ_DONTWAIT) >= 0;
 }
 
-// On the I/O thread, once the last byte is sent.
-void release(void*, void* slice) {
-  delete static_cast<Slice*>(slice);
-}
-
 zmq::message_t to_message(const Slice& records) {
   const Bytes bytes = records.bytes();
   if (bytes.size() < shared_when_sent_min) return {bytes.data(), bytes.size()};
   // ZeroMQ takes a pointer to mutable bytes and does not write to them.
   auto* data = const_cast<std::byte*>(bytes.data());
-  return {data, bytes.size(), release, new Slice(records)};
+  return {data, bytes.size(), wire::free_handed_over<Slice>, wire::hand_over(records)};
 }
 
 Slice to_slice(zmq::message_t&& part) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "wire/hand_over.hpp"
 #include "zabmq/check.hpp"
 
 namespace zabmq::node {
@@ -14,16 +15,12 @@ namespace {
 
 constexpr std::uint64_t sweep_interval_ms = 1000;
 
-void release_slice(void*, void* hint) {
-  delete static_cast<Slice*>(hint);
-}
-
 zmq::message_t message_of(Slice body) {
   if (body.size() < ZmqClientLinks::copy_below) return {body.bytes().data(), body.size()};
   // ZeroMQ never writes into a message that it sends; the interface only lacks the const.
   void* const data = const_cast<std::byte*>(body.bytes().data());
   const std::size_t size = body.size();
-  return {data, size, release_slice, new Slice(std::move(body))};
+  return {data, size, wire::free_handed_over<Slice>, wire::hand_over(std::move(body))};
 }
 
 Slice slice_of(zmq::message_t& message) {

@@ -92,7 +92,7 @@ void CoreServer::propose(std::size_t count) {
     ZABMQ_CHECK(zxid.has_value() == may);
     if (!zxid) break;
     ZABMQ_CHECK(follows(*zxid, disk_.last()));
-    ZABMQ_CHECK(zxid->epoch == disk_.identity().current);
+    ZABMQ_CHECK(zxid->epoch == disk_.identity().accepted);
     disk_.append({zab::test::make_record(*zxid, "v", disk_.last_digest())});
   }
   perform_ready();

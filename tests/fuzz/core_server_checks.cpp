@@ -143,7 +143,7 @@ void CoreServer::check_ladder() {
 
 // Committed by counting: a quorum of voters claimed to have it, this one only when it has.
 void CoreServer::check_counted(Zxid committed) const {
-  if (committed.epoch != disk_.identity().current) return;
+  if (committed.epoch != disk_.identity().accepted) return;
   ZABMQ_CHECK(config_.is_quorum([&](ServerId id) {
     if (id == self_) return disk_.durable_end() >= committed;
     const auto claimed = acked_.find(id);
