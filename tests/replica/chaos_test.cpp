@@ -221,7 +221,7 @@ class Chaos {
 };
 
 std::uint64_t first_seed() {
-  const char* given = std::getenv("ZAB_SEED");
+  const char* given = std::getenv("ZABMQ_SEED");
   return given ? std::strtoull(given, nullptr, 10) : 1;
 }
 
@@ -229,7 +229,7 @@ std::uint64_t first_seed() {
 
 TEST_SUITE("replica/chaos") {
   TEST_CASE("chaos: crashes, partitions, slow disks -> every message once, in order, everywhere") {
-    const std::uint64_t seeds = std::getenv("ZAB_SEED") ? 1 : 12;
+    const std::uint64_t seeds = std::getenv("ZABMQ_SEED") ? 1 : 12;
     for (std::uint64_t seed = first_seed(); seed < first_seed() + seeds; ++seed) {
       CAPTURE(seed);
       Chaos chaos(seed);
