@@ -52,10 +52,12 @@ void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
     if (ack_epoch->current != at.current) {
       complain("W4", server, "ACK-E with a currentEpoch that is not the durable one");
     }
+    if (ack_epoch->promised) note_promise(server, ack_epoch->epoch);
     if (ack_epoch->promised && !at.promised.insert(ack_epoch->epoch).second) {
       complain("I2", server, "a second ACK-E that counts for epoch " + to_string(ack_epoch->epoch));
     }
-  } else if (std::get_if<zab::AckLeader>(&message)) {
+  } else if (const auto* ack_leader = std::get_if<zab::AckLeader>(&message)) {
+    note_acknowledged(server, ack_leader->epoch);
     const auto* following = std::get_if<zab::Following>(&core.role_state());
     if (!following) return;
     check_claim(server, following->new_leader_at.value_or(Zxid{}), "ACK-LD");
@@ -77,6 +79,17 @@ void Invariants::session_frame(ServerId at, ServerId from, const std::string& tr
 
 void Invariants::alarm(ServerId server, const std::string& text) {
   if (damaged_count() == 0) complain("alarm", server, text);
+}
+
+void Invariants::protocol_error(ServerId server, const std::string& text) {
+  if (damaged_count() == 0) complain("protocol", server, text);
+}
+
+void Invariants::receipt(ServerId server, const zab::Core& core, Zxid zxid) {
+  look(server, core);
+  if (zxid > last_committed()) {
+    complain("receipt", server, "a receipt for " + to_string(zxid) + ", which is not committed");
+  }
 }
 
 void Invariants::fatal(ServerId server, const std::string& text) {

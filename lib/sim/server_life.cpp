@@ -323,6 +323,10 @@ void Server::Life::on_event(const zab::Event& event) {
   if (event.kind == zab::Event::Kind::alarm) {
     server_.around_.invariants.alarm(server_.id_, event.text);
   }
+  if (event.kind == zab::Event::Kind::protocol_error) {
+    server_.around_.invariants.protocol_error(
+        server_.id_, "of server " + to_string(event.peer) + ": " + event.text);
+  }
   if (server_.around_.trace.words()) {
     say((event.peer == ServerId::none ? "" : "(" + to_string(event.peer) + ") ") + event.text);
   }

@@ -30,7 +30,7 @@ void Core::ask_to_admit(Leading& self) {
 void Core::on_admitted(Leading& self, ServerId from, Learner& learner, const Admitted& message) {
   if (learner.counts || !learner.sent_up_to_date || !config_.is_voter(from) ||
       message.incarnation != learner.incarnation) {
-    return lose_learner(self, from, "ADMITTED out of place");
+    return end_session(self, from, "ADMITTED out of place");
   }
   learner.counts = true;
   self.heard_at[from] = now_ms_;
