@@ -128,9 +128,7 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
   if (!at.damaged && (identity.accepted < at.accepted || identity.current < at.current)) {
     complain("W3", server, "its epochs went back over a restart");
   }
-  at.accepted = identity.accepted;
-  at.current = identity.current;
-  at.standing = identity.standing;
+  take_identity(server, identity);
   at.up = true;
 }
 
@@ -164,6 +162,7 @@ void Invariants::wiped(ServerId server) {
 
 void Invariants::rolled_back(ServerId server) {
   wiped(server);
+  seen(server).standing = zab::Standing::voter;  // it says, and has forgotten as much
 }
 
 void Invariants::mend_where_possible(ServerId server, const zab::Core& core) {
@@ -190,8 +189,16 @@ void Invariants::stored(ServerId server, const zab::Core& core, const zab::Ident
     if (following) check_claim(server, following->new_leader_at.value_or(Zxid{}), "a new epoch");
     if (leading) check_claim(server, leading->initial_end, "a new epoch");
   }
+  take_identity(server, identity);
+}
+
+// Told by its own writes, or found at its start: a crash may come between a write and its report.
+void Invariants::take_identity(ServerId server, const zab::Identity& identity) {
+  Seen& at = seen(server);
   if (identity.standing == zab::Standing::wiped) at.forgot = true;
-  if (at.forgot && identity.standing == zab::Standing::voter) check_readmitted(server, identity);
+  const bool becomes_voter =
+      identity.standing == zab::Standing::voter && at.standing != zab::Standing::voter;
+  if (at.forgot && becomes_voter) check_readmitted(server, identity);
   at.accepted = identity.accepted;
   at.current = identity.current;
   at.standing = identity.standing;
@@ -371,11 +378,11 @@ void Invariants::learn_commit(ServerId server, const zab::Core& core) {
   const Epoch epoch = core.identity().accepted;
   committed_in_.resize(*count, epoch);
   note_admits(known);
-  if (voters_with(*count) < quorum_) {
+  if (voters_with(*count, epoch) < quorum_) {
     complain("W5", server,
              "committed " + to_string(zxid) + ", which is on the platters of " +
-                 std::to_string(voters_with(*count)) + " voters, a quorum is " +
-                 std::to_string(quorum_));
+                 std::to_string(voters_with(*count, epoch)) + " voters of its leader's epoch " +
+                 to_string(epoch) + ", a quorum is " + std::to_string(quorum_));
   }
   // I4 for the leaders that are there already: after their quorum's promise nobody commits below.
   for (const auto& [later, established] : established_) {

@@ -65,6 +65,8 @@ class Invariants {
   void protocol_error(ServerId server, const std::string& text);
   // A receipt leaves: what it says is committed.
   void receipt(ServerId server, const zab::Core& core, Zxid zxid);
+  // A heartbeat leaves: no own write is under way for longer than a leader may be trusted.
+  void heartbeat(ServerId server, std::uint64_t write_age_ms, std::uint64_t stuck_ms);
   void fatal(ServerId server, const std::string& text);
   void refused_to_start(ServerId server, const std::string& text);
 
@@ -132,6 +134,7 @@ class Invariants {
   bool platter_holds(Seen& seen, std::size_t count);
   void propose(ServerId server, const zab::Core& core, const RecordHeader& header, NodeId parent);
   void check_initial(Epoch epoch, const Established& established);
+  void take_identity(ServerId server, const zab::Identity& identity);
   void learn_commit(ServerId server, const zab::Core& core);
   void check_claim(ServerId server, Zxid claimed, const char* message);
   void check_leading(ServerId server, const zab::Core& core);
@@ -139,7 +142,7 @@ class Invariants {
   void note_promise(ServerId server, Epoch epoch);       // ACK-E
   void note_acknowledged(ServerId server, Epoch epoch);  // ACK-LD
   void note_admits(std::size_t from);
-  std::size_t voters_with(std::size_t count);
+  std::size_t voters_with(std::size_t count, Epoch epoch);
   bool counts(ServerId server) const;
   void check_quorum(ServerId leader, std::uint32_t said, bool itself, const std::string& what);
   void check_readmitted(ServerId server, const zab::Identity& identity);

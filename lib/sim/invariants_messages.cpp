@@ -64,6 +64,8 @@ void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
     if (at.current != following->epoch) {
       complain("W4", server, "ACK-LD before currentEpoch is durable");
     }
+  } else if (std::get_if<zab::Admitted>(&message)) {
+    if (!counts(server)) complain("admit", server, "ADMITTED before its mark is durable");
   } else if (const auto* ack = std::get_if<zab::Ack>(&message)) {
     check_claim(server, ack->durable, "ACK");
   } else if (const auto* progress = std::get_if<zab::Progress>(&message)) {
@@ -90,6 +92,14 @@ void Invariants::receipt(ServerId server, const zab::Core& core, Zxid zxid) {
   if (zxid > last_committed()) {
     complain("receipt", server, "a receipt for " + to_string(zxid) + ", which is not committed");
   }
+}
+
+void Invariants::heartbeat(ServerId server, std::uint64_t write_age_ms, std::uint64_t stuck_ms) {
+  constexpr std::uint64_t turn_ms = 100;
+  if (write_age_ms <= stuck_ms + turn_ms) return;
+  complain("stuck disk", server,
+           "goes on with heartbeats, and a write has not returned for " +
+               std::to_string(write_age_ms) + " ms");
 }
 
 void Invariants::fatal(ServerId server, const std::string& text) {

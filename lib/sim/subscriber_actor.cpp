@@ -62,7 +62,8 @@ void SubscriberActor::start() {
   client::SubscriberSession::Options options;
   options.from = choose_start();
   beyond_ = std::holds_alternative<FromZxidStart>(options.from);
-  if (random_.chance(50'000)) {
+  // Without faults nobody asks for what there cannot be.
+  if (around_.parameters.fault_every > 0 && random_.chance(50'000)) {
     beyond_ = true;
     options.from = at_offset(acknowledged_() + 100'000);
   }

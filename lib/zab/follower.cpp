@@ -180,7 +180,7 @@ void Core::advance_following(Following& self) {
     }
   }
   if (ZABMQ_MUTANT(follower_delivers_uncommitted) && self.up_to_date) on_commit(self, durable_);
-  if (self.marking && !storing_) {
+  if (self.marking && (!storing_ || ZABMQ_MUTANT(admitted_before_mark))) {
     self.marking = false;
     note(Event::Kind::admitted, self.leader, "this server is a voter again");
     send(self.leader, Admitted{identity_.incarnation});

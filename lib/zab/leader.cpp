@@ -189,6 +189,7 @@ void Core::on_ack_leader(Leading& self, ServerId from, Learner& learner, const A
     return end_session(self, from, "ACK-LD out of place");
   }
   learner.acked_leader = true;
+  if (ZABMQ_MUTANT(admitted_at_ack_ld)) learner.counts = config_.is_voter(from);
   learner.durable = learner.target;  // PROGRESS counts for nothing; ACKs of later records follow
   if (ZABMQ_MUTANT(ack_ld_covers_all_sent)) learner.durable = learner.cursor;
   learner.progress_at = now_ms_;
@@ -284,9 +285,10 @@ void Core::tell_commit(ServerId id, Learner& learner, bool streamed) {
   learner.told_commit = std::max(learner.told_commit, commit);
 }
 
-// All waiting questions share one round, and one is under way at a time.
+// All waiting questions share one round, and one is under way at a time. Its PING is a heartbeat:
+// a leader whose disk is stuck sends none.
 void Core::advance_round(Leading& self) {
-  if (self.round_running == 0 && self.round_asked > self.round_done) {
+  if (self.round_running == 0 && self.round_asked > self.round_done && !disk_stuck_) {
     self.round_running = self.round_asked;
     ping_learners(self);
     self.round_ping = self.ping_number;
