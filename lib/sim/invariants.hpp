@@ -105,9 +105,10 @@ class Invariants {
     Epoch accepted = Epoch::none;  // durable
     Epoch current = Epoch::none;
     zab::Standing standing = zab::Standing::empty;
-    std::set<Epoch> promised;  // ACK-Es that counted, over all lives of this incarnation
-    std::vector<NodeId> lost;  // what it had acknowledged when its directory was emptied
-    bool forgot = false;       // and has not been admitted since
+    std::set<Epoch> promised;          // ACK-Es that counted, over all lives of this incarnation
+    std::vector<NodeId> lost;          // what it had acknowledged when its directory was emptied
+    bool forgot = false;               // and has not been admitted since
+    Epoch known_better = Epoch::none;  // its leader told it in which it knows more of it
     bool damaged = false;
     bool up = false;
   };

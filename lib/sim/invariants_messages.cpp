@@ -46,6 +46,7 @@ void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
     }
   } else if (const auto* epoch = std::get_if<zab::NewEpoch>(&message)) {
     check_promise(server, epoch->epoch, "NEWEPOCH");
+    seen(to).known_better = is_none(epoch->furthest.incarnation) ? Epoch::none : epoch->epoch;
   } else if (const auto* ack_epoch = std::get_if<zab::AckEpoch>(&message)) {
     check_promise(server, ack_epoch->epoch, "ACK-E");
     check_claim(server, ack_epoch->history.last(), "ACK-E");
@@ -58,6 +59,9 @@ void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
     }
   } else if (const auto* ack_leader = std::get_if<zab::AckLeader>(&message)) {
     note_acknowledged(server, ack_leader->epoch);
+    if (at.forgot && at.standing == zab::Standing::voter && at.known_better == ack_leader->epoch) {
+      complain("old copy", server, "ACK-LD as a voter, though its leader had seen it further");
+    }
     const auto* following = std::get_if<zab::Following>(&core.role_state());
     if (!following) return;
     check_claim(server, following->new_leader_at.value_or(Zxid{}), "ACK-LD");
@@ -71,7 +75,6 @@ void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
   } else if (const auto* progress = std::get_if<zab::Progress>(&message)) {
     check_claim(server, progress->durable, "PROGRESS");
   }
-  (void)to;
 }
 
 // I11: a session carries every frame of its sender once and in order, or it ends.

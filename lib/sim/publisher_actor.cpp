@@ -176,8 +176,8 @@ void PublisherActor::after_opening() {
   history_ = process_.session->history();
   say("opened, goes on behind " + std::to_string(process_.session->resumed_after()));
   if (!keeps_id_) return;
-  if (!fence_) fence_ = process_.session->resumed_after();
-  if (older_acknowledged_ > *fence_) report_unfenced();
+  if (!fence_) fence_ = Fence{process_.session->instance(), process_.session->resumed_after()};
+  check_fence();
   if (process_.session->resumed_after() < known_last_) {
     around_.report("publisher", "the cluster forgot sequences of a publisher: it acknowledged " +
                                     std::to_string(known_last_) + ", now it knows " +
@@ -304,7 +304,7 @@ void PublisherActor::leave_running() {
   say("its old process lives on");
   older_ = std::move(process_);
   fence_.reset();
-  older_acknowledged_ = 0;
+  older_acknowledged_ = older_instance_ = 0;
   older_chain(++olders_);
 }
 
@@ -326,7 +326,6 @@ bool PublisherActor::older_goes_on() {
   return !session.dead();
 }
 
-// What the cluster took of it before the newer one was opened is all that it may hear of.
 void PublisherActor::older_completed(const client::Completion& completion) {
   const auto* receipt = std::get_if<wire::Receipt>(&completion.outcome);
   if (!receipt) return;
@@ -336,13 +335,17 @@ void PublisherActor::older_completed(const client::Completion& completion) {
                                 receipt->base_offset + i, receipt->zxid);
     greatest_acknowledged_ = std::max(greatest_acknowledged_, receipt->base_offset + i);
   }
-  if (fence_ && older_acknowledged_ > *fence_) report_unfenced();
+  older_instance_ = older_->session->instance();
+  check_fence();
 }
 
-void PublisherActor::report_unfenced() {
+// What the cluster took of it before the newer one was opened is all that it may hear of; unless it
+// has opened itself again since, which makes it the newer one.
+void PublisherActor::check_fence() {
+  if (!fence_ || older_instance_ >= fence_->instance || older_acknowledged_ <= fence_->last) return;
   around_.report("fencing", "an older process got message " + std::to_string(older_acknowledged_) +
                                 " acknowledged, the newer one had been opened behind message " +
-                                std::to_string(*fence_));
+                                std::to_string(fence_->last));
 }
 
 }  // namespace zabmq::sim

@@ -55,6 +55,10 @@ class PublisherActor {
     std::unique_ptr<client::PublisherSession> session;
     std::unique_ptr<ClientLink<client::PublisherSession>> link;
   };
+  struct Fence {
+    Instance instance = 0;
+    Sequence last = 0;  // that the cluster had taken
+  };
 
   void open_session();
   void forget_id();
@@ -62,7 +66,7 @@ class PublisherActor {
   void older_chain(std::uint64_t number);
   bool older_goes_on();
   void older_completed(const client::Completion& completion);
-  void report_unfenced();
+  void check_fence();
   void plan_turn(Micros delay);
   void turn();
   void turn_chain(std::uint64_t life);
@@ -105,8 +109,9 @@ class PublisherActor {
 
   std::optional<Process> older_;     // of this publisher, living on
   std::uint64_t olders_ = 0;         // so far
-  std::optional<Sequence> fence_;    // what the cluster had taken when the next one was opened
   Sequence older_acknowledged_ = 0;  // the last
+  Instance older_instance_ = 0;
+  std::optional<Fence> fence_;  // what the next one was told when it was opened
 };
 
 // What a payload says it is.

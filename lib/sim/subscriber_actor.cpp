@@ -211,7 +211,7 @@ void SubscriberActor::on_complete() {
   }
   until_end_ = false;
   if (drained_) return;
-  around_.timeline.after(random_.about(second), [this, life = life_] {
+  around_.timeline.after(random_.about(300 * millisecond), [this, life = life_] {
     if (life == life_) start();
   });
 }
