@@ -40,8 +40,6 @@
     "zab.md 6, > for >=; jzab J11")                                                               \
   M(wait_set_wrong, "I_e' is fixed when a quorum sent CEPOCH, not ACK-E.",                        \
     "zab.md 6; ZOOKEEPER-1192")                                                                   \
-  M(never_renounces, "A leader never gives way to a server that promised a later epoch.",         \
-    "zab.md 1.9")                                                                                 \
   M(wiped_server_votes, "A wiped server calls itself a voter.", "M19; ZOOKEEPER-261")             \
   M(wiped_server_counts, "A wiped server's answers count in quorums.",                            \
     "M19; zab.md 6, observer counted")                                                            \
