@@ -178,13 +178,13 @@ void SubscriberSession::subscribe(std::uint64_t) {
 
 void SubscriberSession::on(const wire::Subscribed& subscribed, std::uint64_t) {
   if (link_ != Link::subscribing || subscribed.subscription != subscription_) return;
-  if (subscribed.next == 0) return leave("it would begin with offset 0");
+  if (subscribed.next == 0) return on_bad_delivery("it would begin with offset 0");
   if (next_ != 0 && subscribed.next != next_) {
-    return leave("it would begin with offset " + std::to_string(subscribed.next) + ", not " +
-                 std::to_string(next_));
+    return on_bad_delivery("it would begin with offset " + std::to_string(subscribed.next) +
+                           ", not " + std::to_string(next_));
   }
   if (options_.until_end && !end_) {
-    if (!subscribed.has_end) return leave("it did not tell the end");
+    if (!subscribed.has_end) return on_bad_delivery("it did not tell the end");
     end_ = subscribed.end;
   }
   next_ = subscribed.next;

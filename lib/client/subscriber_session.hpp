@@ -67,6 +67,8 @@ class SubscriberSession {
   Offset next_offset() const { return next_; }  // 0: not known yet
   bool over() const { return link_ == Link::none; }
   const std::string& trouble() const { return trouble_; }
+  // In a row: answers and deliveries that a correct server does not give.
+  unsigned bad_deliveries() const { return bad_deliveries_; }
 
  private:
   enum class Link : std::uint8_t { waiting, greeting, subscribing, open, none };
@@ -117,7 +119,7 @@ class SubscriberSession {
   bool first_batch_ = true;         // since SUBSCRIBED: it may begin below next_
   bool complete_ = false;
   std::uint64_t served_ms_ = 0;  // when a server was last known to serve us
-  unsigned bad_deliveries_ = 0;  // in a row
+  unsigned bad_deliveries_ = 0;
 
   std::int64_t granted_messages_ = 0;  // that the server may still send
   std::int64_t granted_bytes_ = 0;

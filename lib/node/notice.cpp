@@ -18,6 +18,8 @@ Wording wording_of(zab::Event::Kind kind) {
       return {LogLevel::info, "phase"};
     case Kind::dropped:
       return {LogLevel::debug, "dropped"};
+    case Kind::protocol_error:
+      return {LogLevel::error, "protocol error"};
     case Kind::refused_peer:
       return {LogLevel::warning, "refused server"};
     case Kind::learner_lost:

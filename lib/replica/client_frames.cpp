@@ -357,6 +357,7 @@ wire::StatusAnswer Replica::make_status_answer(std::uint64_t request) const {
   count("dropped_peer_messages", counters_.dropped_peer_messages);
   count("elections", counters_.elections);
   count("alarms", counters_.alarms);
+  count("protocol_errors", counters_.protocol_errors);
   count("connections", now.connections);
   count("subscriptions", now.subscriptions);
   count("publishers", now.publishers);

@@ -185,7 +185,8 @@ bool LearnerQueues::send_range(ServerId peer, Session& session, Range range) {
   const std::size_t bytes_max = std::min(room, limits_.read_bytes_max);
   const auto hot = log_.read_hot(After{range.after}, range.up_to, bytes_max);
   if (hot) return send_records(peer, session, *hot);
-  if (ZABMQ_MUTANT(cold_range_skipped)) return session.items.pop_front(), true;
+  const bool older = !is_none(range.after) && range.after.epoch != range.up_to.epoch;
+  if (ZABMQ_MUTANT(cold_range_skipped) && older) return session.items.pop_front(), true;
   session.waiting = true;
   log_.read_cold(After{range.after}, range.up_to, bytes_max,
                  [this, alive = std::weak_ptr<char>(alive_), peer,
@@ -220,7 +221,9 @@ bool LearnerQueues::send_records(ServerId peer, Session& session, const ReadResu
 bool LearnerQueues::send_frame(ServerId peer, Session& session, const Slice& records) {
   zab::Propose propose{runs_of(records.bytes()), Zxid{}};
   const Zxid last{propose.runs.back().epoch, propose.runs.back().last};
-  propose.commit = ZABMQ_MUTANT(commit_beyond_session) ? committed_ : std::min(committed_, last);
+  propose.commit = std::min(committed_, last);
+  if (ZABMQ_MUTANT(commit_beyond_session) && last.epoch < committed_.epoch)
+    propose.commit = committed_;
   if (!peers_.send_records(peer, propose, records)) {
     session.failure = "PROPOSE could not be sent";
     return false;

@@ -38,7 +38,7 @@ struct Counters {
   std::uint64_t publishes_refused = 0, duplicates = 0, fenced = 0;
   std::uint64_t client_frames_malformed = 0, batches_malformed = 0, resets = 0;
   std::uint64_t peer_records_malformed = 0, sessions_lost = 0, dropped_peer_messages = 0;
-  std::uint64_t elections = 0, alarms = 0;
+  std::uint64_t elections = 0, alarms = 0, protocol_errors = 0;
   std::uint64_t connections_forgotten = 0, subscriptions_opened = 0, gaps = 0;
 };
 

@@ -136,6 +136,7 @@ void Replica::follow_leadership() {
 void Replica::note(const zab::Event& event) {
   using Kind = zab::Event::Kind;
   if (event.kind == Kind::dropped) ++counters_.dropped_peer_messages;
+  if (event.kind == Kind::protocol_error) ++counters_.protocol_errors;
   if (event.kind == Kind::alarm) ++counters_.alarms;
   if (event.kind == Kind::role_changed && core_.role() == Role::looking) ++counters_.elections;
   env_.events.on_event(event);

@@ -139,7 +139,10 @@ void Replica::receive_propose(ServerId from, Zxid commit, Slice records) {
   std::optional<std::vector<zab::Run>> runs = verify_frame(records.bytes());
   if (!runs || !env_.log.continues(records.bytes())) {
     ++counters_.peer_records_malformed;
-    break_session(from, runs ? "its records do not continue this log" : "its records are damaged");
+    const std::string why =
+        runs ? "its records do not continue this log" : "its records are damaged";
+    if (runs) note({zab::Event::Kind::protocol_error, from, why});  // else the network did it
+    break_session(from, why);
     return settle_core();
   }
   frame_ = std::move(records);

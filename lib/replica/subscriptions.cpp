@@ -326,7 +326,8 @@ bool Subscriptions::send_portion(Subscription& s, const Slice& records, const Po
     const wire::Deliver frame{s.name, s.covered, portion.up_to};
     const Sent sent = clients_.try_send(s.connection, frame, records.sub(0, portion.bytes));
     if (sent == Sent::gone) return false;
-    if (sent == Sent::full && !ZABMQ_MUTANT(full_link_drops)) return on_link_full(s), false;
+    const bool dropped = ZABMQ_MUTANT(full_link_drops) && s.backoff_ms > backoff_min_ms;
+    if (sent == Sent::full && !dropped) return on_link_full(s), false;
     s.credit_messages -= static_cast<std::int64_t>(portion.up_to - s.covered);
     s.credit_bytes -= static_cast<std::int64_t>(portion.bytes);
     s.last_sent_ms = now_ms_;

@@ -1,10 +1,11 @@
 // Invariants: histories, commits, deliveries. What is said in messages is in
-// invariants_messages.cpp.
+// invariants_messages.cpp, what needs a quorum in invariants_quorums.cpp.
 #include "sim/invariants.hpp"
 
 #include <algorithm>
 #include <utility>
 
+#include "replica/records.hpp"
 #include "sim/memory_disk.hpp"
 
 namespace zabmq::sim {
@@ -56,7 +57,7 @@ Invariants::NodeId Invariants::find(Digest digest) const {
 
 Invariants::NodeId Invariants::add(const RecordHeader& header, NodeId parent) {
   const auto id = static_cast<NodeId>(nodes_.size());
-  nodes_.push_back({header.zxid, header.checksum, header.end_offset(), parent});
+  nodes_.push_back({header.zxid, header.checksum, header.end_offset(), header.time, parent});
   by_digest_[static_cast<std::uint64_t>(header.checksum)] = id;
   return id;
 }
@@ -83,22 +84,6 @@ void Invariants::advance_platter(Seen& at, std::size_t wanted) {
 bool Invariants::platter_holds(Seen& at, std::size_t count) {
   if (at.on_platter < count) advance_platter(at, count);
   return at.on_platter >= count;
-}
-
-// Voters on whose platters the first `count` committed records are, crashed servers included. Where
-// a fault was injected, they were.
-std::size_t Invariants::voters_with(std::size_t count) {
-  std::size_t voters = 0;
-  for (Seen& at : seen_) {
-    if (at.damaged) {  // it had what it acknowledged, until the fault
-      ++voters;
-      continue;
-    }
-    if (at.standing != zab::Standing::voter || at.log.size() < count) continue;
-    if (count > 0 && at.log[count - 1] != committed_[count - 1]) continue;
-    if (platter_holds(at, count)) ++voters;
-  }
-  return voters;
 }
 
 // --- the life of a server ---
@@ -143,9 +128,7 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
   if (!at.damaged && (identity.accepted < at.accepted || identity.current < at.current)) {
     complain("W3", server, "its epochs went back over a restart");
   }
-  at.accepted = identity.accepted;
-  at.current = identity.current;
-  at.standing = identity.standing;
+  take_identity(server, identity);
   at.up = true;
 }
 
@@ -171,12 +154,15 @@ void Invariants::wiped(ServerId server) {
   Seen fresh;
   fresh.platter = at.platter;
   fresh.disk = at.disk;
-  fresh.damaged = true;
-  at = fresh;
+  fresh.damaged = fresh.forgot = true;
+  fresh.lost = at.forgot ? std::move(at.lost) : std::move(at.log);
+  if (!at.forgot) fresh.lost.resize(std::min(fresh.lost.size(), at.acked));
+  at = std::move(fresh);
 }
 
 void Invariants::rolled_back(ServerId server) {
   wiped(server);
+  seen(server).standing = zab::Standing::voter;  // it says, and has forgotten as much
 }
 
 void Invariants::mend_where_possible(ServerId server, const zab::Core& core) {
@@ -203,6 +189,16 @@ void Invariants::stored(ServerId server, const zab::Core& core, const zab::Ident
     if (following) check_claim(server, following->new_leader_at.value_or(Zxid{}), "a new epoch");
     if (leading) check_claim(server, leading->initial_end, "a new epoch");
   }
+  take_identity(server, identity);
+}
+
+// Told by its own writes, or found at its start: a crash may come between a write and its report.
+void Invariants::take_identity(ServerId server, const zab::Identity& identity) {
+  Seen& at = seen(server);
+  if (identity.standing == zab::Standing::wiped) at.forgot = true;
+  const bool becomes_voter =
+      identity.standing == zab::Standing::voter && at.standing != zab::Standing::voter;
+  if (at.forgot && becomes_voter) check_readmitted(server, identity);
   at.accepted = identity.accepted;
   at.current = identity.current;
   at.standing = identity.standing;
@@ -219,6 +215,10 @@ void Invariants::appended(ServerId server, const zab::Core& core, Bytes records)
     if (node == 0 && core.role() == Role::leading) {
       propose(server, core, *header, parent);
       node = find(header->checksum);
+      const Bytes body = records.subspan(record_header_size, header->body_size);
+      if (const auto admit = replica::parse_admit(body); header->kind == RecordKind::admit) {
+        admits_[node] = admit->incarnation;
+      }
     }
     if (node == 0 || nodes_[node].parent != parent) {
       complain(
@@ -261,6 +261,9 @@ void Invariants::propose(ServerId server, const zab::Core& core, const RecordHea
     complain("offsets", server,
              to_string(header.zxid) + " has base offset " + std::to_string(header.base_offset) +
                  ", not " + std::to_string(expected));
+  }
+  if (header.time < nodes_[parent].time) {
+    complain("log time", server, to_string(header.zxid) + " is older than what it stands behind");
   }
   const NodeId node = add(header, parent);
   publishers_.insert(header.publisher);
@@ -366,15 +369,20 @@ void Invariants::learn_commit(ServerId server, const zab::Core& core) {
                         to_string(nodes_[committed_[known - 1]].zxid));
   }
   if (*count <= committed_.size()) return;
+  if (!core.leading_in_broadcast()) {
+    complain("commit", server,
+             "knows that " + to_string(zxid) + " is committed before any leader in broadcast does");
+  }
   committed_.insert(committed_.end(), at.log.begin() + static_cast<std::ptrdiff_t>(known),
                     at.log.begin() + static_cast<std::ptrdiff_t>(*count));
   const Epoch epoch = core.identity().accepted;
   committed_in_.resize(*count, epoch);
-  if (voters_with(*count) < quorum_) {
+  note_admits(known);
+  if (voters_with(*count, epoch) < quorum_) {
     complain("W5", server,
              "committed " + to_string(zxid) + ", which is on the platters of " +
-                 std::to_string(voters_with(*count)) + " voters, a quorum is " +
-                 std::to_string(quorum_));
+                 std::to_string(voters_with(*count, epoch)) + " voters of its leader's epoch " +
+                 to_string(epoch) + ", a quorum is " + std::to_string(quorum_));
   }
   // I4 for the leaders that are there already: after their quorum's promise nobody commits below.
   for (const auto& [later, established] : established_) {
@@ -386,21 +394,30 @@ void Invariants::learn_commit(ServerId server, const zab::Core& core) {
 void Invariants::check_leading(ServerId server, const zab::Core& core) {
   const auto& leading = std::get<zab::Leading>(core.role_state());
   if (leading.phase == Phase::discovery || !leading.epoch) return;
-  const auto [place, added] = established_.try_emplace(*leading.epoch);
+  const Epoch epoch = *leading.epoch;
+  const auto [place, added] = established_.try_emplace(epoch);
   Established& established = place->second;
-  if (!added) {
-    if (established.leader != server) {
-      complain("I1", server,
-               "leads epoch " + to_string(*leading.epoch) + ", as server " +
-                   to_string(established.leader) + " does or did");
-      established.leader = server;
+  if (added) {
+    established.leader = server;
+    established.initial = count_up_to(seen(server), leading.initial_end).value_or(0);
+    if (established.initial > 0) {
+      established.initial_end = seen(server).log[established.initial - 1];
     }
-    return;
+    check_quorum(server, said_[epoch].promised, seen(server).accepted >= epoch,
+                 "synchronizes epoch " + to_string(epoch) + " without a quorum of ACK-E");
+    check_initial(epoch, established);
   }
-  established.leader = server;
-  established.initial = count_up_to(seen(server), leading.initial_end).value_or(0);
-  if (established.initial > 0) established.initial_end = seen(server).log[established.initial - 1];
-  check_initial(*leading.epoch, established);
+  if (established.leader != server) {
+    complain("I1", server,
+             "leads epoch " + to_string(epoch) + ", as server " + to_string(established.leader) +
+                 " does or did");
+    established.leader = server;
+  }
+  if (!established.in_broadcast && leading.phase == Phase::broadcast) {
+    established.in_broadcast = true;
+    check_quorum(server, said_[epoch].acknowledged, seen(server).current >= epoch,
+                 "established epoch " + to_string(epoch) + " without a quorum of ACK-LD");
+  }
 }
 
 void Invariants::check_initial(Epoch epoch, const Established& established) {

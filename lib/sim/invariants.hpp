@@ -15,7 +15,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "sim/peer_network.hpp"
 #include "sim/platter.hpp"
 #include "zab/core.hpp"
 #include "zabmq/record.hpp"
@@ -61,6 +60,13 @@ class Invariants {
   void session_frame(ServerId at, ServerId from, const std::string& trouble);
   // What a correct cluster never says as long as its disks are sound.
   void alarm(ServerId server, const std::string& text);
+  // A server says that a peer sent what a correct one never sends. Sessions lose nothing, so one of
+  // the two is wrong.
+  void protocol_error(ServerId server, const std::string& text);
+  // A receipt leaves: what it says is committed.
+  void receipt(ServerId server, const zab::Core& core, Zxid zxid);
+  // A heartbeat leaves: no own write is under way for longer than a leader may be trusted.
+  void heartbeat(ServerId server, std::uint64_t write_age_ms, std::uint64_t stuck_ms);
   void fatal(ServerId server, const std::string& text);
   void refused_to_start(ServerId server, const std::string& text);
 
@@ -83,6 +89,7 @@ class Invariants {
     Zxid zxid;
     Digest digest = Digest::none;
     Offset end = 0;
+    LogTime time = 0;
     NodeId parent = 0;  // 0: the root, before everything
   };
   struct Seen {
@@ -98,7 +105,10 @@ class Invariants {
     Epoch accepted = Epoch::none;  // durable
     Epoch current = Epoch::none;
     zab::Standing standing = zab::Standing::empty;
-    std::set<Epoch> promised;  // ACK-Es that counted, over all lives of this incarnation
+    std::set<Epoch> promised;          // ACK-Es that counted, over all lives of this incarnation
+    std::vector<NodeId> lost;          // what it had acknowledged when its directory was emptied
+    bool forgot = false;               // and has not been admitted since
+    Epoch known_better = Epoch::none;  // its leader told it in which it knows more of it
     bool damaged = false;
     bool up = false;
   };
@@ -107,6 +117,12 @@ class Invariants {
     NodeId initial_end = 0;   // of I_e
     std::size_t initial = 0;  // its length
     std::optional<std::size_t> delivered_at_first;
+    bool in_broadcast = false;
+  };
+  // What voters have said of an epoch, whatever became of the message: one bit for each server.
+  struct Said {
+    std::uint32_t promised = 0;      // ACK-E
+    std::uint32_t acknowledged = 0;  // ACK-LD
   };
 
   Seen& seen(ServerId server) { return seen_[static_cast<std::size_t>(server) - 1]; }
@@ -117,12 +133,20 @@ class Invariants {
   NodeId add(const RecordHeader& header, NodeId parent);
   void advance_platter(Seen& seen, std::size_t wanted);
   bool platter_holds(Seen& seen, std::size_t count);
-  std::size_t voters_with(std::size_t count);
   void propose(ServerId server, const zab::Core& core, const RecordHeader& header, NodeId parent);
   void check_initial(Epoch epoch, const Established& established);
+  void take_identity(ServerId server, const zab::Identity& identity);
   void learn_commit(ServerId server, const zab::Core& core);
   void check_claim(ServerId server, Zxid claimed, const char* message);
   void check_leading(ServerId server, const zab::Core& core);
+  // --- invariants_quorums.cpp ---
+  void note_promise(ServerId server, Epoch epoch);       // ACK-E
+  void note_acknowledged(ServerId server, Epoch epoch);  // ACK-LD
+  void note_admits(std::size_t from);
+  std::size_t voters_with(std::size_t count, Epoch epoch);
+  bool counts(ServerId server) const;
+  void check_quorum(ServerId leader, std::uint32_t said, bool itself, const std::string& what);
+  void check_readmitted(ServerId server, const zab::Identity& identity);
   void check_promise(ServerId server, Epoch epoch, const char* message);
 
   const std::size_t quorum_;
@@ -133,7 +157,10 @@ class Invariants {
   std::vector<NodeId> committed_;    // the one history, grows only
   std::vector<Epoch> committed_in_;  // by the leader of which epoch
   std::map<Epoch, Established> established_;
-  std::map<Zxid, NodeId> proposed_;  // a zxid is never reused
+  std::map<Epoch, Said> said_;
+  std::map<NodeId, Uuid> admits_;             // proposed; of which incarnation
+  std::map<Uuid, std::set<Epoch>> admitted_;  // committed; by incarnation, in which epochs
+  std::map<Zxid, NodeId> proposed_;           // a zxid is never reused
   std::set<Uuid> publishers_;
 };
 

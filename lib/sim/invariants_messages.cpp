@@ -46,28 +46,35 @@ void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
     }
   } else if (const auto* epoch = std::get_if<zab::NewEpoch>(&message)) {
     check_promise(server, epoch->epoch, "NEWEPOCH");
+    seen(to).known_better = is_none(epoch->furthest.incarnation) ? Epoch::none : epoch->epoch;
   } else if (const auto* ack_epoch = std::get_if<zab::AckEpoch>(&message)) {
     check_promise(server, ack_epoch->epoch, "ACK-E");
     check_claim(server, ack_epoch->history.last(), "ACK-E");
     if (ack_epoch->current != at.current) {
       complain("W4", server, "ACK-E with a currentEpoch that is not the durable one");
     }
+    if (ack_epoch->promised) note_promise(server, ack_epoch->epoch);
     if (ack_epoch->promised && !at.promised.insert(ack_epoch->epoch).second) {
       complain("I2", server, "a second ACK-E that counts for epoch " + to_string(ack_epoch->epoch));
     }
-  } else if (std::get_if<zab::AckLeader>(&message)) {
+  } else if (const auto* ack_leader = std::get_if<zab::AckLeader>(&message)) {
+    note_acknowledged(server, ack_leader->epoch);
+    if (at.forgot && at.standing == zab::Standing::voter && at.known_better == ack_leader->epoch) {
+      complain("old copy", server, "ACK-LD as a voter, though its leader had seen it further");
+    }
     const auto* following = std::get_if<zab::Following>(&core.role_state());
     if (!following) return;
     check_claim(server, following->new_leader_at.value_or(Zxid{}), "ACK-LD");
     if (at.current != following->epoch) {
       complain("W4", server, "ACK-LD before currentEpoch is durable");
     }
+  } else if (std::get_if<zab::Admitted>(&message)) {
+    if (!counts(server)) complain("admit", server, "ADMITTED before its mark is durable");
   } else if (const auto* ack = std::get_if<zab::Ack>(&message)) {
     check_claim(server, ack->durable, "ACK");
   } else if (const auto* progress = std::get_if<zab::Progress>(&message)) {
     check_claim(server, progress->durable, "PROGRESS");
   }
-  (void)to;
 }
 
 // I11: a session carries every frame of its sender once and in order, or it ends.
@@ -77,6 +84,25 @@ void Invariants::session_frame(ServerId at, ServerId from, const std::string& tr
 
 void Invariants::alarm(ServerId server, const std::string& text) {
   if (damaged_count() == 0) complain("alarm", server, text);
+}
+
+void Invariants::protocol_error(ServerId server, const std::string& text) {
+  if (damaged_count() == 0) complain("protocol", server, text);
+}
+
+void Invariants::receipt(ServerId server, const zab::Core& core, Zxid zxid) {
+  look(server, core);
+  if (zxid > last_committed()) {
+    complain("receipt", server, "a receipt for " + to_string(zxid) + ", which is not committed");
+  }
+}
+
+void Invariants::heartbeat(ServerId server, std::uint64_t write_age_ms, std::uint64_t stuck_ms) {
+  constexpr std::uint64_t turn_ms = 100;
+  if (write_age_ms <= stuck_ms + turn_ms) return;
+  complain("stuck disk", server,
+           "goes on with heartbeats, and a write has not returned for " +
+               std::to_string(write_age_ms) + " ms");
 }
 
 void Invariants::fatal(ServerId server, const std::string& text) {

@@ -36,11 +36,7 @@ MessageName name_of(Bytes payload) {
 
 PublisherActor::PublisherActor(const ClientSurroundings& around, Random random, bool keeps_id,
                                NextKey next_key)
-    : around_(around),
-      random_(random),
-      keeps_id_(keeps_id),
-      next_key_(std::move(next_key)),
-      link_(around_.network, around_.timeline, [this] { plan_turn(0); }) {}
+    : around_(around), random_(random), keeps_id_(keeps_id), next_key_(std::move(next_key)) {}
 
 void PublisherActor::say(const std::string& text) {
   if (around_.trace.words()) {
@@ -63,7 +59,8 @@ void PublisherActor::open_session() {
   pending_ = 0;
   after_opening_done_ = ended_ = false;
   const Parameters& p = around_.parameters;
-  intake_ = std::make_unique<client::Intake>(client::Intake::Limits{
+  process_ = {};
+  process_.intake = std::make_unique<client::Intake>(client::Intake::Limits{
       .window_messages = p.clients.window_messages, .body_bytes = random_.between(1, 8) << 10});
   client::PublisherSession::Options options;
   for (std::uint32_t i = 1; i <= p.servers; ++i) {
@@ -82,8 +79,10 @@ void PublisherActor::open_session() {
   } else {
     options.id_is_ours = true;
   }
-  session_ = std::make_unique<client::PublisherSession>(std::move(options));
-  link_.serve(session_.get());
+  process_.session = std::make_unique<client::PublisherSession>(std::move(options));
+  process_.link = std::make_unique<ClientLink<client::PublisherSession>>(
+      around_.network, around_.timeline, [this] { plan_turn(0); });
+  process_.link->serve(process_.session.get());
   turn_chain(life_);
   publish_chain(life_);
 }
@@ -91,6 +90,9 @@ void PublisherActor::open_session() {
 void PublisherActor::restart() {
   say("is restarted");
   if (!keeps_id_) forget_id();
+  if (keeps_id_ && after_opening_done_ && !process_.session->dead() && random_.coin()) {
+    leave_running();
+  }
   open_session();
 }
 
@@ -98,18 +100,21 @@ void PublisherActor::forget_id() {
   key_ = next_key_();
   id_ = random_.uuid();
   known_last_ = invoked_ = 0;
+  older_.reset();
 }
 
 void PublisherActor::finish_with(std::size_t messages) {
   finishing_ = true;
   left_ = messages;
+  older_.reset();
 }
 
 std::string PublisherActor::status() const {
   return std::string(keeps_id_ ? "keeps its id, " : "") + std::to_string(left_) +
          " messages to publish, " + std::to_string(pending_) + " pending, " +
          (unknown_.empty() ? "" : "asks for " + std::to_string(unknown_.front()) + ", ") +
-         (session_->opened() ? "" : "not opened, ") + "trouble: " + session_->trouble();
+         (process_.session->opened() ? "" : "not opened, ") +
+         "trouble: " + process_.session->trouble();
 }
 
 // --- its loop ---
@@ -117,7 +122,7 @@ std::string PublisherActor::status() const {
 void PublisherActor::turn_chain(std::uint64_t life) {
   if (life != life_) return;
   turn();
-  const Micros pause = (session_->busy() ? 10 : 50) * millisecond;
+  const Micros pause = (process_.session->busy() ? 10 : 50) * millisecond;
   around_.timeline.after(pause, [this, life] { turn_chain(life); });
 }
 
@@ -131,23 +136,24 @@ void PublisherActor::plan_turn(Micros delay) {
 }
 
 void PublisherActor::turn() {
-  session_->tick(now_ms());
-  session_->exchange(*intake_, now_ms());
-  link_.perform_outputs();
+  process_.session->tick(now_ms());
+  process_.session->exchange(*process_.intake, now_ms());
+  process_.link->perform_outputs();
   tell_outcomes();
-  if (session_->opened() && !after_opening_done_) after_opening();
+  if (process_.session->opened() && !after_opening_done_) after_opening();
   if (ended_) return restart();
-  if (session_->dead()) {
-    say(std::string("is over: ") + session_->dead()->what());
-    if (session_->dead()->code == Code::expired) forget_id();  // a clock has jumped by years
+  if (process_.session->dead()) {
+    say(std::string("is over: ") + process_.session->dead()->what());
+    if (process_.session->dead()->code == Code::expired)
+      forget_id();  // a clock has jumped by years
     restart();
   }
 }
 
 // As the real publisher does: replies to retry() behind the outcomes.
 void PublisherActor::tell_outcomes() {
-  const auto replies = session_->take_replies();
-  for (const client::Completion& completion : session_->take_completions()) {
+  const auto replies = process_.session->take_replies();
+  for (const client::Completion& completion : process_.session->take_completions()) {
     client::Batch& batch = *completion.batch;
     const auto* receipt = std::get_if<wire::Receipt>(&completion.outcome);
     for (std::uint32_t i = 0; i < batch.count(); ++i) {
@@ -166,19 +172,21 @@ void PublisherActor::tell_outcomes() {
 // What the cluster had taken of the process before is as good as acknowledged.
 void PublisherActor::after_opening() {
   after_opening_done_ = true;
-  cluster_ = session_->cluster();
-  history_ = session_->history();
-  say("opened, goes on behind " + std::to_string(session_->resumed_after()));
+  cluster_ = process_.session->cluster();
+  history_ = process_.session->history();
+  say("opened, goes on behind " + std::to_string(process_.session->resumed_after()));
   if (!keeps_id_) return;
-  if (session_->resumed_after() < known_last_) {
+  if (!fence_) fence_ = Fence{process_.session->instance(), process_.session->resumed_after()};
+  check_fence();
+  if (process_.session->resumed_after() < known_last_) {
     around_.report("publisher", "the cluster forgot sequences of a publisher: it acknowledged " +
                                     std::to_string(known_last_) + ", now it knows " +
-                                    std::to_string(session_->resumed_after()));
+                                    std::to_string(process_.session->resumed_after()));
   }
-  for (Sequence s = known_last_ + 1; s <= session_->resumed_after(); ++s) {
+  for (Sequence s = known_last_ + 1; s <= process_.session->resumed_after(); ++s) {
     around_.history.confirm(around_.timeline.now(), key_, s);
   }
-  known_last_ = session_->resumed_after();
+  known_last_ = process_.session->resumed_after();
 }
 
 // --- publishing ---
@@ -193,20 +201,23 @@ void PublisherActor::publish_chain(std::uint64_t life) {
 void PublisherActor::publish_some() {
   std::size_t burst = random_.between(1, around_.parameters.clients.burst_max);
   if (finishing_) burst = std::min(burst, left_ - std::min(left_, pending_));
-  while (burst > 0 && publish_one()) --burst;
-  if (intake_->take_wake()) plan_turn(0);
+  if (!unknown_.empty() || process_.session->dead()) return;
+  while (burst > 0 && publish_one(*process_.intake)) {
+    ++pending_;
+    --burst;
+  }
+  if (process_.intake->take_wake()) plan_turn(0);
 }
 
-bool PublisherActor::publish_one() {
-  if (intake_->stopped() || !unknown_.empty() || session_->dead()) return false;
-  const Sequence sequence = intake_->next_sequence();
+bool PublisherActor::publish_one(client::Intake& intake) {
+  if (intake.stopped()) return false;
+  const Sequence sequence = intake.next_sequence();
   // With its id kept, the n-th message is the same one in every life.
   const bool again = keeps_id_ && sequence <= invoked_;
   const std::string topic = "t" + std::to_string(sequence % 3);
   const std::vector<std::byte> payload = payload_of(sequence);
   Publisher::Done done;
-  if (!intake_->take({.topic = topic, .payload = payload}, done, deadline_ms())) return false;
-  ++pending_;
+  if (!intake.take({.topic = topic, .payload = payload}, done, deadline_ms())) return false;
   around_.trace.count(EventKind::client_call, static_cast<std::uint64_t>(key_), sequence);
   if (!again) {
     around_.history.invoke(around_.timeline.now(), key_, sequence, topic, hash_of(payload));
@@ -264,17 +275,17 @@ void PublisherActor::on_done(Sequence sequence, const Result<Receipt>& result) {
 
 // One after the other, until each is known: that is what retry() is for.
 void PublisherActor::ask_for_unknown() {
-  session_->retry(unknown_.front(), now_ms() + (finishing_ ? patient_ms : 2000),
-                  [this, life = life_](const Result<Receipt>& result) {
-                    if (life != life_) return;
-                    const bool known = result || result.error().outcome == Outcome::no;
-                    if (known) {
-                      const Sequence sequence = unknown_.front();
-                      unknown_.pop_front();
-                      on_done(sequence, result);
-                    }
-                    if (!unknown_.empty()) ask_for_unknown();
-                  });
+  process_.session->retry(unknown_.front(), now_ms() + (finishing_ ? patient_ms : 2000),
+                          [this, life = life_](const Result<Receipt>& result) {
+                            if (life != life_) return;
+                            const bool known = result || result.error().outcome == Outcome::no;
+                            if (known) {
+                              const Sequence sequence = unknown_.front();
+                              unknown_.pop_front();
+                              on_done(sequence, result);
+                            }
+                            if (!unknown_.empty()) ask_for_unknown();
+                          });
   plan_turn(millisecond);
 }
 
@@ -284,6 +295,57 @@ void PublisherActor::acknowledge(const Receipt& receipt) {
   greatest_acknowledged_ = std::max(greatest_acknowledged_, receipt.offset);
   known_last_ = std::max(known_last_, receipt.sequence);
   if (left_ > 0) --left_;
+}
+
+// --- an older process ---
+
+// Whoever restarted it took it for dead. It publishes, too, until it is told that it is fenced.
+void PublisherActor::leave_running() {
+  say("its old process lives on");
+  older_ = std::move(process_);
+  fence_.reset();
+  older_acknowledged_ = older_instance_ = 0;
+  older_chain(++olders_);
+}
+
+void PublisherActor::older_chain(std::uint64_t number) {
+  if (number != olders_ || !older_) return;
+  if (!older_goes_on()) return older_.reset();
+  around_.timeline.after(10 * millisecond, [this, number] { older_chain(number); });
+}
+
+bool PublisherActor::older_goes_on() {
+  client::PublisherSession& session = *older_->session;
+  publish_one(*older_->intake);
+  session.tick(now_ms());
+  session.exchange(*older_->intake, now_ms());
+  older_->link->perform_outputs();
+  for (const client::Completion& completion : session.take_completions()) {
+    older_completed(completion);
+  }
+  return !session.dead();
+}
+
+void PublisherActor::older_completed(const client::Completion& completion) {
+  const auto* receipt = std::get_if<wire::Receipt>(&completion.outcome);
+  if (!receipt) return;
+  for (std::uint32_t i = 0; i < completion.batch->count(); ++i) {
+    older_acknowledged_ = completion.batch->first + i;
+    around_.history.acknowledge(around_.timeline.now(), key_, older_acknowledged_,
+                                receipt->base_offset + i, receipt->zxid);
+    greatest_acknowledged_ = std::max(greatest_acknowledged_, receipt->base_offset + i);
+  }
+  older_instance_ = older_->session->instance();
+  check_fence();
+}
+
+// What the cluster took of it before the newer one was opened is all that it may hear of; unless it
+// has opened itself again since, which makes it the newer one.
+void PublisherActor::check_fence() {
+  if (!fence_ || older_instance_ >= fence_->instance || older_acknowledged_ <= fence_->last) return;
+  around_.report("fencing", "an older process got message " + std::to_string(older_acknowledged_) +
+                                " acknowledged, the newer one had been opened behind message " +
+                                std::to_string(fence_->last));
 }
 
 }  // namespace zabmq::sim

@@ -1,6 +1,7 @@
 // PublisherActor: a program that publishes, over the real intake and session, and tells the history
 // what it was promised. Two sorts: one that forgets itself when it is restarted, and asks for open
-// outcomes; one that keeps its publisher's id and goes on where the cluster says it got to.
+// outcomes; one that keeps its publisher's id and goes on where the cluster says it got to. Of the
+// second sort, an older process may live on beside the newer one, which must fence it.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,8 @@ struct ClientSurroundings {
   HistoryChecker& history;
   // A client saw something that no rule of the history covers.
   std::function<void(const std::string& check, const std::string& text)> report;
+  // A client noticed what a correct server does not do, and put up with it.
+  std::function<void(const std::string& check, const std::string& text)> suspect;
 };
 
 class PublisherActor {
@@ -47,14 +50,29 @@ class PublisherActor {
   Offset greatest_acknowledged() const { return greatest_acknowledged_; }
 
  private:
+  struct Process {
+    std::unique_ptr<client::Intake> intake;
+    std::unique_ptr<client::PublisherSession> session;
+    std::unique_ptr<ClientLink<client::PublisherSession>> link;
+  };
+  struct Fence {
+    Instance instance = 0;
+    Sequence last = 0;  // that the cluster had taken
+  };
+
   void open_session();
   void forget_id();
+  void leave_running();
+  void older_chain(std::uint64_t number);
+  bool older_goes_on();
+  void older_completed(const client::Completion& completion);
+  void check_fence();
   void plan_turn(Micros delay);
   void turn();
   void turn_chain(std::uint64_t life);
   void publish_chain(std::uint64_t life);
   void publish_some();
-  bool publish_one();
+  bool publish_one(client::Intake& intake);
   void on_done(Sequence sequence, const Result<Receipt>& result);
   void ask_for_unknown();
   void acknowledge(const Receipt& receipt);
@@ -79,9 +97,7 @@ class PublisherActor {
   std::uint64_t contents_ = 0;  // told messages apart that get one sequence in turn
 
   std::uint64_t life_ = 0;
-  std::unique_ptr<client::Intake> intake_;
-  std::unique_ptr<client::PublisherSession> session_;
-  ClientLink<client::PublisherSession> link_;
+  Process process_;
   bool after_opening_done_ = false;
   bool turn_planned_ = false;
   bool ended_ = false;            // by its first failure
@@ -90,6 +106,12 @@ class PublisherActor {
   bool finishing_ = false;
   std::size_t left_ = 0;
   Offset greatest_acknowledged_ = 0;
+
+  std::optional<Process> older_;     // of this publisher, living on
+  std::uint64_t olders_ = 0;         // so far
+  Sequence older_acknowledged_ = 0;  // the last
+  Instance older_instance_ = 0;
+  std::optional<Fence> fence_;  // what the next one was told when it was opened
 };
 
 // What a payload says it is.

@@ -274,6 +274,10 @@ void Server::Life::close_session(ServerId peer) {
 
 bool Server::Life::send(ServerId to, const zab::Message& message) {
   server_.around_.invariants.sending(server_.id_, replica_->core(), to, message);
+  if (std::holds_alternative<zab::Ping>(message) || std::holds_alternative<zab::Pong>(message)) {
+    server_.around_.invariants.heartbeat(server_.id_, log_->oldest_write_age_ms(server_.now_ms()),
+                                         server_.around_.parameters.replica.disk_stuck_ms);
+  }
   return links_.send(to, message);
 }
 
@@ -302,6 +306,9 @@ void Server::Life::drop_queued(ServerId to) {
 
 Server::Life::Sent Server::Life::send(replica::ConnectionId to, const wire::ServerMessage& message,
                                       Slice body) {
+  if (const auto* receipt = std::get_if<wire::Receipt>(&message)) {
+    server_.around_.invariants.receipt(server_.id_, replica_->core(), receipt->zxid);
+  }
   return server_.around_.clients.send(server_.id_, to, message, std::move(body));
 }
 
@@ -322,6 +329,10 @@ void Server::Life::store(const zab::Identity& identity) {
 void Server::Life::on_event(const zab::Event& event) {
   if (event.kind == zab::Event::Kind::alarm) {
     server_.around_.invariants.alarm(server_.id_, event.text);
+  }
+  if (event.kind == zab::Event::Kind::protocol_error) {
+    server_.around_.invariants.protocol_error(
+        server_.id_, "of server " + to_string(event.peer) + ": " + event.text);
   }
   if (server_.around_.trace.words()) {
     say((event.peer == ServerId::none ? "" : "(" + to_string(event.peer) + ") ") + event.text);

@@ -58,16 +58,23 @@ From SubscriberActor::choose_start() {
 void SubscriberActor::start() {
   topics_.clear();
   if (random_.chance(300'000)) topics_ = {"t" + std::to_string(random_.below(3))};
-  slow_ = random_.chance(300'000);
+  slow_ = !finishing_ && random_.chance(300'000);
   client::SubscriberSession::Options options;
   options.from = choose_start();
   beyond_ = std::holds_alternative<FromZxidStart>(options.from);
-  if (random_.chance(50'000)) {
+  // Without faults nobody asks for what there cannot be.
+  if (around_.parameters.fault_every > 0 && random_.chance(50'000)) {
     beyond_ = true;
     options.from = at_offset(acknowledged_() + 100'000);
   }
   options.topics = topics_;
+  options.until_end = !beyond_ && !finishing_ && random_.chance(500'000);
   open_session(std::move(options));
+}
+
+void SubscriberActor::finish() {
+  finishing_ = true;
+  slow_ = false;
 }
 
 void SubscriberActor::restart() {
@@ -107,6 +114,7 @@ void SubscriberActor::open_session(client::SubscriberSession::Options options) {
   }
   options.seed = random_.next();
   from_ = options.from;
+  until_end_ = options.until_end;
   started_ = failed_ = false;
   queue_.clear();
   next_ = 0;
@@ -141,7 +149,8 @@ void SubscriberActor::turn() {
   session_->tick(now_ms());
   link_.perform_outputs();
   take_input();
-  if (const std::optional<Error> error = session_->take_error()) on_error(*error);
+  if (const std::optional<Error> error = session_->take_error()) return on_error(*error);
+  if (until_end_ && complete()) on_complete();
 }
 
 // Deliveries and marks in the order in which they came.
@@ -150,6 +159,7 @@ void SubscriberActor::take_input() {
   for (client::Delivery& delivery : session_->take_deliveries()) {
     queue_.push_back(std::move(delivery));
   }
+  if (session_->bad_deliveries() > 0) around_.suspect("delivery", session_->trouble());
   const wire::ServerMessage* frame = link_.last_frame();
   const auto* covered = frame ? std::get_if<wire::Covered>(frame) : nullptr;
   if (covered && started_) queue_.push_back(Mark{covered->up_to});
@@ -189,12 +199,21 @@ bool SubscriberActor::consume() {
       take(std::get<client::Delivery>(std::move(item)));
     }
   }
-  if (drained_ && complete() && next_ <= acknowledged_before_) {
+  return some;
+}
+
+// `until_end`: everything acknowledged to anybody before it began is there.
+void SubscriberActor::on_complete() {
+  if (next_ <= acknowledged_before_) {
     around_.report("end", "an end at " + std::to_string(next_ - 1) + ", where " +
                               std::to_string(acknowledged_before_) +
                               " had been acknowledged before");
   }
-  return some;
+  until_end_ = false;
+  if (drained_) return;
+  around_.timeline.after(random_.about(300 * millisecond), [this, life = life_] {
+    if (life == life_) start();
+  });
 }
 
 void SubscriberActor::take(client::Delivery delivery) {

@@ -31,8 +31,8 @@ class SubscriberActor {
   void start();                 // anywhere, by chance
   void restart();               // the process is killed; it goes on, or begins anew
   void drain(ServerId server);  // everything of one server, up to the cluster's end
-  void be_quick() { slow_ = false; }
-  void stop();  // no further turns
+  void finish();                // from now on it takes everything at once, and stays
+  void stop();                  // no further turns
 
   SubscriptionKey key() const { return key_; }
   bool complete() const { return session_->complete() && queue_.empty(); }
@@ -56,6 +56,7 @@ class SubscriberActor {
   void take_input();
   void tell_start();
   bool consume();
+  void on_complete();
   void take(client::Delivery delivery);
   void on_error(const Error& error);
   std::uint64_t now_ms() const { return around_.timeline.now() / millisecond; }
@@ -77,7 +78,9 @@ class SubscriberActor {
   bool started_ = false;             // the history knows where it begins
   Offset acknowledged_before_ = 0;
   std::deque<Item> queue_;
-  Offset next_ = 0;  // the next offset to consume; 0: not known
+  Offset next_ = 0;         // the next offset to consume; 0: not known
+  bool until_end_ = false;  // it is over when it has what there was when it began
+  bool finishing_ = false;
   bool slow_ = false;
   bool beyond_ = false;  // it asked for what does not exist yet
   bool turn_planned_ = false;

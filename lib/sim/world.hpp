@@ -77,6 +77,7 @@ class World {
   void run_safety();
   std::vector<bool> choose_core();
   void run_liveness();
+  bool converges();
   bool converged() const;
   bool served() const;
   Offset consumed() const;

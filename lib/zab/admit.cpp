@@ -8,6 +8,7 @@
 
 #include "zab/core.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::zab {
 
@@ -22,15 +23,17 @@ void Core::ask_to_admit(Leading& self) {
     }
     learner.admit_asked = true;
     ready_.admit.push_back({id, learner.incarnation});
+    if (ZABMQ_MUTANT(admit_by_itself)) learner.counts = true;
   }
 }
 
 // The mark is durable there: only from now on it counts, with all that it acknowledged in this
 // session.
 void Core::on_admitted(Leading& self, ServerId from, Learner& learner, const Admitted& message) {
-  if (learner.counts || !learner.sent_up_to_date || !config_.is_voter(from) ||
+  const bool early = ZABMQ_MUTANT(admitted_at_ack_ld) || ZABMQ_MUTANT(admit_by_itself);
+  if ((learner.counts && !early) || !learner.sent_up_to_date || !config_.is_voter(from) ||
       message.incarnation != learner.incarnation) {
-    return lose_learner(self, from, "ADMITTED out of place");
+    return end_session(self, from, "ADMITTED out of place");
   }
   learner.counts = true;
   self.heard_at[from] = now_ms_;
@@ -73,9 +76,11 @@ Furthest Core::claim(const Leading& self, ServerId id, const Learner& learner) c
 // An admit of an older epoch, or one that recovery or another leader brings, says nothing about
 // what this server has promised since.
 void Core::delivered_admit(Zxid zxid, const Admit& admit) {
-  if (stopped_ || admit.server != self_ || admit.incarnation != identity_.incarnation) return;
+  if (stopped_ || admit.server != self_) return;
+  if (admit.incarnation != identity_.incarnation && !ZABMQ_MUTANT(admit_of_older_life)) return;
   auto* self = std::get_if<Following>(&role_);
-  if (!self || !self->up_to_date || zxid.epoch != self->epoch) return;
+  if (!self || !self->up_to_date) return;
+  if (zxid.epoch != self->epoch && !ZABMQ_MUTANT(admit_of_older_epoch)) return;
   if (identity_.standing != Standing::wiped) return;
   ZABMQ_CHECK(zxid <= delivered_);
   Identity wanted = identity_;
@@ -89,6 +94,7 @@ void Core::delivered_admit(Zxid zxid, const Admit& admit) {
 // cuts a history, and the leader that claims this has everything it was acknowledged.
 bool Core::is_old_copy(const Furthest& furthest) const {
   if (is_none(furthest.incarnation) || furthest.incarnation != identity_.incarnation) return false;
+  if (ZABMQ_MUTANT(old_copy_unnoticed)) return false;
   return (furthest.voter && identity_.standing != Standing::voter) ||
          furthest.accepted > identity_.accepted || furthest.current > identity_.current ||
          furthest.durable > history_.last();

@@ -188,6 +188,7 @@ class Core {
   void advance_round(Leading& self);
   void tick_leading(Leading& self);
   void ping_learners(Leading& self);
+  void end_session(Leading& self, ServerId from, const std::string& why);
   void lose_learner(Leading& self, ServerId id, const std::string& why);
   void forget_learner(Leading& self, ServerId id, const std::string& why);  // its session has ended
 

@@ -36,7 +36,7 @@ void Core::step_following(Following& self, ServerId from, const Message& message
              ", the leader keeps only what is behind " + to_string(m->floor.zxid) +
              ": empty the data directory of one that never had more");
     distrust(from);
-    return end_session(self, "SNAP is needed: this history ends below the leader's floor");
+    return become_looking("SNAP is needed: this history ends below the leader's floor");
   }
   if (const auto* m = std::get_if<Propose>(&message)) return on_propose(self, *m);
   if (const auto* m = std::get_if<NewLeader>(&message)) return on_new_leader(self, *m);
@@ -54,7 +54,7 @@ void Core::on_new_epoch(Following& self, const NewEpoch& message) {
   if (self.phase != Phase::discovery || self.epoch != Epoch::none) {
     return end_session(self, "NEWEPOCH outside discovery");
   }
-  if (!accepts(self.leader, message.handshake)) return end_session(self, "another cluster");
+  if (!accepts(self.leader, message.handshake)) return become_looking("another cluster");
   if (message.epoch < identity_.accepted) {
     // Another leader has our promise for a later epoch. Following this one could give two leaders a
     // quorum. The promise is never lowered.
@@ -90,7 +90,7 @@ void Core::on_sync_start(Following& self, Zxid common, Digest digest) {
   if (!history_.contains(common)) {
     note(Event::Kind::alarm, self.leader, to_string(common) + " is not in this history");
     distrust(self.leader);
-    return end_session(self, "the common point is not in this history");
+    return become_looking("the common point is not in this history");
   }
   rewinding_to_ = common;
   ready_.rewind = Rewind{common, digest};
@@ -180,7 +180,7 @@ void Core::advance_following(Following& self) {
     }
   }
   if (ZABMQ_MUTANT(follower_delivers_uncommitted) && self.up_to_date) on_commit(self, durable_);
-  if (self.marking && !storing_) {
+  if (self.marking && (!storing_ || ZABMQ_MUTANT(admitted_before_mark))) {
     self.marking = false;
     note(Event::Kind::admitted, self.leader, "this server is a voter again");
     send(self.leader, Admitted{identity_.incarnation});
@@ -200,7 +200,9 @@ void Core::tick_following(Following& self) {
   }
 }
 
-void Core::end_session(Following&, const std::string& why) {
+// Nothing is lost or reordered in a session: a correct leader never sends this.
+void Core::end_session(Following& self, const std::string& why) {
+  note(Event::Kind::protocol_error, self.leader, why);
   become_looking(why);
 }
 

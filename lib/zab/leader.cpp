@@ -35,7 +35,7 @@ void Core::step_leading(Leading& self, ServerId from, const Message& message) {
   if (const auto* m = std::get_if<Ack>(&message); m && learner.acked_leader) {
     return on_ack(self, from, learner, m->durable);
   }
-  lose_learner(self, from, std::string(name_of(message)) + " out of place");
+  end_session(self, from, std::string(name_of(message)) + " out of place");
 }
 
 // --- discovery ---
@@ -57,7 +57,7 @@ void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
     remember(self, from, learner);
     // It may never lower its promise, so it can join only a later epoch: without this it would loop
     // for ever (zab.md 1.9). Rate-limited, so that one server cannot keep the others from working.
-    const bool may_renounce = now_ms_ >= renounce_allowed_at_ && !ZABMQ_MUTANT(never_renounces);
+    const bool may_renounce = now_ms_ >= renounce_allowed_at_;
     if (config_.is_voter(from) && may_renounce) {
       renounce_allowed_at_ = now_ms_ + options_.renounce_interval_ms;
       note(Event::Kind::renounced, from,
@@ -80,7 +80,7 @@ void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
 void Core::on_ack_epoch(Leading& self, ServerId from, Learner& learner, const AckEpoch& message) {
   if (!learner.sent_new_epoch || learner.ack_epoch || message.epoch != *self.epoch ||
       !message.history.valid()) {
-    return lose_learner(self, from, "ACK-E out of place");
+    return end_session(self, from, "ACK-E out of place");
   }
   learner.ack_epoch = message;
   learner.progress_at = now_ms_;
@@ -186,9 +186,10 @@ void Core::start_sync(Leading& self, ServerId id, Learner& learner) {
 
 void Core::on_ack_leader(Leading& self, ServerId from, Learner& learner, const AckLeader& message) {
   if (!learner.sent_new_leader || learner.acked_leader || message.epoch != *self.epoch) {
-    return lose_learner(self, from, "ACK-LD out of place");
+    return end_session(self, from, "ACK-LD out of place");
   }
   learner.acked_leader = true;
+  if (ZABMQ_MUTANT(admitted_at_ack_ld)) learner.counts = config_.is_voter(from);
   learner.durable = learner.target;  // PROGRESS counts for nothing; ACKs of later records follow
   if (ZABMQ_MUTANT(ack_ld_covers_all_sent)) learner.durable = learner.cursor;
   learner.progress_at = now_ms_;
@@ -197,8 +198,8 @@ void Core::on_ack_leader(Leading& self, ServerId from, Learner& learner, const A
 // ACK and, before ACK-LD, PROGRESS: cumulative.
 void Core::on_ack(Leading& self, ServerId from, Learner& learner, Zxid durable) {
   if (!learner.synchronizing || durable > learner.cursor || !history_.contains(durable)) {
-    return lose_learner(self, from,
-                        "it acknowledged " + to_string(durable) + ", which it was never sent");
+    return end_session(self, from,
+                       "it acknowledged " + to_string(durable) + ", which it was never sent");
   }
   if (durable <= learner.durable) return;
   learner.durable = durable;
@@ -284,9 +285,10 @@ void Core::tell_commit(ServerId id, Learner& learner, bool streamed) {
   learner.told_commit = std::max(learner.told_commit, commit);
 }
 
-// All waiting questions share one round, and one is under way at a time.
+// All waiting questions share one round, and one is under way at a time. Its PING is a heartbeat:
+// a leader whose disk is stuck sends none.
 void Core::advance_round(Leading& self) {
-  if (self.round_running == 0 && self.round_asked > self.round_done) {
+  if (self.round_running == 0 && self.round_asked > self.round_done && !disk_stuck_) {
     self.round_running = self.round_asked;
     ping_learners(self);
     self.round_ping = self.ping_number;
@@ -343,6 +345,12 @@ void Core::tick_leading(Leading& self) {
   if (now_ms_ > quorum_heard_at + options_.peer_timeout_ms && !ZABMQ_MUTANT(zombie_leader)) {
     become_looking("no quorum heard for " + std::to_string(now_ms_ - quorum_heard_at) + " ms");
   }
+}
+
+// Nothing is lost or reordered in a session: a correct learner never sends this.
+void Core::end_session(Leading& self, ServerId from, const std::string& why) {
+  note(Event::Kind::protocol_error, from, why);
+  lose_learner(self, from, why);
 }
 
 void Core::lose_learner(Leading& self, ServerId id, const std::string& why) {

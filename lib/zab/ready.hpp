@@ -63,9 +63,10 @@ using Output = std::variant<OpenSession, CloseSession, Send, Stream>;
 struct Event {
   enum class Kind : std::uint8_t {
     role_changed,
-    phase_changed,  // text: why
-    dropped,        // a message that the state does not accept
-    refused_peer,   // handshake mismatch; text has both values
+    phase_changed,   // text: why
+    dropped,         // a message that the state does not accept
+    protocol_error,  // a peer sent what a correct one never sends; its session ends
+    refused_peer,    // handshake mismatch; text has both values
     learner_lost,
     renounced,
     founded,

@@ -217,6 +217,21 @@ TEST_SUITE("client/subscriber_session") {
     f.open(6);
     CHECK_FALSE(f.connected);
     CHECK(f.offsets == range(1, 3));
+    CHECK(f.session.bad_deliveries() == 1);
+  }
+
+  TEST_CASE("resume: every server would begin elsewhere, again and again -> protocol") {
+    Fixture f;
+    f.open(1);
+    f.deliver(0, 3);
+    f.lose();
+    for (unsigned i = 1; i <= SubscriberSession::bad_deliveries_max; ++i) {
+      f.wait_for_connect();
+      f.open(6);
+    }
+    REQUIRE(f.errors.size() == 1);
+    CHECK(f.errors[0].code == Code::protocol);
+    CHECK(f.session.over());
   }
 
   TEST_CASE("lost frame: the next one does not fit -> subscribed again from the own next offset") {

@@ -454,6 +454,7 @@ TEST_SUITE("zab/leader") {
       probe.receive(3, AckLeader{epoch(2)});
     }
     CHECK_FALSE(probe.session_open(3));
+    CHECK(probe.server().count_events(Event::Kind::protocol_error) == 1);
     CHECK(probe.core().leading_in_broadcast());
   }
 
@@ -832,6 +833,23 @@ TEST_SUITE("zab/leader") {
     probe.receive(3, Pong{probe.last<Ping>(3)->number});
 
     CHECK(probe.server().rounds_answered() < *ticket);
+  }
+
+  TEST_CASE("leader: a question while an own write does not return -> no heartbeat, no answer") {
+    Established probe;
+    probe.server().disk_stuck = true;
+    probe.tick(1);
+    const std::size_t sent = probe.count<Ping>(2);
+
+    const auto ticket = probe.server().ask_quorum();
+    probe.tick(1);
+    CHECK(probe.count<Ping>(2) == sent);
+    CHECK(probe.server().rounds_answered() < *ticket);
+
+    probe.server().disk_stuck = false;
+    probe.tick(1);
+    probe.receive(2, Pong{probe.last<Ping>(2)->number});
+    CHECK(probe.server().rounds_answered() == *ticket);
   }
 
   TEST_CASE("leader: leadership lost during a round -> the question is never answered") {

@@ -40,18 +40,28 @@
     "zab.md 6, > for >=; jzab J11")                                                               \
   M(wait_set_wrong, "I_e' is fixed when a quorum sent CEPOCH, not ACK-E.",                        \
     "zab.md 6; ZOOKEEPER-1192")                                                                   \
-  M(never_renounces, "A leader never gives way to a server that promised a later epoch.",         \
-    "zab.md 1.9")                                                                                 \
   M(wiped_server_votes, "A wiped server calls itself a voter.", "M19; ZOOKEEPER-261")             \
   M(wiped_server_counts, "A wiped server's answers count in quorums.",                            \
     "M19; zab.md 6, observer counted")                                                            \
+  M(admitted_at_ack_ld, "A wiped server counts as soon as it has sent ACK-LD.",                   \
+    "M19; admit of design 5")                                                                     \
+  M(admit_by_itself, "A wiped server's answers count for its own admit.", "M19; zab.md 6")        \
+  M(admitted_before_mark, "ADMITTED leaves before the standing `voter` is durable.",              \
+    "M19; a crash takes the mark back")                                                           \
+  M(admit_of_older_epoch, "An admit of an older epoch is taken, too.",                            \
+    "M19; promises made since are forgotten")                                                     \
+  M(admit_of_older_life, "An admit of the directory before this one is taken, too.",              \
+    "M19; wiped twice")                                                                           \
+  M(old_copy_unnoticed, "An old copy of a directory goes on as a voter.",                         \
+    "M19; restored from a backup")                                                                \
   M(quorum_is_half, "Half of an even number of voters is a quorum.", "the oldest one")            \
   M(common_point_by_zxid, "The common point is the lesser of the two last zxids.",                \
     "M6; ZOOKEEPER-1154, 3526")                                                                   \
   M(trunc_one_too_many, "TRUNC cuts one transaction too many.", "zab.md 6; ZOOKEEPER-1156")       \
   M(new_leader_before_diff, "NEWLEADER overtakes the records of its DIFF.",                       \
     "zab.md 6; ZOOKEEPER-2355, 3104")                                                             \
-  M(cold_range_skipped, "DIFF leaves out what is not in the tail cache.", "M5; ZOOKEEPER-4925")   \
+  M(cold_range_skipped, "DIFF leaves out older epochs that are not in the tail cache.",           \
+    "M5; ZOOKEEPER-4925")                                                                         \
   M(ack_ld_before_history, "ACK-LD leaves before the history is durable.",                        \
     "M2; ZOOKEEPER-3911, 4646")                                                                   \
   M(epoch_before_history, "currentEpoch is written before the history is durable.",               \
@@ -72,7 +82,7 @@
   M(leader_counts_unsynced, "The leader counts its own records before they are durable.",         \
     "zab.md 1.10")                                                                                \
   M(commit_old_epoch_by_counting, "Records of older epochs are committed by counting.", "M9")     \
-  M(commit_beyond_session, "PROPOSE tells a commit point beyond what its session was sent.",      \
+  M(commit_beyond_session, "PROPOSE of an older epoch tells a commit point beyond its session.",  \
     "scenario 61")                                                                                \
   M(follower_delivers_uncommitted, "A follower delivers what is durable here.",                   \
     "Integrity, Total order")                                                                     \
@@ -106,7 +116,7 @@
   M(end_not_asked, "A server tells its own end for the cluster's.", "etcd 20418")                 \
   M(future_start_served, "A start beyond the end is served from the end.", "M14; etcd 20221")     \
   M(covered_ahead_of_stream, "COVERED tells more than was sent.", "M15; etcd 15220")              \
-  M(full_link_drops, "What does not fit into a slow subscriber's link is dropped.",               \
+  M(full_link_drops, "What still does not fit into a slow subscriber's link is dropped.",         \
     "M16; etcd 17529, PUB")                                                                       \
   M(cold_read_skips, "A subscriber that falls out of the tail cache loses a record.",             \
     "etcd 18089")                                                                                 \

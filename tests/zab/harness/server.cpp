@@ -19,6 +19,8 @@ std::string_view text(Event::Kind kind) {
       return "phase";
     case Event::Kind::dropped:
       return "drops";
+    case Event::Kind::protocol_error:
+      return "is told nonsense";
     case Event::Kind::refused_peer:
       return "refuses";
     case Event::Kind::learner_lost:

@@ -1,0 +1,73 @@
+// Invariants: what takes a quorum, and who belongs to one.
+#include <algorithm>
+#include <bit>
+
+#include "sim/invariants.hpp"
+#include "sim/memory_disk.hpp"
+
+namespace zabmq::sim {
+namespace {
+
+std::uint32_t bit_of(ServerId server) {
+  return std::uint32_t{1} << static_cast<std::uint32_t>(server);
+}
+
+}  // namespace
+
+// Its directory has been a voter's all the time, or has been admitted again.
+bool Invariants::counts(ServerId server) const {
+  return seen(server).standing == zab::Standing::voter && !seen(server).forgot;
+}
+
+// Voters on whose platters the first `count` committed records are, crashed servers included, and
+// which have adopted the epoch whose leader counts them: a later election must not pass over them.
+// Where a fault was injected, they were.
+std::size_t Invariants::voters_with(std::size_t count, Epoch epoch) {
+  const auto among = [&](const std::vector<NodeId>& log) {
+    return log.size() >= count && (count == 0 || log[count - 1] == committed_[count - 1]);
+  };
+  std::size_t voters = 0;
+  for (Seen& at : seen_) {
+    const bool had = at.damaged && !at.forgot;  // what it acknowledged, until the fault
+    const bool has = at.standing == zab::Standing::voter && !at.forgot && at.current >= epoch &&
+                     among(at.log) && platter_holds(at, count);
+    if (had || has || among(at.lost)) ++voters;
+  }
+  return voters;
+}
+
+// What a leader goes on with, a quorum of voters has said, itself included if it has it durable.
+// What it has heard is not more than what was sent.
+void Invariants::check_quorum(ServerId leader, std::uint32_t said, bool itself,
+                              const std::string& what) {
+  if (itself && counts(leader)) said |= bit_of(leader);
+  if (static_cast<std::size_t>(std::popcount(said)) < quorum_) complain("quorum", leader, what);
+}
+
+// Only an admit of this very incarnation, committed in the epoch that it has promised last.
+void Invariants::check_readmitted(ServerId server, const zab::Identity& identity) {
+  const auto found = admitted_.find(identity.incarnation);
+  if (found == admitted_.end() || !found->second.contains(identity.accepted)) {
+    complain("admit", server, "was wiped, and takes itself for a voter without an admit");
+  }
+  seen(server).forgot = false;
+}
+
+void Invariants::note_admits(std::size_t from) {
+  if (admits_.empty()) return;
+  for (std::size_t i = from; i < committed_.size(); ++i) {
+    const auto found = admits_.find(committed_[i]);
+    if (found == admits_.end() || nodes_[committed_[i]].zxid.epoch != committed_in_[i]) continue;
+    admitted_[found->second].insert(committed_in_[i]);
+  }
+}
+
+void Invariants::note_promise(ServerId server, Epoch epoch) {
+  if (counts(server)) said_[epoch].promised |= bit_of(server);
+}
+
+void Invariants::note_acknowledged(ServerId server, Epoch epoch) {
+  if (counts(server)) said_[epoch].acknowledged |= bit_of(server);
+}
+
+}  // namespace zabmq::sim
