@@ -25,6 +25,9 @@ void CoreServer::start() {
   ZABMQ_CHECK(!up());
   acked_.clear();
   told_commit_ = {};
+  claims_to_count_.clear();
+  claims_synchronized_.clear();
+  established_ = false;
   new_leader_at_.reset();
   acked_leader_ = false;
   delivered_admits_.clear();
@@ -53,10 +56,17 @@ void CoreServer::note_claims(ServerId from, const zab::Message& message) {
   Zxid& acked = acked_[from];
   if (const auto* ack = std::get_if<zab::Ack>(&message)) acked = std::max(acked, ack->durable);
   if (std::holds_alternative<zab::AckLeader>(message)) {
+    claims_synchronized_.insert(from);
     const auto* leading = std::get_if<zab::Leading>(&core_->role_state());
     const auto at = leading ? leading->learners.find(from) : decltype(leading->learners.end()){};
     if (leading && at != leading->learners.end()) acked = std::max(acked, at->second.target);
   }
+  if (const auto* m = std::get_if<zab::CEpoch>(&message)) {
+    claims_to_count_.erase(from);
+    claims_synchronized_.erase(from);
+    if (m->standing == zab::Standing::voter) claims_to_count_.insert(from);
+  }
+  if (std::holds_alternative<zab::Admitted>(message)) claims_to_count_.insert(from);
   if (const auto* m = std::get_if<zab::Commit>(&message))
     told_commit_ = std::max(told_commit_, m->commit);
   if (const auto* m = std::get_if<zab::Ping>(&message))

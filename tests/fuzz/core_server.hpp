@@ -74,8 +74,11 @@ class CoreServer {
   zab::Identity durable_;     // as last seen on the disk
   std::set<Epoch> promised_;  // ACK-Es that counted
   // Of this life.
-  std::map<ServerId, Zxid> acked_;  // the greatest that each peer ever claimed
-  Zxid told_commit_;                // the greatest that any peer ever said is committed
+  std::map<ServerId, Zxid> acked_;          // the greatest that each peer ever claimed
+  std::set<ServerId> claims_to_count_;      // by CEPOCH or ADMITTED
+  std::set<ServerId> claims_synchronized_;  // by ACK-LD
+  bool established_ = false;
+  Zxid told_commit_;  // the greatest that any peer ever said is committed
   Zxid committed_;
   Zxid delivered_;
   std::set<Epoch> admitted_in_;  // epochs of own admits that were delivered

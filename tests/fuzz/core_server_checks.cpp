@@ -32,6 +32,7 @@ void CoreServer::check_standing(const zab::Identity& wanted) const {
     ZABMQ_CHECK(wanted.standing == zab::Standing::wiped);
     ZABMQ_CHECK(wanted.incarnation != now.incarnation);
   }
+  if (now.standing == zab::Standing::empty) ZABMQ_CHECK(wanted.standing != zab::Standing::voter);
   if (now.standing == zab::Standing::wiped && wanted.standing != zab::Standing::wiped) {
     ZABMQ_CHECK(wanted.standing == zab::Standing::voter);
     ZABMQ_CHECK(admitted_in_.contains(now.accepted));
@@ -134,7 +135,16 @@ void CoreServer::check_ladder() {
   if (core.role() == Role::following) {
     ZABMQ_CHECK(core.last_committed() <= std::max(committed_, told_commit_));
   }
-  if (core.leading_in_broadcast()) {
+  const bool established = core.leading_in_broadcast();
+  if (established &&
+      !established_) {  // NEWLEADER has a quorum, this server only when it is durable
+    ZABMQ_CHECK(config_.is_quorum([&](ServerId id) {
+      if (id == self_) return disk_.identity().current == disk_.identity().accepted;
+      return claims_synchronized_.contains(id);
+    }));
+  }
+  established_ = established;
+  if (established) {
     ZABMQ_CHECK(core.last_committed() >= core.initial_end());
     if (core.last_committed() > committed_) check_counted(core.last_committed());
   }
@@ -145,7 +155,9 @@ void CoreServer::check_ladder() {
 void CoreServer::check_counted(Zxid committed) const {
   if (committed.epoch != disk_.identity().accepted) return;
   ZABMQ_CHECK(config_.is_quorum([&](ServerId id) {
-    if (id == self_) return disk_.durable_end() >= committed;
+    if (id == self_) {
+      return disk_.durable_end() >= committed && disk_.identity().current == committed.epoch;
+    }
     const auto claimed = acked_.find(id);
     return claimed != acked_.end() && claimed->second >= committed;
   }));
@@ -162,6 +174,9 @@ void CoreServer::check_bounds() const {
     ZABMQ_CHECK(leading->learners.size() <= servers && leading->cepochs.size() <= servers);
     ZABMQ_CHECK(leading->acked_epoch.size() <= servers && leading->heard_at.size() <= servers);
     ZABMQ_CHECK(leading->furthest.size() <= servers);
+    for (const auto& [id, learner] : leading->learners) {
+      ZABMQ_CHECK(!learner.counts || claims_to_count_.contains(id));
+    }
   }
 }
 

@@ -109,6 +109,7 @@ class Directory final : storage::HistoryLog::Listener {
     const std::size_t changes = input.below(disk_.directory_changes() + 1);
     log_.reset();
     identity_.reset();
+    if (input.below(4) == 0) return disk_.crash_process();
     disk_.lose_power(
         {[mask](std::size_t ordinal) { return (mask >> (ordinal % 32) & 1u) != 0; }, changes});
   }

@@ -65,9 +65,7 @@ void LogLife::step(Input& input) {
       now_ms_ += 50 * (1 + input.below(8));
       return log_->tick(now_ms_);
     case 8:
-      delivered_ = std::max(delivered_, log_->durable());
-      ever_delivered_.insert(delivered_);
-      return log_->set_delivered(delivered_);
+      return deliver(input);
     case 9:
       return cut(input);
     case 10:
@@ -75,6 +73,35 @@ void LogLife::step(Input& input) {
     default:
       return restart(input);
   }
+}
+
+void LogLife::deliver(Input& input) {
+  if (logged_.empty()) return;
+  const Zxid zxid = logged_[input.below(logged_.size())].zxid;
+  if (zxid > log_->durable() || zxid < delivered_) return;
+  delivered_ = zxid;
+  ever_delivered_.insert(zxid);
+  log_->set_delivered(zxid);
+}
+
+// Bodies too: a read checks them.
+std::size_t LogLife::count_readable() {
+  constexpr Zxid no_end{Epoch{~std::uint32_t{0}}, ~std::uint64_t{0}};
+  std::size_t count = 0;
+  Zxid after = log_->floor().zxid;
+  for (bool more = true; more;) {
+    log_->read_cold(storage::After{after}, no_end, 4 << 10, [&](storage::ReadResult result) {
+      more = !result.slices.empty();
+      after = result.last;
+      for (const RecordHeader& header :
+           storage::headers_of(storage::joined(result.slices).bytes())) {
+        ZABMQ_CHECK(header == visited_.records.at(count));
+        ++count;
+      }
+    });
+    disk_.run_all();
+  }
+  return count;
 }
 
 void LogLife::give(const Slice& records) {
@@ -139,6 +166,7 @@ void LogLife::restart(Input& input) {
 void LogLife::lose_power(Input& input) {
   log_.reset();
   cutting_to_.reset();
+  if (input.below(4) == 0) return disk_.crash_process();  // only the program: the page cache stays
   const auto mask = input.number<std::uint32_t>();
   const auto changes = input.below(4);
   disk_.lose_power({[mask](std::size_t ordinal) { return (mask >> (ordinal % 32) & 1u) != 0; },

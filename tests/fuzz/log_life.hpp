@@ -37,6 +37,7 @@ class LogLife final : public storage::HistoryLog::Listener {
   void live(Input& input, std::size_t steps_max);
   void append(std::uint32_t body_size);  // one record, and waits for the disk
   void lose_power(Input& input);         // what survives is the input's choice; the log is gone
+  std::size_t count_readable();          // records of those that start() found
   void lose_unsynced();
 
   const sim::MemoryDisk::State& state() const { return disk_.state(); }
@@ -55,6 +56,7 @@ class LogLife final : public storage::HistoryLog::Listener {
  private:
   void step(Input& input);
   void give(const Slice& records);
+  void deliver(Input& input);
   void cut(Input& input);
   void restart(Input& input);
 

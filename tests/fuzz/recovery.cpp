@@ -116,6 +116,7 @@ void check_again(const sim::MemoryDisk::State& state, const Found& found) {
     return;
   }
   ZABMQ_CHECK(next.recovered() == found.records);
+  ZABMQ_CHECK(next.count_readable() == found.records.size());
   next.lose_unsynced();
   ZABMQ_CHECK(!next.start());
   ZABMQ_CHECK(next.recovered() == found.records);
