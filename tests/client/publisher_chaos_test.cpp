@@ -289,7 +289,7 @@ TEST_SUITE("client/publisher_chaos") {
     std::uint64_t unknown = 0;
     std::uint64_t first = 1;
     std::uint64_t seeds = 40;
-    if (const char* one = std::getenv("ZAB_SEED")) {
+    if (const char* one = std::getenv("ZABMQ_SEED")) {
       first = std::strtoull(one, nullptr, 10);
       seeds = 1;
     }
