@@ -119,7 +119,7 @@ class TextDump final : public DumpPrinter {
   }
 
   void on_verdict(const storage::VerifyReport& report) override {
-    write_out(name_of(report.verdict) + ": " + report.text + "\n");
+    write_out("verdict: " + report.text + "\n");
   }
 
  private:

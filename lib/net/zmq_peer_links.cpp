@@ -182,6 +182,7 @@ ZmqPeerLinks::Sockets::~Sockets() {
 
 std::vector<ServerId> ZmqPeerLinks::Sockets::ids_of(const std::map<ServerId, std::string>& peers) {
   std::vector<ServerId> ids;
+  ids.reserve(peers.size());
   for (const auto& [id, endpoint] : peers) ids.push_back(id);
   return ids;
 }
@@ -315,7 +316,7 @@ bool ZmqPeerLinks::Sockets::receive_frame(Listener& listener) {
   zmq::message_t records;
   bool readable = name.more() && receive_part(router_, header);
   if (readable && header.more()) {
-    readable = receive_part(router_, records) && records.size() != 0 && !records.more();
+    readable = receive_part(router_, records) && !records.empty() && !records.more();
   }
   drop_rest(records.more());
   if (!readable) {
@@ -338,7 +339,7 @@ void ZmqPeerLinks::Sockets::remember(std::uint32_t connection, Life speaker) {
 // --- the public face ---
 
 Result<std::unique_ptr<ZmqPeerLinks>> ZmqPeerLinks::open(zmq::context_t& context,
-                                                         ZmqPeerOptions options) {
+                                                         const ZmqPeerOptions& options) {
   const auto refuse = [](const std::string& endpoint, const std::string& why) {
     return Error(Code::refused, Outcome::no, "peer endpoint " + endpoint + ": " + why);
   };

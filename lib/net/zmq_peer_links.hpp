@@ -41,7 +41,7 @@ class ZmqPeerLinks final : public PeerLinks {
   // Errors: an endpoint that is none, or cannot be bound; the text names it. `context` outlives the
   // links.
   static Result<std::unique_ptr<ZmqPeerLinks>> open(zmq::context_t& context,
-                                                    ZmqPeerOptions options);
+                                                    const ZmqPeerOptions& options);
   ~ZmqPeerLinks() override;
   ZmqPeerLinks(const ZmqPeerLinks&) = delete;
   ZmqPeerLinks& operator=(const ZmqPeerLinks&) = delete;

@@ -24,7 +24,7 @@ zmq::message_t message_of(Slice body) {
 }
 
 Slice slice_of(zmq::message_t& message) {
-  if (message.size() == 0) return {};
+  if (message.empty()) return {};
   auto owner = std::make_shared<zmq::message_t>(std::move(message));
   const Bytes bytes{static_cast<const std::byte*>(owner->data()), owner->size()};
   return {std::move(owner), bytes};

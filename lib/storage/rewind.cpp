@@ -1,5 +1,7 @@
 // Rewind: TRUNC as the creation of the next segment, whose header takes over at the cut. Nothing
 // old is overwritten; until the header is synced with its directory entry the old history stands.
+#include <utility>
+
 #include "storage/segmented_log.hpp"
 #include "zabmq/check.hpp"
 #include "zabmq/mutant.hpp"
@@ -28,7 +30,8 @@ void SegmentedLog::on_located(const std::optional<Located>& place) {
   if (!place || place->end.digest != rewind_->digest) return finish_rewind(false);
   ZABMQ_CHECK(place->end.zxid >= delivered_);  // what was delivered is never cut
   const SegmentHeader header = next_header(place->segment, place->position, place->end);
-  create_segment(header, [this, at = *place](Segment segment) { adopt_cut(at, segment); });
+  create_segment(header,
+                 [this, at = *place](Segment segment) { adopt_cut(at, std::move(segment)); });
 }
 
 // The cut stands. Its segment gets a mark at once: a header that is damaged later is then known for

@@ -161,7 +161,6 @@ void add(Hasher& hasher, const zab::Core& core, Elections elections) {
 namespace zabmq::zab {
 
 using sim::exhaustive::add;
-using sim::exhaustive::Elections;
 
 void CoreState::add_all() {
   hasher.add(core.self_);

@@ -23,8 +23,8 @@ std::uint64_t hash_of(State state) {
 static_assert(std::has_unique_object_representations_v<State>);
 
 std::uint16_t packed(const Action& action) {
-  return static_cast<std::uint16_t>(static_cast<unsigned>(action.kind) | action.a << 4U |
-                                    action.b << 6U | action.extra << 8U);
+  return static_cast<std::uint16_t>(static_cast<unsigned>(action.kind) | unsigned{action.a} << 4U |
+                                    unsigned{action.b} << 6U | unsigned{action.extra} << 8U);
 }
 
 Action unpacked(std::uint16_t packed) {
