@@ -12,12 +12,15 @@ namespace {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::uint64_t faulty_seeds = 6;
 constexpr std::uint64_t calm_seeds = 3;
+constexpr std::optional<Micros> usual_safety = 5 * second;
 #else
 constexpr std::uint64_t faulty_seeds = 40;
 constexpr std::uint64_t calm_seeds = 10;
+constexpr std::optional<Micros> usual_safety;  // as the seed says
 #endif
 
 RunResult run(std::uint64_t seed, RunOptions options = {}) {
+  if (!options.safety && !options.fault_free) options.safety = usual_safety;
   return World(draw_parameters(seed, options.fault_free), options).run();
 }
 
