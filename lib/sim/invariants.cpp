@@ -415,9 +415,11 @@ void Invariants::check_leading(ServerId server, const zab::Core& core) {
   }
   if (!established.in_broadcast && leading.phase == Phase::broadcast) {
     established.in_broadcast = true;
+    newest_established_ = std::max(newest_established_, epoch);
     check_quorum(server, said_[epoch].acknowledged, seen(server).current >= epoch,
                  "established epoch " + to_string(epoch) + " without a quorum of ACK-LD");
   }
+  check_rounds(server, leading);
 }
 
 void Invariants::check_initial(Epoch epoch, const Established& established) {

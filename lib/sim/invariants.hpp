@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -92,6 +93,10 @@ class Invariants {
     LogTime time = 0;
     NodeId parent = 0;  // 0: the root, before everything
   };
+  struct Question {
+    std::uint64_t number = 0;
+    Epoch newest = Epoch::none;  // epoch established anywhere, when it was asked
+  };
   struct Seen {
     const Platter* platter = nullptr;
     const MemoryDisk* disk = nullptr;
@@ -109,6 +114,9 @@ class Invariants {
     std::vector<NodeId> lost;          // what it had acknowledged when its directory was emptied
     bool forgot = false;               // and has not been admitted since
     Epoch known_better = Epoch::none;  // its leader told it in which it knows more of it
+    Epoch rounds_of = Epoch::none;     // quorum rounds of the epoch that it leads
+    std::uint64_t rounds_asked = 0;
+    std::deque<Question> questions;  // not answered yet
     bool damaged = false;
     bool up = false;
   };
@@ -140,6 +148,7 @@ class Invariants {
   void check_claim(ServerId server, Zxid claimed, const char* message);
   void check_leading(ServerId server, const zab::Core& core);
   // --- invariants_quorums.cpp ---
+  void check_rounds(ServerId server, const zab::Leading& leading);
   void note_promise(ServerId server, Epoch epoch);       // ACK-E
   void note_acknowledged(ServerId server, Epoch epoch);  // ACK-LD
   void note_admits(std::size_t from);
@@ -157,6 +166,7 @@ class Invariants {
   std::vector<NodeId> committed_;    // the one history, grows only
   std::vector<Epoch> committed_in_;  // by the leader of which epoch
   std::map<Epoch, Established> established_;
+  Epoch newest_established_ = Epoch::none;
   std::map<Epoch, Said> said_;
   std::map<NodeId, Uuid> admits_;             // proposed; of which incarnation
   std::map<Uuid, std::set<Epoch>> admitted_;  // committed; by incarnation, in which epochs

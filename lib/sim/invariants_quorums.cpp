@@ -44,6 +44,29 @@ void Invariants::check_quorum(ServerId leader, std::uint32_t said, bool itself,
   if (static_cast<std::size_t>(std::popcount(said)) < quorum_) complain("quorum", leader, what);
 }
 
+// A question about the cluster's end is never answered by a leader that had been deposed when it
+// was asked: a quorum had followed somebody else by then.
+void Invariants::check_rounds(ServerId server, const zab::Leading& leading) {
+  Seen& at = seen(server);
+  if (at.rounds_of != *leading.epoch) {
+    at.rounds_of = *leading.epoch;
+    at.rounds_asked = 0;
+    at.questions.clear();
+  }
+  if (leading.round_asked > at.rounds_asked) {
+    at.rounds_asked = leading.round_asked;
+    at.questions.push_back({leading.round_asked, newest_established_});
+  }
+  while (!at.questions.empty() && at.questions.front().number <= leading.round_done) {
+    if (at.questions.front().newest > *leading.epoch) {
+      complain("quorum round", server,
+               "answers a question that came when epoch " + to_string(at.questions.front().newest) +
+                   " was established");
+    }
+    at.questions.pop_front();
+  }
+}
+
 // Only an admit of this very incarnation, committed in the epoch that it has promised last.
 void Invariants::check_readmitted(ServerId server, const zab::Identity& identity) {
   const auto found = admitted_.find(identity.incarnation);
