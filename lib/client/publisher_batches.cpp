@@ -20,10 +20,6 @@ Receipt receipt_of(const wire::Receipt& batch, Sequence sequence) {
           .sequence = sequence};
 }
 
-bool contains(const wire::Receipt& batch, Sequence sequence) {
-  return sequence >= batch.first_sequence && sequence - batch.first_sequence < batch.count;
-}
-
 }  // namespace
 
 bool PublisherSession::InFlight::not_taken() const {
@@ -315,8 +311,8 @@ void PublisherSession::reply(Waiter& waiter, Result<Receipt> result) {
 
 void PublisherSession::settle_waiters(std::uint64_t now_ms) {
   for (Waiter& waiter : std::exchange(waiters_, {})) {
-    if (const auto receipt = resolved_receipt(waiter.sequence)) {
-      reply(waiter, *receipt);
+    if (const auto outcome = resolved(waiter.sequence)) {
+      reply(waiter, *outcome);
     } else if (!is_reported(waiter.sequence)) {
       reply(waiter, Error(Code::refused, Outcome::no,
                           "sequence " + std::to_string(waiter.sequence) +
@@ -339,16 +335,29 @@ bool PublisherSession::is_reported(Sequence sequence) const {
   });
 }
 
-std::optional<Receipt> PublisherSession::resolved_receipt(Sequence sequence) const {
-  for (const wire::Receipt& batch : resolved_) {
-    if (contains(batch, sequence)) return receipt_of(batch, sequence);
+std::optional<Result<Receipt>> PublisherSession::resolved(Sequence sequence) const {
+  for (const Resolved& batch : resolved_) {
+    if (sequence < batch.first || sequence > batch.last) continue;
+    if (const auto* receipt = std::get_if<wire::Receipt>(&batch.answer)) {
+      return receipt_of(*receipt, sequence);
+    }
+    const Error& error = std::get<Error>(batch.answer);
+    return Error(error.code, error.outcome, error.what(), sequence);
   }
   return std::nullopt;
 }
 
+// Kept for a retry() that comes later: `duplicate`, too, says that the message was taken.
 void PublisherSession::resolve(const InFlight& flight) {
-  if (auto* error = std::get_if<Error>(&flight.answer)) return answer_waiters(flight, *error);
-  resolved_.push_back(std::get<wire::Receipt>(flight.answer));
+  const auto* error = std::get_if<Error>(&flight.answer);
+  if (error) answer_waiters(flight, *error);
+  Resolved batch{flight.batch->first, flight.batch->last(), {}};
+  if (error) {
+    batch.answer = *error;
+  } else {
+    batch.answer = std::get<wire::Receipt>(flight.answer);
+  }
+  resolved_.push_back(std::move(batch));
   if (resolved_.size() > batches_max) resolved_.pop_front();
 }
 

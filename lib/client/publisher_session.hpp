@@ -121,6 +121,11 @@ class PublisherSession {
   };
   enum class Link : std::uint8_t { waiting, greeting, open, none };
   enum class Leave : std::uint8_t { stay, failure, without_leader, redirect };
+  struct Resolved {
+    Sequence first = 0;
+    Sequence last = 0;
+    std::variant<wire::Receipt, Error> answer;
+  };
   struct Waiter {
     Sequence sequence = 0;
     std::uint64_t deadline_ms = 0;
@@ -183,7 +188,7 @@ class PublisherSession {
   void settle_waiters(std::uint64_t now_ms);
   void reply(Waiter& waiter, Result<Receipt> result);
   bool is_reported(Sequence sequence) const;
-  std::optional<Receipt> resolved_receipt(Sequence sequence) const;
+  std::optional<Result<Receipt>> resolved(Sequence sequence) const;
   void resolve(const InFlight& flight);
   void answer_waiters(const InFlight& flight, const Error& error);
 
@@ -225,7 +230,7 @@ class PublisherSession {
   std::optional<Error> ended_;
   std::vector<BatchPtr> to_release_;
   std::vector<Waiter> waiters_;
-  std::deque<wire::Receipt> resolved_;  // of reported batches
+  std::deque<Resolved> resolved_;  // what was reported as open, and answered since
   std::optional<Closing> closing_;
 
   std::vector<Output> outputs_;

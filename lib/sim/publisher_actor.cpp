@@ -278,7 +278,8 @@ void PublisherActor::ask_for_unknown() {
   process_.session->retry(unknown_.front(), now_ms() + (finishing_ ? patient_ms : 2000),
                           [this, life = life_](const Result<Receipt>& result) {
                             if (life != life_) return;
-                            const bool known = result || result.error().outcome == Outcome::no;
+                            const bool known = result || result.error().outcome == Outcome::no ||
+                                               result.error().code == Code::duplicate;
                             if (known) {
                               const Sequence sequence = unknown_.front();
                               unknown_.pop_front();

@@ -130,6 +130,25 @@ TEST_SUITE("client/publisher_outcomes") {
     CHECK(f.put("2") == 2);
   }
 
+  // Found by simulation (seed 871): the answer was forgotten, and retry() said "did not happen".
+  TEST_CASE("open outcome: a late duplicate -> retry() says that it was taken") {
+    PublisherFixture f;
+    f.open();
+    f.put("1", 300);
+    f.advance(310);
+    CHECK(f.take_outcomes().size() == 1);
+
+    f.give(f.refusal(1, Code::duplicate, Outcome::maybe));
+
+    std::optional<Result<Receipt>> retried;
+    f.session.retry(1, f.now + 100, [&](Result<Receipt> result) { retried = std::move(result); });
+    f.turn();
+    REQUIRE((retried && !*retried));
+    CHECK(retried->error().code == Code::duplicate);
+    CHECK(retried->error().outcome == Outcome::maybe);
+    CHECK(f.put("2") == 2);
+  }
+
   TEST_CASE("retry: its deadline passes -> unknown again, and it can be asked again") {
     PublisherFixture f;
     f.open();
