@@ -134,7 +134,8 @@ void Nemesis::strike_server(Fault fault, Server& server) {
       return server.pause(now + while_());
     case Fault::clock_rate:
       hit(fault, server);
-      return server.set_clock_rate(static_cast<std::uint32_t>(random_.between(200, 3000)));
+      return server.set_clock_rate(static_cast<std::uint32_t>(
+          random_.coin() ? random_.between(200, 900) : random_.between(1100, 3000)));
     case Fault::clock_jump: {
       hit(fault, server);
       const auto to = static_cast<std::int64_t>(random_.below(at_.parameters.wall_jump_max));
@@ -318,7 +319,11 @@ void Nemesis::partition(Fault fault) {
     return cut(at_.servers[b]->id(), at_.servers[a]->id(), how, until);
   }
   std::vector<bool> inside(count);
-  const Server* alone = random_.coin() ? leader() : nullptr;
+  Server* const alone = random_.coin() ? leader() : nullptr;
+  // With a slow clock it takes itself for the leader long after it was deposed.
+  if (alone && at_.parameters.weights[static_cast<std::size_t>(Fault::clock_rate)] > 0) {
+    strike_server(Fault::clock_rate, *alone);
+  }
   for (std::size_t i = 0; i < count; ++i) {
     inside[i] = alone ? at_.servers[i].get() == alone : random_.coin();
   }

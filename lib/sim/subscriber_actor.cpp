@@ -17,7 +17,9 @@ SubscriberActor::SubscriberActor(const ClientSurroundings& around, Random random
       link_(around_.network, around_.timeline, [this] {
         take_input();
         plan_turn();
-      }) {}
+      }) {
+  curious_ = around_.parameters.fault_every > 0 && random_.chance(250'000);
+}
 
 void SubscriberActor::say(const std::string& text) {
   if (around_.trace.words()) {
@@ -53,6 +55,26 @@ From SubscriberActor::choose_start() {
     default:
       return first();
   }
+}
+
+void SubscriberActor::begin() {
+  start();
+  if (curious_) ask_chain();
+}
+
+void SubscriberActor::ask_chain() {
+  if (finishing_) return;
+  ask();
+  around_.timeline.after(random_.about(300 * millisecond), [this] { ask_chain(); });
+}
+
+void SubscriberActor::ask() {
+  topics_.clear();
+  beyond_ = false;
+  client::SubscriberSession::Options options;
+  options.from = fresh();
+  options.until_end = random_.coin();
+  open_session(std::move(options));
 }
 
 void SubscriberActor::start() {

@@ -28,7 +28,7 @@ class SubscriberActor {
   SubscriberActor(const ClientSurroundings& around, Random random, NextKey next_key,
                   Acknowledged acknowledged);
 
-  void start();                 // anywhere, by chance
+  void begin();                 // the program's first start
   void restart();               // the process is killed; it goes on, or begins anew
   void drain(ServerId server);  // everything of one server, up to the cluster's end
   void finish();                // from now on it takes everything at once, and stays
@@ -47,6 +47,9 @@ class SubscriberActor {
   };
   using Item = std::variant<client::Delivery, Mark>;
 
+  void start();  // anywhere, by chance
+  void ask_chain();
+  void ask();
   void open_session(client::SubscriberSession::Options options);
   std::vector<std::string> endpoints();
   From choose_start();
@@ -81,6 +84,9 @@ class SubscriberActor {
   Offset next_ = 0;         // the next offset to consume; 0: not known
   bool until_end_ = false;  // it is over when it has what there was when it began
   bool finishing_ = false;
+  // It asks again and again where the cluster ends, whomever it reaches: also a leader that has
+  // been deposed and does not know it yet.
+  bool curious_ = false;
   bool slow_ = false;
   bool beyond_ = false;  // it asked for what does not exist yet
   bool turn_planned_ = false;

@@ -136,7 +136,7 @@ void World::start() {
     timeline_.after(random_.below(second), [&publisher] { publisher->start(); });
   }
   for (auto& subscriber : subscribers_) {
-    timeline_.after(random_.below(second), [&subscriber] { subscriber->start(); });
+    timeline_.after(random_.below(second), [&subscriber] { subscriber->begin(); });
   }
   timeline_.after(3 * second, [this] { look_after_chain(); });
 }
