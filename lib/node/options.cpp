@@ -54,6 +54,8 @@ struct Number {
   std::uint64_t& (*field)(Options&);
 };
 
+// A member's name cannot stand in parentheses.
+// NOLINTNEXTLINE(bugprone-macro-parentheses)
 #define ZABMQ_FIELD(member) [](Options& o) -> std::uint64_t& { return o.member; }
 static_assert(std::is_same_v<std::size_t, std::uint64_t>);
 

@@ -3,7 +3,6 @@
 #include "storage/posix_file_system.hpp"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -14,6 +13,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
@@ -273,13 +273,13 @@ IoStatus make_directories(const std::filesystem::path& path) {
   if (std::error_code ignored; std::filesystem::is_directory(path, ignored)) return {};
   const std::filesystem::path parent =
       path.has_parent_path() && path.parent_path() != path ? path.parent_path() : ".";
-  if (const IoStatus status = make_directories(parent); !status) return status;
+  if (IoStatus status = make_directories(parent); !status) return status;
   if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST)
     return last_error("mkdir", path.string());
   const int fd = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return last_error("open", parent.string());
   const int synced = ::fsync(fd);
-  const IoStatus status = synced == 0 ? IoStatus{} : last_error("fsync", parent.string());
+  IoStatus status = synced == 0 ? IoStatus{} : last_error("fsync", parent.string());
   ::close(fd);
   return status;
 }
@@ -292,12 +292,12 @@ IoStatus PosixFileSystem::open_directory() {
   std::filesystem::path path = std::filesystem::path(p.directory).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
   if (!read_only) {
-    if (const IoStatus status = make_directories(path); !status) return status;
+    if (IoStatus status = make_directories(path); !status) return status;
   }
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return last_error("open", p.directory);
   if (!read_only && ::faccessat(fd, ".", W_OK | X_OK, 0) != 0) {
-    const IoStatus status = last_error("write to", p.directory);
+    IoStatus status = last_error("write to", p.directory);
     ::close(fd);
     return status;
   }

@@ -53,9 +53,10 @@ void Spares::begin() {
     zeros_ = Slice(bytes, *bytes);
   }
   Spare spare{spare_name(next_number_++), FileId::none, 0};
-  spare.file = fs_.create(spare.name, [this, alive = std::weak_ptr(alive_)](IoStatus status) {
-    if (!alive.expired() && !status) give_up(status);
-  });
+  spare.file =
+      fs_.create(spare.name, [this, alive = std::weak_ptr(alive_)](const IoStatus& status) {
+        if (!alive.expired() && !status) give_up(status);
+      });
   unfinished_ = std::move(spare);
 }
 
@@ -67,7 +68,7 @@ void Spares::write_chunk() {
       static_cast<std::size_t>(std::min<std::uint64_t>(zeros_.size(), size_ - position));
   unfinished_->size += count;
   fs_.write(unfinished_->file, position, {zeros_.sub(0, count)}, true,
-            [this, alive = std::weak_ptr(alive_)](IoStatus status) {
+            [this, alive = std::weak_ptr(alive_)](const IoStatus& status) {
               if (!alive.expired()) on_chunk(status);
             });
 }
@@ -86,7 +87,7 @@ void Spares::give_up(const IoStatus&) {
   failed_ = true;
   if (!unfinished_) return;
   fs_.close(unfinished_->file);
-  fs_.remove(unfinished_->name, [](IoStatus) {});
+  fs_.remove(unfinished_->name, [](const IoStatus&) {});
   unfinished_.reset();
 }
 
