@@ -124,7 +124,9 @@ replica::ClientLinks::Sent ClientNetwork::send(ServerId server, replica::Connect
   if (!connection || connection->server != server || !connection->server_open) {
     return replica::ClientLinks::Sent::gone;
   }
-  if (connection->queued_down >= queue_max) return replica::ClientLinks::Sent::full;
+  if (connection->queued_down >= parameters_.client_queue_max) {
+    return replica::ClientLinks::Sent::full;
+  }
   ++connection->queued_down;
   const std::size_t slot =
       put(down_, down_free_, ToClient{number, wire::encode(message), std::move(body)});

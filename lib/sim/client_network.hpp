@@ -33,9 +33,6 @@ class ClientEnd {
 
 class ClientNetwork {
  public:
-  // Frames that a connection holds for its client; more: `full`.
-  static constexpr std::size_t queue_max = 40;
-
   struct ToServer {
     std::uint64_t connection = 0;
     ServerId server = ServerId::none;

@@ -19,6 +19,7 @@ void draw_links(Random& random, Parameters& p) {
   if (random.coin()) links.stale = pick<std::uint32_t, 3>(random, {50, 500, 3000});
   if (random.chance(300'000)) links.corrupt = pick<std::uint32_t, 3>(random, {20, 200, 2000});
   if (random.chance(200'000)) links.reorder = pick<std::uint32_t, 3>(random, {20, 200, 2000});
+  links.client_queue_max = pick<std::size_t, 3>(random, {4, 40, 40});
 }
 
 void draw_disks(Random& random, Parameters& p) {

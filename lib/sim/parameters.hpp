@@ -21,7 +21,8 @@ struct LinkParameters {
   std::uint32_t duplicate = 0;
   std::uint32_t stale = 0;
   std::uint32_t corrupt = 0;
-  std::uint32_t reorder = 0;  // a frame overtakes those before it
+  std::uint32_t reorder = 0;          // a frame overtakes those before it
+  std::size_t client_queue_max = 40;  // frames held for one client; more: `full`
 };
 
 struct DiskParameters {
