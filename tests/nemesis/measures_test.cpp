@@ -79,13 +79,28 @@ TEST_CASE("disk damage: the tail is cut where the newest segment's bytes end") {
   std::ofstream(newest) << std::string(100'000, 'b') + std::string(50'000, '\0');
   std::mt19937_64 random(1);
 
-  truncate_tail(directory.path(), random);
+  CHECK(truncate_tail(directory.path(), random));
 
   const std::string left = content_of(newest);
   CHECK(left.size() < 100'000);
   CHECK(left.size() >= 4096);
   CHECK(left.find_last_not_of('b') == left.npos);
   CHECK(content_of(directory.path() / "00000001.seg").size() == 9000);
+}
+
+TEST_CASE("disk damage: nothing to damage, and a disk that is none -> not done") {
+  const TemporaryDirectory directory;
+  std::mt19937_64 random(1);
+  CHECK_FALSE(truncate_tail(directory.path(), random));
+  CHECK_FALSE(flip_bit(directory.path(), random));
+  const auto begun = directory.path() / "00000001.seg";
+  std::ofstream(begun) << std::string(4096, 'a') + std::string(50'000, '\0');
+  CHECK_FALSE(truncate_tail(directory.path(), random));
+  CHECK(content_of(begun).size() == 54'096);
+
+  SmallDisk nowhere(directory.path() / "nowhere", 1 << 20);
+  CHECK_FALSE(nowhere.mounted());
+  CHECK_FALSE(nowhere.fill(0));
 }
 
 TEST_CASE("disk damage: one bit of one file is flipped") {
@@ -96,7 +111,7 @@ TEST_CASE("disk damage: one bit of one file is flipped") {
   std::ofstream(directory.path() / "spare-1") << good;
   std::mt19937_64 random(1);
 
-  flip_bit(directory.path(), random);
+  CHECK(flip_bit(directory.path(), random));
 
   const std::string bad = content_of(file);
   REQUIRE(bad.size() == good.size());

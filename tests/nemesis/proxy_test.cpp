@@ -121,6 +121,7 @@ TEST_CASE("proxy: held one way, the other goes on, and what was held comes when 
   link.proxy.set(one, two, {.hold = true});
   sender.say("held");
   CHECK_FALSE(receiver.something(quiet_ms));
+  CHECK(link.proxy.effects().held == 1);
   receiver.say("free");
   CHECK(sender.hear(4) == "free");
   link.proxy.heal();
@@ -136,6 +137,7 @@ TEST_CASE("proxy: a cut resets the connection, and a new one can be made") {
   link.proxy.cut(one, two);
   CHECK(sender.hear(1) == "<end>");
   CHECK(receiver.hear(1) == "<end>");
+  CHECK(link.proxy.effects().resets == 1);
   const Socket again = link.connect_sender();
   const Socket there = link.accept_receiver();
   again.say("new");
@@ -151,6 +153,7 @@ TEST_CASE("proxy: delayed bytes come late and in order") {
   for (const char* word : {"a", "b", "c"}) sender.say(word);
   CHECK(receiver.hear(3) == "abc");
   CHECK(Clock::now() - begin >= milliseconds(100));
+  CHECK(link.proxy.effects().delayed >= 1);
 }
 
 TEST_CASE("proxy: a corrupting link changes one bit of a piece") {
@@ -164,7 +167,18 @@ TEST_CASE("proxy: a corrupting link changes one bit of a piece") {
   int bits = 0;
   for (std::size_t i = 0; i < 4; ++i) bits += __builtin_popcount(heard[i] ^ "same"[i]);
   CHECK(bits == 1);
-  CHECK(link.proxy.corrupted() == 1);
+  CHECK(link.proxy.effects().corrupted == 1);
+}
+
+TEST_CASE("proxy: faults that meet no bytes and no connection have no effect") {
+  Through link;
+  link.proxy.set(one, two, {.hold = true, .delay = milliseconds(5), .corrupt_percent = 100});
+  link.proxy.cut(two, two);  // there is no such link
+  const Socket sender = link.connect_sender();
+  const Socket receiver = link.accept_receiver();
+  CHECK_FALSE(receiver.something(quiet_ms));
+  const ProxyEffects effects = link.proxy.effects();
+  CHECK(effects.held + effects.delayed + effects.corrupted + effects.resets == 0);
 }
 
 TEST_CASE("proxy: nobody at the other end is a reset") {

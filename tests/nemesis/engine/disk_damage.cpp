@@ -38,20 +38,21 @@ std::string content_of(const fs::path& path) {
 
 }  // namespace
 
-std::string truncate_tail(const fs::path& data, std::mt19937_64& random) {
+std::optional<std::string> truncate_tail(const fs::path& data, std::mt19937_64& random) {
   const std::vector<fs::path> segments = segments_of(data);
-  if (segments.empty()) return "no segment";
+  if (segments.empty()) return std::nullopt;
   const fs::path& newest = segments.back();
   const std::string content = content_of(newest);
   const std::uint64_t written = content.find_last_not_of('\0') + 1;  // files may end with zeros
   const std::uint64_t cut = 1 + random() % cut_max;
   const std::uint64_t left = written > header_size + cut ? written - cut : header_size;
-  fs::resize_file(newest, std::min<std::uint64_t>(left, content.size()));
+  if (left >= written) return std::nullopt;  // a segment that has only begun
+  fs::resize_file(newest, left);
   return newest.filename().string() + " cut from " + std::to_string(written) + " to " +
          std::to_string(left) + " bytes";
 }
 
-std::string flip_bit(const fs::path& data, std::mt19937_64& random) {
+std::optional<std::string> flip_bit(const fs::path& data, std::mt19937_64& random) {
   std::vector<fs::path> files = segments_of(data);
   if (files.size() > newest_segments) {
     files.erase(files.begin(), files.end() - newest_segments);
@@ -61,7 +62,7 @@ std::string flip_bit(const fs::path& data, std::mt19937_64& random) {
                        !entry.path().filename().string().starts_with("spare-");
     if (other && entry.file_size() > 0) files.push_back(entry.path());
   }
-  if (files.empty()) return "no file";
+  if (files.empty()) return std::nullopt;
   const fs::path& file = files[random() % files.size()];
   const std::string content = content_of(file);
   const std::uint64_t written = content.find_last_not_of('\0') + 1;
@@ -70,6 +71,7 @@ std::string flip_bit(const fs::path& data, std::mt19937_64& random) {
   std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
   out.seekp(static_cast<std::streamoff>(position));
   out.put(changed);
+  if (!out.flush()) return std::nullopt;
   return "a bit of " + file.filename().string() + " flipped at " + std::to_string(position);
 }
 
@@ -102,6 +104,7 @@ bool SmallDisk::resize(std::uint64_t bytes) {
 
 // Somebody may be writing meanwhile: less than what is used is refused.
 bool SmallDisk::fill(std::uint64_t left) {
+  if (!mounted_) return false;
   for (int attempt = 0; attempt < fill_attempts; ++attempt) {
     struct statvfs space {};
     if (statvfs(directory_.c_str(), &space) != 0) return false;
@@ -112,7 +115,7 @@ bool SmallDisk::fill(std::uint64_t left) {
 }
 
 void SmallDisk::make_room() {
-  resize(bytes_);
+  if (mounted_) resize(bytes_);
 }
 
 }  // namespace zabmq::nemesis

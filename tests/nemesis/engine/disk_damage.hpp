@@ -3,16 +3,20 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <string>
 
 namespace zabmq::nemesis {
 
-// Cuts off the end of the history: up to some tens of KiB of what was written. Says what it did.
-std::string truncate_tail(const std::filesystem::path& data, std::mt19937_64& random);
+// Both say what they did; nullopt: there was nothing to damage.
+
+// Cuts off the end of the history: up to some tens of KiB of what was written.
+std::optional<std::string> truncate_tail(const std::filesystem::path& data,
+                                         std::mt19937_64& random);
 
 // Flips a bit in one of the newest segments, the identity or the epoch record.
-std::string flip_bit(const std::filesystem::path& data, std::mt19937_64& random);
+std::optional<std::string> flip_bit(const std::filesystem::path& data, std::mt19937_64& random);
 
 // A directory that is a small file system of its own, in memory, for as long as this lives.
 class SmallDisk {
@@ -23,6 +27,7 @@ class SmallDisk {
   SmallDisk(const SmallDisk&) = delete;
   SmallDisk& operator=(const SmallDisk&) = delete;
 
+  bool mounted() const { return mounted_; }
   bool fill(std::uint64_t left);  // so many bytes are free from now on; false: it would not
   void make_room();
 

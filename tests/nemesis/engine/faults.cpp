@@ -4,8 +4,8 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
-#include <numeric>
 
 #include "nemesis/engine/syscall_fault.hpp"
 
@@ -19,38 +19,10 @@ using std::chrono::milliseconds;
 constexpr milliseconds recovery_bound{30000};  // from healed to acknowledging, on a busy machine
 constexpr milliseconds settle_bound{60000};    // until all servers have everything
 constexpr milliseconds look_again{20};
+constexpr milliseconds leader_bound{2000};
 constexpr unsigned together_percent = 40;  // of link faults have a second fault on top
 constexpr std::uint32_t probe_number = 1000;
-
-struct Name {
-  Fault fault;
-  std::string_view text;
-};
-
-constexpr std::array<Name, fault_count> names{{
-    {Fault::kill_leader, "SIGKILL of the leader"},
-    {Fault::kill_follower, "SIGKILL of a follower"},
-    {Fault::kill_majority, "SIGKILL of a majority"},
-    {Fault::kill_all, "SIGKILL of all servers"},
-    {Fault::pause_leader, "SIGSTOP of the leader"},
-    {Fault::pause_follower, "SIGSTOP of a follower"},
-    {Fault::partition_leader, "partition: leader alone"},
-    {Fault::partition_pair, "partition: one pair, not transitive"},
-    {Fault::partition_with_clients, "partition: a server from all and clients"},
-    {Fault::hold_one_way, "link holds one way"},
-    {Fault::delay, "links with delay and jitter"},
-    {Fault::cut, "links reset"},
-    {Fault::corrupt, "link corrupts bytes"},
-    {Fault::clients_held, "clients: requests or answers held"},
-    {Fault::clients_cut, "clients: connections reset, disks slow"},
-    {Fault::clients_corrupt, "clients: links corrupt bytes"},
-    {Fault::sync_error, "EIO from fdatasync"},
-    {Fault::sync_delay, "slow fdatasync"},
-    {Fault::full_disk, "full disk"},
-    {Fault::truncated_tail, "truncated tail"},
-    {Fault::flipped_bit, "flipped bit"},
-    {Fault::wiped_disk, "wiped disk"},
-}};
+constexpr const char* strace_refused = "strace did not attach";
 
 bool is_link_fault(Fault fault) {
   return fault >= Fault::partition_leader && fault <= Fault::clients_corrupt;
@@ -60,14 +32,6 @@ bool is_damage(Fault fault) {
 }
 
 }  // namespace
-
-std::string_view to_string(Fault fault) {
-  return names[static_cast<std::size_t>(fault)].text;
-}
-
-std::uint64_t Faults::Report::total() const {
-  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
-}
 
 Faults::Faults(Parts parts, const Abilities& abilities, std::uint64_t seed)
     : parts_(std::move(parts)),
@@ -80,6 +44,7 @@ bool Faults::covered(Fault fault) const {
   switch (fault) {
     case Fault::partition_with_clients:
       return abilities_.cables;
+    case Fault::clients_cut:
     case Fault::sync_error:
     case Fault::sync_delay:
       return abilities_.system_calls;
@@ -92,8 +57,8 @@ bool Faults::covered(Fault fault) const {
 
 std::vector<Fault> Faults::not_covered() const {
   std::vector<Fault> missing;
-  for (const Name& name : names) {
-    if (!covered(name.fault)) missing.push_back(name.fault);
+  for (const Fault fault : all_faults()) {
+    if (!covered(fault)) missing.push_back(fault);
   }
   return missing;
 }
@@ -101,8 +66,8 @@ std::vector<Fault> Faults::not_covered() const {
 // Every fault once, in any order, before any comes again; what hits the leader comes twice.
 Fault Faults::draw() {
   if (bag_.empty()) {
-    for (const Name& name : names) {
-      if (covered(name.fault)) bag_.push_back(name.fault);
+    for (const Fault fault : all_faults()) {
+      if (covered(fault)) bag_.push_back(fault);
     }
     bag_.insert(bag_.end(), {Fault::kill_leader, Fault::pause_leader, Fault::partition_leader});
     std::shuffle(bag_.begin(), bag_.end(), random_);
@@ -139,7 +104,9 @@ void Faults::strike(Fault fault) {
   if (!is_link_fault(fault)) {
     return fault >= Fault::sync_error ? strike_disk(fault) : strike_servers(fault);
   }
-  fault >= Fault::clients_held ? strike_clients(fault) : strike_links(fault);
+  const ProxyEffects before = parts_.proxies.effects();
+  const std::string problem =
+      fault >= Fault::clients_held ? strike_clients(fault) : strike_links(fault);
   if (random_() % 100 < together_percent) {
     rest(between(300, 1500));
     constexpr std::array on_top = {Fault::kill_leader, Fault::kill_follower, Fault::kill_majority,
@@ -149,11 +116,46 @@ void Faults::strike(Fault fault) {
   } else {
     rest(between(1200, 3000));
   }
+  conclude(fault, problem, before);
 }
 
-void Faults::count(Fault fault, const std::string& what) {
-  ++report_.counts[static_cast<std::size_t>(fault)];
+// A fault on a link was done when it met bytes or connections. Nobody counts the packets that a cut
+// cable loses: there it is enough that the cable was cut.
+void Faults::conclude(Fault fault, const std::string& problem, const ProxyEffects& before) {
+  if (!problem.empty()) return not_done(fault, problem);
+  const ProxyEffects after = parts_.proxies.effects();
+  const std::uint64_t held = after.held - before.held;
+  switch (fault) {
+    case Fault::partition_leader:
+    case Fault::partition_pair:
+    case Fault::partition_with_clients:
+      if (abilities_.cables) return done(fault, "over");
+      [[fallthrough]];
+    case Fault::hold_one_way:
+    case Fault::clients_held:
+      if (held == 0) return not_done(fault, "no bytes came that could be held");
+      return done(fault, std::to_string(held) + " pieces held");
+    case Fault::delay:
+      if (after.delayed == before.delayed) return not_done(fault, "no bytes came to be delayed");
+      return done(fault, std::to_string(after.delayed - before.delayed) + " pieces delayed");
+    case Fault::cut:
+    case Fault::clients_cut:
+      if (after.resets == before.resets) return not_done(fault, "there was no connection to reset");
+      return done(fault, std::to_string(after.resets - before.resets) + " connections reset");
+    default:
+      if (after.corrupted == before.corrupted) return not_done(fault, "no bytes were corrupted");
+      return done(fault, std::to_string(after.corrupted - before.corrupted) + " pieces corrupted");
+  }
+}
+
+void Faults::done(Fault fault, const std::string& what) {
+  report_.tally.done(fault);
   log(std::string(to_string(fault)) + ": " + what);
+}
+
+void Faults::not_done(Fault fault, const std::string& why) {
+  report_.tally.not_done(fault, why);
+  log(std::string(to_string(fault)) + " could not be done: " + why);
 }
 
 void Faults::log(const std::string& text) {
@@ -162,64 +164,84 @@ void Faults::log(const std::string& text) {
 
 // --- links ---
 
-void Faults::separate(ServerId a, ServerId b) {
+bool Faults::separate(ServerId a, ServerId b) {
   if (abilities_.cables) return parts_.network.cut(a, b);
   parts_.proxies.set(a, b, {.hold = true});
   parts_.proxies.set(b, a, {.hold = true});
+  return true;
 }
 
-void Faults::partition(const std::set<ServerId>& side) {
+bool Faults::partition(const std::set<ServerId>& side) {
+  bool all = true;
   for (const ServerId a : side) {
     for (const ServerId b : parts_.servers.ids()) {
-      if (!side.contains(b)) separate(a, b);
+      if (!side.contains(b)) all = separate(a, b) && all;
     }
+  }
+  return all;
+}
+
+void Faults::hold_one_way(ServerId leader) {
+  const unsigned variant = static_cast<unsigned>(random_() % 3);
+  for (const ServerId id : parts_.servers.ids()) {
+    if (id == leader) continue;
+    if (variant == 1) {
+      parts_.proxies.set(id, leader, {.hold = true});
+    } else {
+      parts_.proxies.set(leader, id, {.hold = true});
+    }
+    if (variant == 2) break;
   }
 }
 
-void Faults::strike_links(Fault fault) {
-  const std::vector<ServerId> ids = parts_.servers.ids();
-  const ServerId leader = leader_or_any();
-  const ServerId other = follower();
-  count(fault, to_string(leader) + " and " + to_string(other));
+void Faults::cut_links() {
+  const std::vector<ProxyLink> links = parts_.servers.links();
+  for (int i = 0; i < 10 && rest(between(20, 250)); ++i) {
+    const ProxyLink& link = links[random_() % links.size()];
+    parts_.proxies.cut(link.from, link.to);
+  }
+}
+
+std::string Faults::strike_links(Fault fault) {
+  const std::optional<Roles> now = roles();
+  if (!now) return "no leader was known";
+  log(std::string(to_string(fault)) + " begins: " + to_string(now->leader) + " and " +
+      to_string(now->other));
+  const std::string uncut = "a cable could not be cut";
   switch (fault) {
     case Fault::partition_leader:
-      return partition({leader});
+      return partition({now->leader}) ? "" : uncut;
     case Fault::partition_pair:
-      return separate(leader, other);
+      return separate(now->leader, now->other) ? "" : uncut;
     case Fault::partition_with_clients: {
       const ServerId victim = any();
-      partition({victim});
-      return parts_.network.cut_from_clients(victim);
+      const bool alone = partition({victim});
+      return parts_.network.cut_from_clients(victim) && alone ? "" : uncut;
     }
-    case Fault::hold_one_way: {
-      const unsigned variant = static_cast<unsigned>(random_() % 3);
-      for (const ServerId id : ids) {
-        if (variant != 1 && id != leader) parts_.proxies.set(leader, id, {.hold = true});
-        if (variant == 1 && id != leader) parts_.proxies.set(id, leader, {.hold = true});
-        if (variant == 2) break;
-      }
-      return;
-    }
+    case Fault::hold_one_way:
+      hold_one_way(now->leader);
+      return "";
     case Fault::delay:
       for (const ProxyLink& link : parts_.servers.links()) {
         parts_.proxies.set(link.from, link.to,
                            {.delay = between(1, 120), .jitter = between(1, 200)});
       }
-      return;
+      return "";
     case Fault::cut:
-      for (int i = 0; i < 10 && rest(between(20, 250)); ++i) parts_.proxies.cut(any(), any());
-      return;
+      cut_links();
+      return "";
     default:
-      parts_.proxies.set(leader, other, {.corrupt_percent = 20});
-      return parts_.proxies.set(other, leader, {.corrupt_percent = 20});
+      parts_.proxies.set(now->leader, now->other, {.corrupt_percent = 20});
+      parts_.proxies.set(now->other, now->leader, {.corrupt_percent = 20});
+      return "";
   }
 }
 
 // --- clients ---
 
-void Faults::strike_clients(Fault fault) {
+std::string Faults::strike_clients(Fault fault) {
   const unsigned variant = static_cast<unsigned>(random_() % 3);
-  count(fault, fault == Fault::clients_held ? "variant " + std::to_string(variant) : "all");
+  log(std::string(to_string(fault)) + " begins: variant " + std::to_string(variant));
   if (fault == Fault::clients_cut) return cut_clients();
   for (const ProxyLink& link : parts_.servers.client_links()) {
     if (fault == Fault::clients_held) {
@@ -228,19 +250,29 @@ void Faults::strike_clients(Fault fault) {
       parts_.proxies.set(clients, link.to, {.corrupt_percent = 5});
     }
   }
+  return "";
 }
 
 // While disks are slow, what is sent again after a reset meets its first copy in flight.
-void Faults::cut_clients() {
+std::string Faults::cut_clients() {
   std::vector<SyscallFault> slow;
   for (const ServerId id : parts_.servers.ids()) {
-    if (!abilities_.system_calls || !parts_.servers.running(id)) continue;
-    slow.push_back(SyscallFault::slow_sync(parts_.servers.process_id(id), between(100, 400),
-                                           parts_.directory / "strace.log"));
+    if (!parts_.servers.running(id)) continue;
+    slow.push_back(
+        SyscallFault::slow_sync(parts_.servers.process_id(id), between(100, 400), strace_log(id)));
   }
   for (int i = 0; i < 8 && rest(between(50, 300)); ++i) {
     for (const ServerId id : parts_.servers.ids()) parts_.proxies.cut(clients, id);
   }
+  std::uint64_t delayed = 0;
+  bool attached = true;
+  for (SyscallFault& fault : slow) {
+    attached = attached && fault.attached();
+    delayed += fault.detach();
+  }
+  log(std::to_string(delayed) + " syncs were slow meanwhile");
+  if (!attached) return strace_refused;
+  return delayed > 0 ? "" : "no disk was asked to sync meanwhile";
 }
 
 // What a link held comes late, or never when the connection is reset first.
@@ -348,16 +380,19 @@ ServerId Faults::any() {
   return ids[random_() % ids.size()];
 }
 
-ServerId Faults::leader_or_any() {
-  const ServerId otherwise = any();  // drawn in any case: the choices that follow stay the same
-  return parts_.servers.leader().value_or(otherwise);
+std::optional<Faults::Roles> Faults::roles() {
+  std::optional<ServerId> leader;
+  if (!eventually(leader_bound, [&] { return (leader = parts_.servers.leader()).has_value(); })) {
+    return std::nullopt;
+  }
+  std::vector<ServerId> others = parts_.servers.ids();
+  std::erase(others, *leader);
+  const ServerId other = others[random_() % others.size()];
+  return Roles{*leader, other, random_() % 2 == 0 ? *leader : other};
 }
 
-ServerId Faults::follower() {
-  const ServerId leader = leader_or_any();
-  std::vector<ServerId> ids = parts_.servers.ids();
-  std::erase(ids, leader);
-  return ids[random_() % ids.size()];
+std::filesystem::path Faults::strace_log(ServerId id) const {
+  return parts_.directory / ("strace-" + to_string(id) + ".log");
 }
 
 }  // namespace zabmq::nemesis

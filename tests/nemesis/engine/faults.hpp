@@ -4,7 +4,6 @@
 // that a quorum of others holds everything: a damaged minority is what the promises allow for.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "nemesis/engine/disk_damage.hpp"
+#include "nemesis/engine/fault_tally.hpp"
 #include "nemesis/engine/load_subscriber.hpp"
 #include "nemesis/engine/network.hpp"
 #include "nemesis/engine/proxy.hpp"
@@ -26,34 +26,6 @@
 #include "nemesis/engine/timeline.hpp"
 
 namespace zabmq::nemesis {
-
-enum class Fault : std::uint8_t {
-  kill_leader,
-  kill_follower,
-  kill_majority,
-  kill_all,
-  pause_leader,
-  pause_follower,
-  partition_leader,
-  partition_pair,
-  partition_with_clients,
-  hold_one_way,
-  delay,
-  cut,
-  corrupt,
-  clients_held,
-  clients_cut,
-  clients_corrupt,
-  sync_error,
-  sync_delay,
-  full_disk,
-  truncated_tail,
-  flipped_bit,
-  wiped_disk,
-};
-inline constexpr std::size_t fault_count = 22;
-
-std::string_view to_string(Fault);
 
 // What the machine lets us do.
 struct Abilities {
@@ -75,10 +47,11 @@ class Faults {
     std::function<bool()> interrupted;
   };
   struct Report {
-    std::array<std::uint64_t, fault_count> counts{};
-    std::map<std::string, std::uint64_t> findings;  // how damage was found, and other notes
+    FaultTally tally;
+    std::map<std::string, std::uint64_t> findings;  // how damage was found
     std::chrono::milliseconds longest_recovery{0};
-    std::uint64_t total() const;
+    // Servers that live on a directory with a flipped bit that nobody has come across.
+    std::set<ServerId> flipped;
   };
 
   Faults(Parts parts, const Abilities& abilities, std::uint64_t seed);
@@ -98,17 +71,22 @@ class Faults {
   void cycle();
   void strike(Fault fault);
   void strike_servers(Fault fault);
-  void strike_links(Fault fault);
-  void strike_clients(Fault fault);
-  void cut_clients();
+  // These two: empty, or why it could not be done. What it did to bytes shows later.
+  std::string strike_links(Fault fault);
+  std::string strike_clients(Fault fault);
+  std::string cut_clients();
+  void conclude(Fault fault, const std::string& problem, const ProxyEffects& before);
   void strike_disk(Fault fault);
   void damage(Fault fault);
-  void count(Fault fault, const std::string& what);
+  void done(Fault fault, const std::string& what);
+  void not_done(Fault fault, const std::string& why);
 
-  void kill_some(std::vector<ServerId> victims);
-  void pause(ServerId victim);
-  void partition(const std::set<ServerId>& side);
-  void separate(ServerId a, ServerId b);
+  void kill_some(Fault fault, std::vector<ServerId> victims);
+  void pause(Fault fault, ServerId victim);
+  bool partition(const std::set<ServerId>& side);
+  bool separate(ServerId a, ServerId b);
+  void hold_one_way(ServerId leader);
+  void cut_links();
   void fail_sync(ServerId victim);
   void delay_sync(ServerId victim);
   void fill_disk();
@@ -123,9 +101,14 @@ class Faults {
   bool rest(Millis span);  // false: interrupted
   bool eventually(Millis bound, const std::function<bool()>& condition);
   Millis between(std::int64_t low, std::int64_t high);
-  ServerId leader_or_any();
-  ServerId follower();
+  struct Roles {
+    ServerId leader = ServerId::none;
+    ServerId other = ServerId::none;  // any other server
+    ServerId either = ServerId::none;
+  };
+  std::optional<Roles> roles();  // nullopt: no leader in time
   ServerId any();
+  std::filesystem::path strace_log(ServerId id) const;
   void log(const std::string& text);
 
   Parts parts_;

@@ -120,7 +120,8 @@ void LoadSubscriber::take(Subscriber& subscriber, Clock::time_point until) {
     try {
       subscriber.poll([this](const Message& message) { recorder_.delivered(message); },
                       poll_messages, poll_time);
-      reached_ = std::max<Offset>(subscriber.next_offset(), 1);
+      // Nothing before a server has answered SUBSCRIBE: it stays where the last subscription was.
+      reached_ = std::max(subscriber.next_offset(), next_);
     } catch (const Error& error) {
       if (error.code != Code::unavailable) {
         // What was delivered must be there, so a resume can be neither refused nor below the floor.

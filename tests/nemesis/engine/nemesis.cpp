@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 constexpr Millis start_bound{20000};
 constexpr Millis outcome_bound{60000};
 constexpr Millis drain_silence{10000};
-constexpr Millis subscriber_bound{30000};
+constexpr Millis subscriber_bound{30000};  // without getting any further
 constexpr int look_again_ms = 10;
 constexpr std::uint32_t drain_number = 2000;
 constexpr std::uint64_t small_disk_base = 256u << 20;
@@ -33,13 +33,16 @@ constexpr std::uint64_t small_disk_per_second = 4u << 20;
 class Run {
  public:
   Run(const Options& options, const std::function<bool()>& interrupted);
-  bool perform();
+  std::optional<bool> perform();  // nullopt: interrupted
 
  private:
   void start_load();
   void stop_load();
   void drain_all();
+  bool wait_for(LoadPublisher& publisher);
+  bool wait_for(const LoadSubscriber& subscriber);
   bool start_servers();
+  bool judge_all(const Faults& faults);
   std::uint64_t seed(std::uint64_t of) const { return options_.seed * 1000 + of; }
   fs::path histories() const { return options_.directory / "history"; }
 
@@ -73,6 +76,7 @@ Run::Run(const Options& options, const std::function<bool()>& interrupted)
     small_disk_of_ = servers_.ids().back();
     small_disk_.emplace(servers_.data_directory(small_disk_of_).parent_path(),
                         small_disk_base + small_disk_per_second * options_.seconds);
+    abilities_.mounts = small_disk_->mounted();
   }
   std::vector<ProxyLink> links = servers_.links();
   for (const ProxyLink& link : servers_.client_links()) links.push_back(link);
@@ -124,19 +128,15 @@ void Run::start_load() {
 void Run::stop_load() {
   for (const auto& publisher : publishers_) publisher->stop();
   for (const auto& publisher : publishers_) {
-    if (!publisher->wait_for_end(outcome_bound)) {
+    if (!wait_for(*publisher) && !interrupted_()) {
       timeline_.violation(publisher->name() + ": outcomes still open after " +
                           std::to_string(outcome_bound.count() / 1000) + " s without faults");
     }
   }
   timeline_.finish(now_ns());
   publishers_.clear();
-  const Nanos deadline = now_ns() + to_ns(subscriber_bound);
   for (const auto& subscriber : subscribers_) {
-    while (subscriber->reached() <= timeline_.top() && now_ns() < deadline && !interrupted_()) {
-      poll(nullptr, 0, look_again_ms);
-    }
-    if (subscriber->reached() <= timeline_.top()) {
+    if (!wait_for(*subscriber) && !interrupted_()) {
       timeline_.violation("a subscriber got no further than offset " +
                           std::to_string(subscriber->reached()) + " of " +
                           std::to_string(timeline_.top()));
@@ -144,6 +144,27 @@ void Run::stop_load() {
     subscriber->stop();
   }
   subscribers_.clear();
+}
+
+bool Run::wait_for(LoadPublisher& publisher) {
+  const Nanos deadline = now_ns() + to_ns(outcome_bound);
+  while (!publisher.wait_for_end(Millis{look_again_ms})) {
+    if (now_ns() > deadline || interrupted_()) return false;
+  }
+  return true;
+}
+
+// Until it has everything. False: it has stood still for the whole of the bound.
+bool Run::wait_for(const LoadSubscriber& subscriber) {
+  Offset reached = subscriber.reached();
+  Nanos deadline = now_ns() + to_ns(subscriber_bound);
+  while (reached <= timeline_.top()) {
+    if (now_ns() > deadline || interrupted_()) return false;
+    poll(nullptr, 0, look_again_ms);
+    if (subscriber.reached() > reached) deadline = now_ns() + to_ns(subscriber_bound);
+    reached = subscriber.reached();
+  }
+  return true;
 }
 
 void Run::drain_all() {
@@ -157,13 +178,14 @@ void Run::drain_all() {
   recorder.close();
 }
 
-bool Run::perform() {
+std::optional<bool> Run::perform() {
   std::printf("nemesis: seed %llu, %zu servers, %llu s, %s\n",
               static_cast<unsigned long long>(options_.seed), options_.servers,
               static_cast<unsigned long long>(options_.seconds),
               network_.separate() ? "each in a network namespace" : "all on loopback");
   std::fflush(stdout);
   if (!start_servers()) {
+    if (interrupted_()) return std::nullopt;
     std::printf("nemesis: no leader at the start\n");
     return false;
   }
@@ -172,7 +194,7 @@ bool Run::perform() {
   Faults faults({.servers = servers_,
                  .network = network_,
                  .proxies = *proxies_,
-                 .small_disk = small_disk_ ? &*small_disk_ : nullptr,
+                 .small_disk = abilities_.mounts ? &*small_disk_ : nullptr,
                  .small_disk_of = small_disk_of_,
                  .timeline = timeline_,
                  .directory = options_.directory,
@@ -180,17 +202,26 @@ bool Run::perform() {
                 abilities_, seed(2));
   faults.run(timeline_.start() + to_ns(std::chrono::seconds(options_.seconds)));
   faults.heal_and_settle("the last fault");
-  stop_load();
-  drain_all();
+  if (!interrupted_()) stop_load();
+  if (!interrupted_()) drain_all();
   servers_.stop_all();
   faults.close();
+  if (interrupted_()) return std::nullopt;
+  return judge_all(faults);
+}
+
+bool Run::judge_all(const Faults& faults) {
   const Judgement judgement = judge(histories());
+  std::vector<ServerLog> logs;
+  for (const ServerId id : servers_.ids()) {
+    logs.push_back(read_log(id, servers_.data_directory(id), faults.report().flipped.contains(id)));
+  }
   return print_verdict({.options = options_,
                         .faults = faults.report(),
                         .not_covered = faults.not_covered(),
-                        .corrupted = proxies_->corrupted(),
                         .timeline = timeline_,
-                        .judgement = judgement});
+                        .judgement = judgement,
+                        .logs = compare_logs(logs, timeline_.top())});
 }
 
 fs::path temporary_directory() {
@@ -208,7 +239,13 @@ bool run(const Options& options, const std::function<bool()>& interrupted) {
   bool good = false;
   {
     Run run(used, interrupted);
-    good = run.perform();
+    const std::optional<bool> verdict = run.perform();
+    // What was not judged to its end is neither good nor bad.
+    if (!verdict) {
+      std::printf("nemesis: interrupted, no verdict (seed %llu)\n",
+                  static_cast<unsigned long long>(options.seed));
+    }
+    good = verdict.value_or(false);
   }
   if (good && temporary) fs::remove_all(used.directory);
   if (!good) std::fprintf(stderr, "kept: %s\n", used.directory.c_str());

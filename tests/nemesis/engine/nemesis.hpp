@@ -15,7 +15,8 @@ struct Options {
   bool separate = true;             // network namespaces, when we may make them
 };
 
-// Prints a report; its last line is the verdict. True: the run was valid, and the promises hold.
+// Prints a report; its last line is the verdict. True: the run was valid, and the promises hold. A
+// run that was interrupted has no other verdict.
 bool run(const Options& options, const std::function<bool()>& interrupted);
 
 }  // namespace zabmq::nemesis

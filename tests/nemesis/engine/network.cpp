@@ -102,19 +102,19 @@ std::vector<std::string> Network::entering(ServerId id) const {
 
 // A permanent neighbour entry with a link address that nobody has: what is sent is lost without a
 // word, as on a cable that was pulled out further away.
-void Network::lose(ServerId at, const std::string& address) {
-  run_quietly({"ip", "-n", space(at), "neigh", "replace", address, "lladdr", nobody, "dev", "eth0",
-               "nud", "permanent"});
+bool Network::lose(ServerId at, const std::string& address) {
   cuts_.push_back({at, address});
+  return run_quietly({"ip", "-n", space(at), "neigh", "replace", address, "lladdr", nobody, "dev",
+                      "eth0", "nud", "permanent"}) == 0;
 }
 
-void Network::cut(ServerId a, ServerId b) {
-  lose(a, host(b));
-  lose(b, host(a));
+bool Network::cut(ServerId a, ServerId b) {
+  const bool there = lose(a, host(b));
+  return lose(b, host(a)) && there;
 }
 
-void Network::cut_from_clients(ServerId id) {
-  lose(id, subnet_ + clients_host);
+bool Network::cut_from_clients(ServerId id) {
+  return lose(id, subnet_ + clients_host);
 }
 
 void Network::heal() {

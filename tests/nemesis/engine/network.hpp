@@ -26,9 +26,9 @@ class Network {
   std::vector<std::string> entering(ServerId id) const;
 
   // Packets from one to the other are lost from now on, both ways, until heal(). Only when
-  // separate.
-  void cut(ServerId a, ServerId b);
-  void cut_from_clients(ServerId id);
+  // separate. False: it could not be done.
+  bool cut(ServerId a, ServerId b);
+  bool cut_from_clients(ServerId id);
   void heal();
 
  private:
@@ -40,7 +40,7 @@ class Network {
   bool make();
   void remove();
   std::string space(ServerId id) const;
-  void lose(ServerId at, const std::string& address);
+  bool lose(ServerId at, const std::string& address);
 
   std::size_t servers_;
   bool separate_ = false;

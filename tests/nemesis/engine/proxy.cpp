@@ -97,6 +97,11 @@ void ProxyNet::cut(ServerId from, ServerId to) {
   wake();
 }
 
+ProxyEffects ProxyNet::effects() const {
+  const std::lock_guard lock(mutex_);
+  return effects_;
+}
+
 void ProxyNet::heal() {
   const std::lock_guard lock(mutex_);
   for (Link& link : links_) link.fault = {};
@@ -139,6 +144,7 @@ void ProxyNet::run() {
     for (Link& link : links_) {
       accept_all(link);
       for (auto& connection : link.connections) {
+        if (link.cut) ++effects_.resets;
         connection->broken |= link.cut;
         if (!connection->broken) move_bytes(link, *connection);
         if (connection->broken) close_connection(*connection);
@@ -194,7 +200,8 @@ void ProxyNet::accept_all(Link& link) {
 }
 
 void ProxyNet::move_bytes(Link& link, Connection& connection) {
-  const bool good = take_in(connection.forth, link.fault) && take_in(connection.back, link.fault) &&
+  const bool good = take_in(connection.forth, link.fault, link.fault.hold) &&
+                    take_in(connection.back, link.fault, link.fault.hold_back) &&
                     give_out(connection.forth, link.fault.hold) &&
                     give_out(connection.back, link.fault.hold_back);
   const auto over = [](const Flow& flow) { return flow.ended && flow.pieces.empty(); };
@@ -202,7 +209,7 @@ void ProxyNet::move_bytes(Link& link, Connection& connection) {
 }
 
 // False: the connection broke.
-bool ProxyNet::take_in(Flow& flow, const LinkFault& fault) {
+bool ProxyNet::take_in(Flow& flow, const LinkFault& fault, bool held) {
   std::string bytes(piece_size, '\0');
   while (!flow.ended && flow.waiting < waiting_max) {
     const ssize_t count = recv(flow.from, bytes.data(), bytes.size(), 0);
@@ -218,8 +225,10 @@ bool ProxyNet::take_in(Flow& flow, const LinkFault& fault) {
     if (random_() % 100 < fault.corrupt_percent) {
       char& byte = piece.bytes[random_() % piece.bytes.size()];
       byte = static_cast<char>(byte ^ (1 << (random_() % 8)));
-      ++corrupted_;
+      ++effects_.corrupted;
     }
+    if (held) ++effects_.held;
+    if (fault.delay.count() + fault.jitter.count() > 0) ++effects_.delayed;
     flow.waiting += piece.bytes.size();
     flow.pieces.push_back(std::move(piece));
   }

@@ -26,6 +26,15 @@ struct LinkFault {
   unsigned corrupt_percent = 0;  // of the pieces read: a bit of one of their bytes is flipped
 };
 
+// What faults have done so far, in pieces of bytes and in connections. One that met none did
+// nothing.
+struct ProxyEffects {
+  std::uint64_t held = 0;
+  std::uint64_t delayed = 0;
+  std::uint64_t corrupted = 0;
+  std::uint64_t resets = 0;
+};
+
 inline constexpr ServerId clients = ServerId::none;  // where the clients' links come from
 
 struct ProxyLink {
@@ -47,7 +56,7 @@ class ProxyNet {
   void set(ServerId from, ServerId to, const LinkFault& fault);
   void cut(ServerId from, ServerId to);  // resets the connections there are
   void heal();                           // no faults; what was held flows on
-  std::uint64_t corrupted() const { return corrupted_; }
+  ProxyEffects effects() const;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -81,16 +90,16 @@ class ProxyNet {
   int open_socket(const ProxyLink& link, bool listen_there);
   void accept_all(Link& link);
   void move_bytes(Link& link, Connection& connection);
-  bool take_in(Flow& flow, const LinkFault& fault);
+  bool take_in(Flow& flow, const LinkFault& fault, bool held);
   bool give_out(Flow& flow, bool held);
   void close_connection(Connection& connection);
   Link* find(ServerId from, ServerId to);
   void wake();
 
-  std::mutex mutex_;  // guards the links' faults and `cut`
+  mutable std::mutex mutex_;  // guards the links' faults and `cut`, and effects_
   std::vector<Link> links_;
   std::mt19937_64 random_;
-  std::atomic<std::uint64_t> corrupted_{0};
+  ProxyEffects effects_;
   std::atomic<bool> stopping_{false};
   int own_space_ = -1;
   int wakeup_ = -1;

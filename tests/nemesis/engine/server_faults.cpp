@@ -13,6 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int killed = 128 + SIGKILL;
+constexpr milliseconds stop_bound{2000};
 constexpr milliseconds fail_stop_bound{5000};
 constexpr milliseconds refusal_bound{3000};
 constexpr milliseconds proof_bound{30000};
@@ -27,34 +28,30 @@ constexpr std::uint64_t no_space_at_all = 16 * 1024;
 
 void Faults::strike_servers(Fault fault) {
   std::vector<ServerId> ids = parts_.servers.ids();
-  std::shuffle(ids.begin(), ids.end(), random_);
-  const ServerId leader = leader_or_any();
-  const ServerId other = follower();
-  const bool of_follower = fault == Fault::kill_follower || fault == Fault::pause_follower;
-  const ServerId victim = of_follower ? other : leader;
-  switch (fault) {
-    case Fault::pause_leader:
-    case Fault::pause_follower:
-      count(fault, to_string(victim));
-      return pause(victim);
-    case Fault::kill_majority:
-      ids.resize(ids.size() / 2 + 1);
-      break;
-    case Fault::kill_all:
-      break;
-    default:
-      ids = {victim};
+  if (fault == Fault::kill_all || fault == Fault::kill_majority) {
+    std::shuffle(ids.begin(), ids.end(), random_);
+    if (fault == Fault::kill_majority) ids.resize(ids.size() / 2 + 1);
+    return kill_some(fault, std::move(ids));
   }
-  std::string who;
-  for (const ServerId id : ids) who += " " + to_string(id);
-  count(fault, who);
-  kill_some(std::move(ids));
+  const std::optional<Roles> now = roles();
+  if (!now) return not_done(fault, "no leader was known");
+  const bool of_follower = fault == Fault::kill_follower || fault == Fault::pause_follower;
+  const ServerId victim = of_follower ? now->other : now->leader;
+  if (fault == Fault::pause_leader || fault == Fault::pause_follower) return pause(fault, victim);
+  kill_some(fault, {victim});
 }
 
 // All at once; they come back one by one.
-void Faults::kill_some(std::vector<ServerId> victims) {
+void Faults::kill_some(Fault fault, std::vector<ServerId> victims) {
   for (const ServerId id : victims) parts_.servers.signal(id, SIGKILL);
-  for (const ServerId id : victims) parts_.servers.kill(id);
+  bool all = true;
+  std::string who = "servers";
+  for (const ServerId id : victims) {
+    parts_.servers.kill(id);
+    all = all && parts_.servers.wait_for_end(id, Millis{0}) == killed;
+    who += " " + to_string(id);
+  }
+  all ? done(fault, who) : not_done(fault, "a server had ended before");
   rest(between(0, 1500));
   std::shuffle(victims.begin(), victims.end(), random_);
   for (const ServerId id : victims) {
@@ -63,31 +60,39 @@ void Faults::kill_some(std::vector<ServerId> victims) {
   }
 }
 
-// Long enough that others give it up; sometimes longer than every time-out.
-void Faults::pause(ServerId victim) {
+// Longer than every time-out, of servers and of clients; a quarter of the leader's pauses and half
+// of a follower's are only so long that others give it up.
+void Faults::pause(Fault fault, ServerId victim) {
+  const bool is_short = random_() % 4 < (fault == Fault::pause_leader ? 1 : 2);
+  const Millis span =
+      is_short ? between(1200, 2500) : Millis(longest_time_out) + between(500, 1500);
   parts_.servers.signal(victim, SIGSTOP);
-  rest(random_() % 3 == 0 ? between(3500, 4500) : between(1200, 2500));
+  const bool still =
+      eventually(stop_bound, [&] { return parts_.servers.stands_still(victim); }) && rest(span);
   parts_.servers.signal(victim, SIGCONT);
+  if (!still) return not_done(fault, "the server did not stand still");
+  done(fault, "server " + to_string(victim) + " for " + std::to_string(span.count()) + " ms");
 }
 
 // --- the disk ---
 
 void Faults::strike_disk(Fault fault) {
-  if (fault == Fault::full_disk) {
-    count(fault, to_string(parts_.small_disk_of));
-    return fill_disk();
-  }
-  const ServerId victim = random_() % 2 == 0 ? leader_or_any() : follower();
-  count(fault, to_string(victim));
-  if (!parts_.servers.running(victim)) return;
-  fault == Fault::sync_error ? fail_sync(victim) : delay_sync(victim);
+  if (fault == Fault::full_disk) return fill_disk();
+  const std::optional<Roles> now = roles();
+  if (!now) return not_done(fault, "no leader was known");
+  if (!parts_.servers.running(now->either)) return not_done(fault, "the server had ended before");
+  fault == Fault::sync_error ? fail_sync(now->either) : delay_sync(now->either);
 }
 
 void Faults::fail_sync(ServerId victim) {
-  const SyscallFault fault = SyscallFault::failing_sync(parts_.servers.process_id(victim),
-                                                        parts_.directory / "strace.log");
+  SyscallFault fault =
+      SyscallFault::failing_sync(parts_.servers.process_id(victim), strace_log(victim));
+  if (!fault.attached()) return not_done(Fault::sync_error, "strace did not attach");
   const auto code = parts_.servers.wait_for_end(victim, fail_stop_bound);
   expected_ends_[victim] = {exit_fail_stop};
+  const std::uint64_t failed = fault.detach();
+  if (failed == 0) return not_done(Fault::sync_error, "nothing was synced meanwhile");
+  done(Fault::sync_error, "server " + to_string(victim));
   if (!code) {
     parts_.timeline.violation("server " + to_string(victim) + " went on after EIO from fdatasync");
   }
@@ -95,9 +100,15 @@ void Faults::fail_sync(ServerId victim) {
 }
 
 void Faults::delay_sync(ServerId victim) {
-  const SyscallFault fault = SyscallFault::slow_sync(
-      parts_.servers.process_id(victim), between(50, 1500), parts_.directory / "strace.log");
+  const Millis delay = between(50, 1500);
+  SyscallFault fault =
+      SyscallFault::slow_sync(parts_.servers.process_id(victim), delay, strace_log(victim));
+  if (!fault.attached()) return not_done(Fault::sync_delay, "strace did not attach");
   rest(between(2000, 4000));
+  const std::uint64_t delayed = fault.detach();
+  if (delayed == 0) return not_done(Fault::sync_delay, "nothing was synced meanwhile");
+  done(Fault::sync_delay, "server " + to_string(victim) + ", " + std::to_string(delayed) +
+                              " times by " + std::to_string(delay.count()) + " ms");
 }
 
 // Nearly full: publishes are refused. Really full: a write may fail, and the server stops.
@@ -105,8 +116,11 @@ void Faults::fill_disk() {
   const bool really = random_() % 2 == 0;
   expected_ends_[parts_.small_disk_of] = {exit_fail_stop};
   if (!parts_.small_disk->fill(really ? no_space_at_all : low_space)) {
-    ++report_.findings["a disk that could not be filled"];
+    parts_.small_disk->make_room();
+    return not_done(Fault::full_disk, "it would not fill");
   }
+  done(Fault::full_disk, "server " + to_string(parts_.small_disk_of) +
+                             (really ? ", no space at all" : ", less than two segments"));
   rest(between(1500, 3000));
   parts_.small_disk->make_room();
   rest(between(300, 600));
@@ -115,24 +129,27 @@ void Faults::fill_disk() {
 // --- damage to a stopped server ---
 
 void Faults::damage(Fault fault) {
-  if (!await_even(even_bound)) return;
-  const ServerId victim = random_() % 2 == 0 ? leader_or_any() : follower();
+  if (!await_even(even_bound)) return not_done(fault, "not every server had everything");
+  const std::optional<Roles> now = roles();
+  if (!now) return not_done(fault, "no leader was known");
+  const ServerId victim = now->either;
   parts_.servers.kill(victim);
   // Acknowledged after that: a quorum of the others has everything that ever was.
   if (!await_newer_receipt(now_ns(), proof_bound)) {
-    count(fault, "not done: nothing was acknowledged without server " + to_string(victim));
+    not_done(fault, "nothing was acknowledged without the server");
     return parts_.servers.launch(victim);
   }
   if (fault == Fault::wiped_disk) {
-    count(fault, to_string(victim));
     start_empty(victim);
+    done(fault, "server " + to_string(victim));
   } else {
     const std::filesystem::path data = parts_.servers.data_directory(victim);
-    const std::string what =
+    const std::optional<std::string> what =
         fault == Fault::flipped_bit ? flip_bit(data, random_) : truncate_tail(data, random_);
-    count(fault, to_string(victim) + ": " + what);
+    what ? done(fault, "server " + to_string(victim) + ": " + *what)
+         : not_done(fault, "there was nothing to damage");
     parts_.servers.launch(victim);
-    if (fault == Fault::flipped_bit) judge_flip(victim);
+    if (what && fault == Fault::flipped_bit) judge_flip(victim);
   }
   await_even(even_bound);
 }
@@ -163,7 +180,8 @@ void Faults::judge_flip(ServerId victim) {
     parts_.timeline.violation("server " + to_string(victim) +
                               " with a flipped bit neither serves nor stops");
   }
-  ++report_.findings["flipped bit: harmless"];
+  ++report_.findings["flipped bit: not found by anybody"];
+  report_.flipped.insert(victim);
 }
 
 // The documented way out: the directory is moved away, and the server starts empty.
@@ -173,6 +191,7 @@ void Faults::start_empty(ServerId victim) {
   std::filesystem::path away = data;
   away += "-moved-" + std::to_string(++moved_away_);
   std::filesystem::rename(data, away);
+  report_.flipped.erase(victim);
   parts_.servers.launch(victim);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 
 #include "cli/free_ports.hpp"
@@ -19,13 +20,11 @@ namespace {
 constexpr Millis stop_patience{10000};
 constexpr std::streamoff log_tail_bytes = 4096;
 
-// Small files, so that segments begin and end all the time, and time-outs of at most three
-// seconds, so that a pause can outlast every one of them.
-const std::vector<std::string> settings = {
-    "--set", "storage.segment_size=2MiB",    "--set", "limits.max_batch=256KiB",
-    "--set", "limits.max_payload=64KiB",     "--set", "timing.sync_timeout=3s",
-    "--set", "timing.disk_stuck_timeout=3s", "--set", "timing.client_timeout=3s",
-    "--set", "limits.tail_cache=4MiB"};
+// Small files, so that segments begin and end all the time, and time-outs that a pause can outlast.
+constexpr std::array settings = {"storage.segment_size=2MiB", "limits.max_batch=256KiB",
+                                 "limits.max_payload=64KiB", "limits.tail_cache=4MiB"};
+constexpr std::array time_outs = {"timing.sync_timeout", "timing.disk_stuck_timeout",
+                                  "timing.client_timeout"};
 
 }  // namespace
 
@@ -108,7 +107,11 @@ std::vector<std::string> Servers::command_line(ServerId id) const {
   std::vector<std::string> words = network_.entering(id);
   words.insert(words.end(), {cli::sibling_program("zabmqd").string(), "--id", to_string(id),
                              "--servers", server_list(id), "--data-dir", data_directory(id)});
-  words.insert(words.end(), settings.begin(), settings.end());
+  const std::string longest = std::to_string(longest_time_out.count()) + "s";
+  for (const char* setting : settings) words.insert(words.end(), {"--set", setting});
+  for (const char* time_out : time_outs) {
+    words.insert(words.end(), {"--set", std::string(time_out) + "=" + longest});
+  }
   if (network_.separate()) words.emplace_back("--insecure-allow-plaintext");
   return words;
 }
@@ -145,6 +148,14 @@ void Servers::stop_all() {
 
 bool Servers::running(ServerId id) {
   return at(id).process && at(id).process->running();
+}
+
+// The state stands behind the program's name, which is in parentheses.
+bool Servers::stands_still(ServerId id) const {
+  std::ifstream file("/proc/" + std::to_string(process_id(id)) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  return text.find(") T ") != text.npos;
 }
 
 pid_t Servers::process_id(ServerId id) const {

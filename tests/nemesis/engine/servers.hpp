@@ -21,6 +21,9 @@ namespace zabmq::nemesis {
 inline constexpr int exit_refused = 1;     // cannot start or go on as asked: a damaged directory
 inline constexpr int exit_fail_stop = 70;  // a write or a sync failed
 
+// Of all time-outs that the servers are given.
+inline constexpr std::chrono::seconds longest_time_out{3};
+
 // Use it from one thread that outlives it (see child_process.hpp).
 class Servers {
  public:
@@ -37,6 +40,7 @@ class Servers {
   void kill(ServerId id);  // SIGKILL, and its end awaited
   void stop_all();         // SIGTERM, then SIGKILL
   bool running(ServerId id);
+  bool stands_still(ServerId id) const;  // by SIGSTOP
   pid_t process_id(ServerId id) const;
   std::optional<int> wait_for_end(ServerId id, Millis bound);
 

@@ -36,22 +36,35 @@ bool SyscallFault::available() {
 }
 
 SyscallFault::SyscallFault(pid_t process, const std::string& injection,
-                           const std::filesystem::path& log) {
+                           const std::filesystem::path& log)
+    : log_(log) {
+  std::filesystem::remove(log_);
   tracer_ = std::make_unique<cli::ChildProcess>(
       searched({"strace", "-f", "-qq", "-o", log.string(), "-e", "trace=fdatasync", "-e",
                 "inject=fdatasync:" + injection, "-p", std::to_string(process)}),
       cli::ChildStreams{});
   const auto bound = Clock::now() + attach_bound;
-  while (!is_traced(process) && tracer_->running() && Clock::now() < bound) {
-    poll(nullptr, 0, look_again_ms);
+  while (!attached_ && tracer_->running() && Clock::now() < bound) {
+    attached_ = is_traced(process);
+    if (!attached_) poll(nullptr, 0, look_again_ms);
   }
 }
 
-// SIGTERM makes strace let go of the process, which goes on.
 SyscallFault::~SyscallFault() {
-  if (!tracer_) return;
+  if (tracer_) detach();
+}
+
+// SIGTERM makes strace let go of the process. What it did stands in its log from then on.
+std::uint64_t SyscallFault::detach() {
   tracer_->signal(SIGTERM);
   (void)tracer_->wait_for(detach_bound);
+  tracer_.reset();
+  std::uint64_t calls = 0;
+  std::ifstream file(log_);
+  for (std::string line; std::getline(file, line);) {
+    if (line.find("INJECTED") != line.npos || line.find("DELAYED") != line.npos) ++calls;
+  }
+  return calls;
 }
 
 SyscallFault SyscallFault::failing_sync(pid_t process, const std::filesystem::path& log) {

@@ -21,18 +21,12 @@ std::string text(const char* format, double a, double b) {
 }
 
 void print_faults(const Results& results) {
-  std::printf("%-44s %s\n", "fault", "times");
-  for (std::size_t i = 0; i < fault_count; ++i) {
-    const Fault fault = static_cast<Fault>(i);
-    bool covered = true;
-    for (const Fault missing : results.not_covered) covered &= missing != fault;
-    std::printf("%-44s %s\n", std::string(to_string(fault)).c_str(),
-                covered ? std::to_string(results.faults.counts[i]).c_str() : "not covered");
+  for (const std::string& line : results.faults.tally.lines(results.not_covered)) {
+    std::printf("%s\n", line.c_str());
   }
   for (const auto& [what, times] : results.faults.findings) {
     std::printf("  %-42s %llu\n", what.c_str(), number(times));
   }
-  std::printf("  %-42s %llu\n", "pieces of bytes corrupted", number(results.corrupted));
 }
 
 }  // namespace
@@ -85,10 +79,14 @@ bool print_verdict(const Results& results) {
               summary.longest_silence, summary.total_silence, summary.seconds);
   std::printf("longest from healed to acknowledging: %.2f s\n",
               static_cast<double>(results.faults.longest_recovery.count()) / 1000);
-  const std::vector<std::string> others = results.timeline.violations();
+  std::printf("logs: %llu transactions in %llu epochs, the same on all servers%s\n",
+              number(results.logs.compared), number(results.logs.epochs),
+              results.logs.violations.empty() ? "" : ": NO, see below");
+  std::vector<std::string> others = results.timeline.violations();
+  others.insert(others.end(), results.logs.violations.begin(), results.logs.violations.end());
   for (const std::string& violation : others) std::printf("violation: %s\n", violation.c_str());
   const std::uint64_t violations = results.judgement.checker.counts().violations + others.size();
-  const std::string invalid = why_invalid(summary, results.faults.total());
+  const std::string invalid = why_invalid(summary, results.faults.tally.total());
   if (violations > 0) {
     std::printf("nemesis: %llu violations (seed %llu)\n", number(violations),
                 number(results.options.seed));
@@ -97,9 +95,10 @@ bool print_verdict(const Results& results) {
                 number(results.options.seed));
   } else {
     std::printf(
-        "nemesis: the promises hold: %llu faults (%zu kinds not covered), %llu acknowledged "
-        "(seed %llu)\n",
-        number(results.faults.total()), results.not_covered.size(),
+        "nemesis: the promises hold: %llu faults (%zu kinds not covered, %llu times not done), "
+        "%llu acknowledged (seed %llu)\n",
+        number(results.faults.tally.total()), results.not_covered.size(),
+        number(results.faults.tally.total_not_done()),
         number(results.judgement.checker.counts().acknowledged), number(results.options.seed));
   }
   return violations == 0 && invalid.empty();

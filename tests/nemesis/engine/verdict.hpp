@@ -7,6 +7,7 @@
 
 #include "nemesis/engine/faults.hpp"
 #include "nemesis/engine/history_file.hpp"
+#include "nemesis/engine/log_comparison.hpp"
 #include "nemesis/engine/nemesis.hpp"
 #include "nemesis/engine/timeline.hpp"
 
@@ -20,9 +21,9 @@ struct Results {
   const Options& options;
   const Faults::Report& faults;
   std::vector<Fault> not_covered;
-  std::uint64_t corrupted = 0;  // pieces of bytes, by the proxies
   const Timeline& timeline;
   const Judgement& judgement;
+  LogVerdict logs;
 };
 
 // Empty: the run counts. Otherwise why it does not.
