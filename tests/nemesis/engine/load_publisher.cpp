@@ -63,7 +63,7 @@ void LoadPublisher::run() {
         next_crash_ = ticket_ + 1 + random_() % (2 * crash_every);
         random_() % 2 == 0 ? reopen() : overtake();
       }
-      burst();
+      if (publisher_) burst();  // none: abandoned while there was no leader
     }
     if (publisher_) recover();
   } catch (const Error& error) {
