@@ -11,6 +11,32 @@ namespace {
 
 using Rows = std::map<std::string, std::set<std::string>>;  // row -> programs; none: a reason
 
+// Every defect of ZooKeeper's that is known to have lost data or stood still: a row may say that it
+// cannot happen here, but it may not be left out.
+constexpr int zookeeper_ids[] = {
+    261,  335,  498,  512,  569,  582,  596,  764,  769,  790,  1081, 1154, 1156, 1192, 1277, 1282,
+    1343, 1419, 1465, 1489, 1514, 1549, 1653, 1675, 1697, 1699, 1732, 1797, 1818, 2080, 2164, 2172,
+    2247, 2249, 2307, 2325, 2332, 2354, 2355, 2418, 2420, 2574, 2678, 2778, 2832, 2845, 2846, 2872,
+    2959, 3023, 3056, 3104, 3109, 3127, 3231, 3240, 3526, 3537, 3574, 3642, 3644, 3701, 3720, 3756,
+    3769, 3829, 3911, 4269, 4394, 4502, 4541, 4643, 4646, 4685, 4712, 4785, 4837, 4882, 4925, 5094};
+constexpr const char* others[] = {"ZK truncate",
+                                  "ZK boot check",
+                                  "testHighestZxidJoinLate",
+                                  "testEarlyLeaderAbandonment",
+                                  "testFailedTxnAsPartOfQuorumLoss",
+                                  "testElectionFraud",
+                                  "testLeaderOutOfView",
+                                  "testInconsistentDueToNewLeaderOrder",
+                                  "testDiffSyncAfterSnap",
+                                  "jzab lastSeenZxid",
+                                  "jzab 26dba612",
+                                  "jzab 7ce86f39",
+                                  "jzab 77ab2409",
+                                  "jzab 61f9d57d",
+                                  "jzab COP",
+                                  "jzab #77",
+                                  "jzab #164"};
+
 // "| a | b | c |" -> a, b, c; empty for other lines, headings and rules.
 std::vector<std::string> cells_of(const std::string& line) {
   std::vector<std::string> cells;
@@ -84,7 +110,7 @@ TEST_SUITE("architecture/known bugs") {
     CHECK(problems.empty());
   }
 
-  TEST_CASE("known bugs: the tables are complete: scenarios 1 to 89, J1 to J17, Z1 to Z12") {
+  TEST_CASE("known bugs: the tables are complete: scenarios, J1 to J17, Z1 to Z12, ids") {
     std::vector<std::string> problems;
     const Rows table = rows_of(read_source("docs/known-bugs.md"), problems);
     const auto all = [&](const std::string& prefix, unsigned last) {
@@ -96,6 +122,13 @@ TEST_SUITE("architecture/known bugs") {
     all("scenario ", 89);
     all("J", 17);
     all("Z", 12);
+    for (const int id : zookeeper_ids) {
+      const std::string row = "ZOOKEEPER-" + std::to_string(id);
+      if (!table.contains(row)) problems.push_back(row + ": no row");
+    }
+    for (const char* row : others) {
+      if (!table.contains(row)) problems.push_back(std::string(row) + ": no row");
+    }
     INFO(joined(problems));
     CHECK(problems.empty());
     CHECK(table.size() > 200);
@@ -109,6 +142,8 @@ TEST_SUITE("architecture/known bugs") {
     CHECK(known_rows("ZOOKEEPER-2845 A, scenario 34: x") == Names{"ZOOKEEPER-2845", "scenario 34"});
     CHECK(known_rows("testElectionFraud, jzab 26dba612: x") ==
           Names{"testElectionFraud", "jzab 26dba612"});
+    CHECK(known_rows("ZK truncate, J6: x") == Names{"ZK truncate", "J6"});
+    CHECK(known_rows("jzab #77: x") == Names{"jzab #77"});
     CHECK(known_rows("start: first -> everything") == Names{});
     CHECK(known_rows("test names: unique") == Names{});
 

@@ -32,6 +32,7 @@ std::string row_of(const std::string& piece, const std::string& before) {
   const bool numbered = words.size() > 1 && words[0] == "scenario" && is_number(words[1]);
   if (numbered || (words.size() == 2 && words[0] == "jzab")) return words[0] + " " + words[1];
   if (words[0].starts_with(zookeeper)) return words[0];
+  if (words[0] == "ZK" && words.size() > 1) return piece;
   const bool letter = piece[0] == 'J' || piece[0] == 'Z';
   if (letter && is_number(std::string_view(piece).substr(1))) return piece;
   const bool test = piece.starts_with("test") && piece.size() > 4 && std::isupper(piece[4]) != 0;

@@ -283,7 +283,10 @@ TEST_SUITE("replica/scenario") {
     CHECK(cluster.delivered_at(s1) == wanted);
   }
 
-  TEST_CASE("scenario 76 L-boot-window: history durable, currentEpoch not -> boots, claims less") {
+  TEST_CASE(
+      "ZK boot check, scenario 76 L-boot-window: history durable, currentEpoch not -> boots, "
+      "claims "
+      "less") {
     bool met = false;
     for (std::size_t steps = 1; steps < 40 && !met; ++steps) {
       DurableCluster cluster({one, full, full});

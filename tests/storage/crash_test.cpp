@@ -123,7 +123,8 @@ TEST_SUITE("storage/crash") {
   }
 
   TEST_CASE(
-      "J6, scenario 79 L-truncate-crash: between any two steps of a cut -> the old history or the "
+      "ZK truncate, J6, scenario 79 L-truncate-crash: between any two steps of a cut -> the old "
+      "history or the "
       "cut one, the cut once "
       "told") {
     Machine m;

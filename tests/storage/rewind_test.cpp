@@ -142,6 +142,31 @@ TEST_SUITE("storage/rewind") {
     CHECK(m.log->last().zxid == in_first(2));
   }
 
+  TEST_CASE("jzab 77ab2409: an empty log is synced, marked and drained -> nothing fails, goes on") {
+    for (const bool cut : {false, true}) {
+      CAPTURE(cut);
+      Machine m;
+      m.start();
+      if (cut) {
+        m.write(m.maker.group({100, 200}));
+        REQUIRE(m.rewind({}, Digest::none));
+        m.maker.continue_from({});
+      }
+      m.log->flush();
+      m.tick(60'000);
+      m.drain();
+      m.run();
+      CHECK(m.drained_told == std::vector{Zxid{}});
+      CHECK_FALSE(m.failure_told);
+      CHECK(m.log->idle());
+
+      m.maker.begin_epoch(Epoch{2});
+      m.write(m.maker.batch(10));
+      m.restart_after_power_loss(MemoryDisk::nothing());
+      CHECK(m.read_everything().size() == 1);
+    }
+  }
+
   TEST_CASE("rewind: of an empty log to nothing -> matches") {
     Machine m;
     m.start();

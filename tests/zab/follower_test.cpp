@@ -414,7 +414,7 @@ TEST_SUITE("zab/follower") {
     CHECK(probe.core().last_delivered() == zxid(2, 1));
   }
 
-  TEST_CASE("follower: COMMIT before the record is durable here -> delivered when it is") {
+  TEST_CASE("jzab #77: COMMIT before the record is durable here -> delivered when it is") {
     Synchronized probe;
     probe.become_up_to_date();
     probe.server().hold_log = true;

@@ -496,7 +496,8 @@ TEST_SUITE("zab/leader") {
     CHECK(probe.core().phase() == Phase::synchronization);
   }
 
-  TEST_CASE("leader: a learner that lives but makes no progress -> lost at the sync time-out") {
+  TEST_CASE(
+      "jzab 61f9d57d: a learner that lives but makes no progress -> lost at the sync time-out") {
     Established probe;
     probe.join(3, "1:1");
 
