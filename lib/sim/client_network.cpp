@@ -2,7 +2,6 @@
 #include "sim/client_network.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <memory>
 
 #include "wire/client_frame.hpp"
@@ -166,18 +165,28 @@ void ClientNetwork::process_died(ServerId server) {
 
 // --- faults ---
 
-void ClientNetwork::break_some(std::size_t ordinal) {
-  if (ordinal >= connections_.size()) return;
-  const auto chosen = std::next(connections_.begin(), static_cast<std::ptrdiff_t>(ordinal));
-  const std::uint64_t number = chosen->first;
-  chosen->second.server_open = false;
+std::vector<std::uint64_t> ClientNetwork::established() const {
+  std::vector<std::uint64_t> numbers;
+  for (const auto& [number, connection] : connections_) {
+    if (connection.established && connection.client && connection.server_open) {
+      numbers.push_back(number);
+    }
+  }
+  return numbers;
+}
+
+ServerId ClientNetwork::server_of(std::uint64_t number) const {
+  return connections_.at(number).server;
+}
+
+void ClientNetwork::break_off(std::uint64_t number) {
+  connections_.at(number).server_open = false;
   timeline_.after(random_.about(parameters_.delay),
                   [this, number] { lose(number, "the connection was closed"); });
 }
 
-void ClientNetwork::stall(std::size_t ordinal, Micros until) {
-  if (ordinal >= connections_.size()) return;
-  auto& connection = std::next(connections_.begin(), static_cast<std::ptrdiff_t>(ordinal))->second;
+void ClientNetwork::stall(std::uint64_t number, Micros until) {
+  Connection& connection = connections_.at(number);
   connection.stalled_until = std::max(connection.stalled_until, until);
 }
 

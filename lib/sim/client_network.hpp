@@ -57,8 +57,10 @@ class ClientNetwork {
   void process_died(ServerId server);
 
   // --- faults ---
-  void break_some(std::size_t ordinal);  // the connection with this ordinal, if there are so many
-  void stall(std::size_t ordinal, Micros until);
+  std::vector<std::uint64_t> established() const;
+  ServerId server_of(std::uint64_t connection) const;
+  void break_off(std::uint64_t connection);
+  void stall(std::uint64_t connection, Micros until);
 
   static std::string endpoint_of(ServerId server);
 

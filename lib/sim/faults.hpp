@@ -9,9 +9,9 @@
 namespace zabmq::sim {
 
 enum class Fault : std::uint8_t {
-  kill,               // the process dies, the page cache survives
-  power_loss,         // and what was not synced is gone, sector by sector
-  lost_entry,         // a power loss that took back changes of the directory
+  kill,               // the process dies, and nothing is lost by it
+  power_loss,         // bytes that were not synced are gone with it, sector by sector
+  lost_entry,         // the same with changes of the directory
   kill_all,           // every server at once
   pause,              // SIGSTOP ... SIGCONT
   partition,          // a group is cut off, both ways
@@ -41,7 +41,7 @@ enum class Fault : std::uint8_t {
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(Fault::old_disk) + 1;
 std::string_view name_of(Fault fault);
 
-// What a server was doing when a fault hit it.
+// What a server was doing when a fault took effect on it.
 enum class ServerState : std::uint8_t {
   down,
   recovering,
@@ -53,13 +53,14 @@ enum class ServerState : std::uint8_t {
   sync_trunc,
   sync_snap,
   broadcast_leader,
-  broadcast_follower
+  broadcast_follower,
+  client  // no server: a client's process
 };
-inline constexpr std::size_t server_states =
-    static_cast<std::size_t>(ServerState::broadcast_follower) + 1;
+inline constexpr std::size_t server_states = static_cast<std::size_t>(ServerState::client) + 1;
 std::string_view name_of(ServerState state);
 
-// How often each fault hit a server in each state.
+// How often each fault took effect on a server in each state. What was planned and met nothing is
+// not in here: an error that no operation met, a power failure that took nothing.
 struct HitTable {
   std::array<std::array<std::uint64_t, server_states>, fault_kinds> counts{};
 

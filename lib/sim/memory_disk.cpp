@@ -120,6 +120,7 @@ IoStatus MemoryDisk::fault(Operation operation, const std::string& what) {
     }
     const int error = it->error;
     faults_.erase(it);
+    if (on_fault_) on_fault_(operation);
     return failed_with(error, verb(operation) + what);
   }
   return {};
@@ -178,7 +179,16 @@ std::vector<MemoryDisk::Sector> MemoryDisk::dirty_sectors() const {
   return all;
 }
 
-void MemoryDisk::lose_power(const Survival& survival) {
+bool MemoryDisk::dirty() const {
+  return std::any_of(state_.files.begin(), state_.files.end(),
+                     [](const auto& file) { return !file.second.dirty.empty(); });
+}
+
+MemoryDisk::Loss MemoryDisk::lose_power(const Survival& survival) {
+  Loss loss;
+  loss.entries = survival.directory_changes < directory_changes();
+  std::set<std::uint32_t> seen;
+  for (const auto& [name, file] : state_.live) seen.insert(file);
   std::size_t ordinal = 0;
   for (auto& [id, file] : state_.files) {
     for (const std::uint64_t sector : file.dirty) {
@@ -187,11 +197,14 @@ void MemoryDisk::lose_power(const Survival& survival) {
       ++ordinal;
     }
     file.dirty.clear();
+    if (file.cache == file.platter) continue;
+    loss.bytes = loss.bytes || seen.contains(id);
     file.cache = file.platter;
   }
   state_.live = state_.history[std::min(survival.directory_changes, directory_changes())];
   state_.history.assign(1, state_.live);
   forget_handles();
+  return loss;
 }
 
 // --- looking ---

@@ -56,6 +56,12 @@ class MemoryDisk final : public storage::FileSystem {
     return {[](std::size_t) { return true; }, static_cast<std::size_t>(-1)};
   }
 
+  // What a power failure took from the files that programs saw.
+  struct Loss {
+    bool bytes = false;
+    bool entries = false;
+  };
+
   enum class Operation : std::uint8_t { write, sync, create, rename, remove, sync_directory, read };
 
   MemoryDisk() = default;
@@ -80,6 +86,9 @@ class MemoryDisk final : public storage::FileSystem {
   // it was not written: the next sync succeeds and proves nothing.
   void fail(Operation operation, int error, std::size_t skip = 0);
   void forget_faults() { faults_.clear(); }
+  // Told of each such failure when it happens.
+  using OnFault = std::function<void(Operation)>;
+  void when_it_fails(OnFault call) { on_fault_ = std::move(call); }
   // Bytes that all files together may take; what does not fit fails with ENOSPC.
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
   void flip_bit(const std::string& name, std::uint64_t position, unsigned bit);
@@ -89,9 +98,10 @@ class MemoryDisk final : public storage::FileSystem {
   // --- crashes: the queues, their completions and all handles are gone ---
 
   void crash_process();  // the page cache survives
-  void lose_power(const Survival& survival);
+  Loss lose_power(const Survival& survival);
   void replace(State state);  // another disk in its place
   std::vector<Sector> dirty_sectors() const;
+  bool dirty() const;  // something was written and not synced
   std::size_t directory_changes() const { return state_.history.size() - 1; }
 
   // --- looking ---
@@ -155,6 +165,7 @@ class MemoryDisk final : public storage::FileSystem {
   std::deque<Queued> writer_;
   std::deque<Queued> reader_;
   std::vector<Fault> faults_;
+  OnFault on_fault_;
   std::uint64_t capacity_ = std::uint64_t{1} << 40;
   mutable std::optional<std::uint64_t> used_;  // until something grows, comes or goes
   std::uint64_t next_order_ = 0;

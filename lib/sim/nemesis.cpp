@@ -1,8 +1,8 @@
-// Nemesis: one fault after another.
+// Nemesis: one fault after another. Faults of disks are in nemesis_disks.cpp, those that take
+// several steps in nemesis_moves.cpp.
 #include "sim/nemesis.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -11,7 +11,6 @@ namespace zabmq::sim {
 namespace {
 
 constexpr std::uint64_t refusals_max = 3;  // in a row; a read that failed may work the next time
-constexpr std::uint64_t roomy = std::uint64_t{1} << 40;
 
 std::size_t index_of(const Server& server) {
   return static_cast<std::size_t>(server.id()) - 1;
@@ -21,14 +20,6 @@ std::size_t index_of(const Server& server) {
 
 void Nemesis::say(const std::string& text) {
   if (at_.trace.words()) at_.trace.say("*** " + text);
-}
-
-void Nemesis::hit(Fault fault, const Server& server) {
-  at_.hits.add(fault, server.state());
-  if (at_.trace.words()) {
-    say(std::string(name_of(fault)) + " at server " + to_string(server.id()) + " (" +
-        std::string(name_of(server.state())) + ")");
-  }
 }
 
 void Nemesis::begin() {
@@ -63,19 +54,12 @@ void Nemesis::strike(Fault fault) {
       return partition(fault);
     case Fault::clog:
     case Fault::disconnect:
+      return strike_link(fault);
     case Fault::client_disconnect:
     case Fault::client_restart:
-      return strike_network(fault);
+      return strike_client(fault);
     case Fault::kill_all:
-      for (auto& server : at_.servers) {
-        hit(fault, *server);
-        if (random_.coin()) {
-          server->kill();
-        } else {
-          server->lose_power(random_.coin());
-        }
-      }
-      return;
+      return take_power(fault, *at_.servers.front());
     default:
       return strike_server(fault, choose_server());
   }
@@ -118,183 +102,27 @@ void Nemesis::strike_server(Fault fault, Server& server) {
   switch (fault) {
     case Fault::kill:
       if (!server.up()) return;
-      hit(fault, server);
+      server.hit(fault);
       return server.kill();
     case Fault::power_loss:
-      if (!server.up()) return;
-      if (random_.coin()) {
-        hit(Fault::lost_entry, server);
-        return server.lose_power(true);
-      }
-      hit(fault, server);
-      return server.lose_power(false);
+      if (server.up()) take_power(fault, server);
+      return;
     case Fault::pause:
       if (!server.up() || server.paused()) return;
-      hit(fault, server);
+      server.hit(fault);
       return server.pause(now + while_());
     case Fault::clock_rate:
-      hit(fault, server);
+      server.hit(fault);
       return server.set_clock_rate(static_cast<std::uint32_t>(
           random_.coin() ? random_.between(200, 900) : random_.between(1100, 3000)));
     case Fault::clock_jump: {
-      hit(fault, server);
+      server.hit(fault);
       const auto to = static_cast<std::int64_t>(random_.below(at_.parameters.wall_jump_max));
       return server.set_wall_clock(random_.coin() ? to : -to);
     }
     default:
       return strike_disk(fault, server);
   }
-}
-
-// --- disks ---
-
-void Nemesis::strike_disk(Fault fault, Server& server) {
-  using Operation = MemoryDisk::Operation;
-  const Micros now = at_.timeline.now();
-  switch (fault) {
-    case Fault::slow_disk:
-      hit(fault, server);
-      return server.disk_latency(random_.between(5, 300) * millisecond, now + while_());
-    case Fault::stuck_disk:
-      hit(fault, server);
-      return server.disk_latency(random_.between(1, 30) * second, now + 100 * millisecond);
-    case Fault::write_error:
-    case Fault::sync_error:
-    case Fault::read_error: {
-      if (!server.up()) return;
-      hit(fault, server);
-      const Operation operation = fault == Fault::write_error  ? Operation::write
-                                  : fault == Fault::sync_error ? Operation::sync
-                                                               : Operation::read;
-      return server.disk().fail(operation, EIO, random_.below(6));
-    }
-    case Fault::no_space:
-      hit(fault, server);
-      return fill_disk(server);
-    case Fault::bit_flip:
-    case Fault::misdirected_write:
-      return damage_record(fault, server);
-    case Fault::wipe:
-      if (!may_damage(server)) return;
-      hit(fault, server);
-      server.kill();
-      return wipe(server);
-    case Fault::old_disk:
-      return strike_old_disk(server);
-    default:
-      return;
-  }
-}
-
-// The first time a copy is made; the next time, when nothing else is wrong, it is put back.
-void Nemesis::strike_old_disk(Server& server) {
-  if (!server.replica()) return;
-  const auto copy = copies_.find(server.id());
-  if (copy == copies_.end()) {
-    const zab::Core& core = server.replica()->core();
-    if (core.identity().standing != zab::Standing::voter) return;
-    Copy made{{}, core.identity().incarnation, core.last_logged(), core.identity().accepted};
-    say("a copy of server " + to_string(server.id()) + "'s directory is made");
-    server.kill();
-    made.disk = server.disk().state();
-    copies_[server.id()] = std::move(made);
-    return plan_start(server, 100 * millisecond);
-  }
-  Server* leading = leader();
-  if (!leading || leading == &server || at_.timeline.now() < quiet_at_ + second) return;
-  if (!may_damage(server) || !leader_knows_better(*leading, server)) return;
-  hit(Fault::old_disk, server);
-  server.kill();
-  server.replace_disk(copy->second.disk);
-  copies_.erase(server.id());
-  old_copy_ = {&server, leading, leading->replica()->core().identity().current};
-  plan_start(server, 100 * millisecond);
-}
-
-// Established, with everybody else behind it, and it has heard more of this server than the copy
-// holds.
-bool Nemesis::leader_knows_better(const Server& leading, const Server& server) const {
-  const zab::Core& core = leading.replica()->core();
-  if (!core.leading_in_broadcast()) return false;
-  for (const auto& other : at_.servers) {
-    if (!other->replica() || other->replica()->core().phase() != Phase::broadcast) return false;
-    if (at_.invariants.standing(other->id()) != zab::Standing::voter) return false;
-  }
-  const auto& learners = std::get<zab::Leading>(core.role_state()).learners;
-  const auto learner = learners.find(server.id());
-  const Copy& copy = copies_.at(server.id());
-  return learner != learners.end() && learner->second.acked_leader &&
-         learner->second.incarnation == copy.incarnation && learner->second.durable > copy.last;
-}
-
-void Nemesis::watch_old_copy() {
-  const OldCopy& old = *old_copy_;
-  if (at_.invariants.standing(old.server->id()) == zab::Standing::wiped) return old_copy_.reset();
-  const replica::Replica* leading = old.leader->replica();
-  if (leading && leading->core().leading_in_broadcast() &&
-      leading->core().identity().current == old.epoch) {
-    return;
-  }
-  Server& server = *old.server;
-  old_copy_.reset();
-  server.kill();
-  wipe(server);
-}
-
-void Nemesis::fill_disk(Server& server) {
-  const std::uint64_t used = roomy - std::min(roomy, server.disk().free_bytes());
-  server.disk().set_capacity(used + random_.below(3 * at_.parameters.log.segment_size));
-  at_.timeline.after(while_(), [this, &server] {
-    if (!over_) server.disk().set_capacity(roomy);
-  });
-}
-
-// A minority, and only where the loss shows or does not matter: promise 2 of the design.
-bool Nemesis::may_damage(const Server& server) const {
-  if (at_.invariants.is_damaged(server.id()) || at_.invariants.committed_count() == 0) return false;
-  return at_.invariants.damaged_count() < (at_.servers.size() - 1) / 2;
-}
-
-// A bit, or the bytes of another record, in a record that a later mark proves to have been synced:
-// a server that trusts its disk there is broken.
-void Nemesis::damage_record(Fault fault, Server& server) {
-  const std::size_t count = at_.invariants.on_platter(server.id());
-  if (count == 0 || !may_damage(server)) return;
-  const auto digest = at_.invariants.digest_at(server.id(), random_.below(count));
-  if (!digest || !server.platter().proven(*digest)) return;
-  const Platter::Place target = *server.platter().place_of(*digest);
-  const std::optional<std::string> name = server.platter().file_name(target.file);
-  const auto& live = server.disk().state().live;
-  if (!name || !live.contains(*name) || live.at(*name) != target.file) return;
-  hit(fault, server);
-  at_.invariants.damaged(server.id());
-  if (fault == Fault::bit_flip) {
-    return server.disk().flip_bit(*name, target.position + random_.below(target.size),
-                                  static_cast<unsigned>(random_.below(8)));
-  }
-  const auto other = at_.invariants.digest_at(server.id(), random_.below(count));
-  const Platter::Place* source = other ? server.platter().place_of(*other) : nullptr;
-  if (!source || source->position == target.position) source = nullptr;
-  const std::vector<std::byte> junk(64, std::byte{0});
-  Bytes bytes = junk;
-  if (source) {
-    const auto file = server.disk().state().files.find(source->file);
-    if (file != server.disk().state().files.end() &&
-        source->position + source->size <= file->second.cache.size()) {
-      bytes = Bytes(file->second.cache)
-                  .subspan(static_cast<std::size_t>(source->position), source->size);
-    }
-  }
-  const std::vector<std::byte> copy(
-      bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(
-                                         std::min<std::size_t>(bytes.size(), target.size)));
-  server.disk().overwrite(*name, target.position, copy);
-}
-
-void Nemesis::wipe(Server& server) {
-  say("server " + to_string(server.id()) + " gets an empty directory");
-  server.wipe();
-  plan_start(server, while_());
 }
 
 // --- networks ---
@@ -311,62 +139,63 @@ void Nemesis::partition(Fault fault) {
   if (count < 2) return;
   const Micros until = at_.timeline.now() + while_();
   const auto how = random_.coin() ? PeerNetwork::Cut::losing : PeerNetwork::Cut::holding;
-  if (fault == Fault::bridge) {
-    const std::size_t a = random_.below(count);
-    const std::size_t b = (a + 1 + random_.below(count - 1)) % count;
-    hit(fault, *at_.servers[a]);
-    cut(at_.servers[a]->id(), at_.servers[b]->id(), how, until);
-    return cut(at_.servers[b]->id(), at_.servers[a]->id(), how, until);
-  }
-  std::vector<bool> inside(count);
+  const std::size_t a = random_.below(count);
+  const std::size_t b = (a + 1 + random_.below(count - 1)) % count;
+  // a is inside and b outside: somebody is parted from somebody.
+  if (fault == Fault::bridge) return separate(fault, {a}, {b}, how, until);
   Server* const alone = random_.coin() ? leader() : nullptr;
   // With a slow clock it takes itself for the leader long after it was deposed.
   if (alone && at_.parameters.weights[static_cast<std::size_t>(Fault::clock_rate)] > 0) {
     strike_server(Fault::clock_rate, *alone);
   }
+  std::vector<std::size_t> in;
+  std::vector<std::size_t> out;
   for (std::size_t i = 0; i < count; ++i) {
-    inside[i] = alone ? at_.servers[i].get() == alone : random_.coin();
+    const bool drawn = i == a || (i != b && random_.coin());
+    (alone ? at_.servers[i].get() == alone : drawn) ? in.push_back(i) : out.push_back(i);
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (inside[i]) hit(fault, *at_.servers[i]);
-    for (std::size_t j = 0; j < count; ++j) {
-      if (!inside[i] || inside[j]) continue;
-      const ServerId in = at_.servers[i]->id();
-      const ServerId out = at_.servers[j]->id();
-      const bool outwards = fault == Fault::partition || (until & 1) == 0;
-      if (outwards) cut(in, out, how, until);
-      if (fault == Fault::partition || !outwards) cut(out, in, how, until);
+  separate(fault, in, out, how, until);
+}
+
+// Both ways, or only from one side.
+void Nemesis::separate(Fault fault, const std::vector<std::size_t>& in,
+                       const std::vector<std::size_t>& out, PeerNetwork::Cut how, Micros until) {
+  const bool outwards = fault != Fault::one_way || random_.coin();
+  const bool inwards = fault != Fault::one_way || !outwards;
+  for (const std::size_t i : in) {
+    if (at_.servers[i]->up()) at_.servers[i]->hit(fault);
+    for (const std::size_t j : out) {
+      if (outwards) cut(at_.servers[i]->id(), at_.servers[j]->id(), how, until);
+      if (inwards) cut(at_.servers[j]->id(), at_.servers[i]->id(), how, until);
     }
   }
 }
 
-void Nemesis::strike_network(Fault fault) {
+void Nemesis::strike_link(Fault fault) {
   const std::size_t count = at_.servers.size();
+  if (count < 2) return;
   Server& a = choose_server();
-  Server& b = *at_.servers[random_.below(count)];
-  switch (fault) {
-    case Fault::clog:
-      hit(fault, a);
-      return at_.peers.clog(a.id(), b.id(), at_.timeline.now() + while_());
-    case Fault::disconnect:
-      if (&a == &b) return;
-      hit(fault, a);
-      return at_.peers.disconnect(a.id(), b.id());
-    case Fault::client_disconnect:
-      hit(fault, a);
-      if (random_.coin()) return at_.clients.break_some(random_.below(10));
-      return at_.clients.stall(random_.below(10), at_.timeline.now() + while_());
-    case Fault::client_restart:
-      hit(fault, a);
-      if (random_.coin()) {
-        at_.publishers[random_.below(at_.publishers.size())]->restart();
-      } else {
-        at_.subscribers[random_.below(at_.subscribers.size())]->restart();
-      }
-      return;
-    default:
-      return;
+  Server& b = *at_.servers[(index_of(a) + 1 + random_.below(count - 1)) % count];
+  if (!a.up() || !b.up()) return;
+  a.hit(fault);
+  if (fault == Fault::disconnect) return at_.peers.disconnect(a.id(), b.id());
+  at_.peers.clog(a.id(), b.id(), at_.timeline.now() + while_());
+}
+
+void Nemesis::strike_client(Fault fault) {
+  if (fault == Fault::client_restart) {
+    at_.hits.add(fault, ServerState::client);
+    if (random_.coin()) {
+      return at_.publishers[random_.below(at_.publishers.size())]->restart();
+    }
+    return at_.subscribers[random_.below(at_.subscribers.size())]->restart();
   }
+  const std::vector<std::uint64_t> connections = at_.clients.established();
+  if (connections.empty()) return;
+  const std::uint64_t chosen = connections[random_.below(connections.size())];
+  at_.servers[static_cast<std::size_t>(at_.clients.server_of(chosen)) - 1]->hit(fault);
+  if (random_.coin()) return at_.clients.break_off(chosen);
+  at_.clients.stall(chosen, at_.timeline.now() + while_());
 }
 
 // --- the operator ---
@@ -399,6 +228,7 @@ void Nemesis::look_after(Server& server) {
 
 void Nemesis::heal(const std::vector<bool>& core) {
   over_ = true;
+  aims_.clear();
   if (old_copy_) {
     old_copy_->server->kill();
     old_copy_->server->wipe();

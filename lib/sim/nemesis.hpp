@@ -47,6 +47,7 @@ class Nemesis {
   // After every event. An old copy of a disk is found out only by a leader that knows better; when
   // that leader is lost before, the operator takes the copy away again.
   void watch() {
+    if (!aims_.empty()) watch_aims();
     if (old_copy_) watch_old_copy();
   }
   // The operator: starts what has stopped, with an empty directory if the old one is damaged.
@@ -57,20 +58,26 @@ class Nemesis {
   void strike();
   void strike(Fault fault);
   void strike_server(Fault fault, Server& server);
-  void strike_network(Fault fault);
+  void strike_link(Fault fault);
+  void strike_client(Fault fault);
   void strike_disk(Fault fault, Server& server);
-  void hit(Fault fault, const Server& server);
   void say(const std::string& text);
   Server& choose_server();
   Server* leader();
   Micros while_();  // how long a fault lasts
   void plan_start(Server& server, Micros delay);
   void partition(Fault fault);
+  void separate(Fault fault, const std::vector<std::size_t>& in,
+                const std::vector<std::size_t>& out, PeerNetwork::Cut how, Micros until);
   void cut(ServerId from, ServerId to, PeerNetwork::Cut how, Micros until);
   bool may_damage(const Server& server) const;
   void damage_record(Fault fault, Server& server);
   void wipe(Server& server);
   void fill_disk(Server& server);
+  void take_power(Fault fault, Server& server);
+  void cut_power(Server* server, bool entries);  // null: all servers'
+  void cut_power(Server& server, bool entries, std::optional<Fault> nothing_lost);
+  void watch_aims();
   void strike_old_disk(Server& server);
   bool leader_knows_better(const Server& leading, const Server& server) const;
   void watch_old_copy();
@@ -90,7 +97,24 @@ class Nemesis {
     Epoch epoch = Epoch::none;
   };
 
+  // A power failure that waits for something to lose, though not for ever.
+  struct Aim {
+    bool all = false;        // every server is to lose its power
+    Server* only = nullptr;  // null: whichever has something to lose
+    bool entries = false;    // of the directory, too
+    std::size_t changes = 1;
+    std::size_t victims = 1;  // so many servers with something to lose
+    std::uint64_t skip = 0;   // so many events at which there was something
+    Micros until = 0;
+  };
+
+  static constexpr std::size_t aims_max = 4;
+  static constexpr std::uint64_t roomy = std::uint64_t{1} << 40;
+
+  Server* victim_of(const Aim& aim);
+
   bool over_ = false;
+  std::vector<Aim> aims_;
   std::map<ServerId, Copy> copies_;
   std::optional<OldCopy> old_copy_;  // put back, and not found out yet
   Micros quiet_at_ = 0;              // when the last fault that lasts is over

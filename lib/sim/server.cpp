@@ -12,12 +12,24 @@ namespace {
 
 constexpr LogTime wall_at_start_us = 1'790'000'000'000'000;  // some day in 2026
 
+Fault fault_of(MemoryDisk::Operation operation) {
+  switch (operation) {
+    case MemoryDisk::Operation::write:
+      return Fault::write_error;
+    case MemoryDisk::Operation::sync:
+      return Fault::sync_error;
+    default:
+      return Fault::read_error;
+  }
+}
+
 }  // namespace
 
 Server::Server(ServerId id, const Surroundings& around, Random random)
     : id_(id), around_(around), random_(random) {
   around_.invariants.watch(id_, platter_, disk_);
   clock_us_ = random_.below(1000) * second;
+  disk_.when_it_fails([this](MemoryDisk::Operation operation) { hit(fault_of(operation)); });
 }
 
 Server::~Server() = default;
@@ -55,21 +67,22 @@ void Server::kill() {
 }
 
 // Sectors survive one by one, or all, or none: each has shown bugs that the others had not.
-void Server::lose_power(bool directory_too) {
+MemoryDisk::Loss Server::lose_power(bool directory_too) {
   end_life();
   MemoryDisk::Survival survival = MemoryDisk::everything();
-  const std::uint64_t sort = random_.below(4);
+  const std::uint64_t sort = random_.below(directory_too ? 4 : 7) % 4;  // all: seldom alone
   if (sort == 0) survival = MemoryDisk::nothing();
   if (sort == 1) survival.sector = [this](std::size_t) { return random_.coin(); };
   if (sort == 2) {
-    const std::size_t first = random_.below(disk_.dirty_sectors().size() + 1);
+    const std::size_t first = random_.below(disk_.dirty_sectors().size());
     survival.sector = [first](std::size_t ordinal) { return ordinal < first; };
   }
-  survival.directory_changes =
-      directory_too ? random_.below(disk_.directory_changes() + 1) : disk_.directory_changes();
-  disk_.lose_power(survival);
+  const std::size_t changes = disk_.directory_changes();
+  survival.directory_changes = directory_too ? random_.below(changes) : changes;
+  const MemoryDisk::Loss loss = disk_.lose_power(survival);
   platter_.power_lost();
   around_.invariants.crashed(id_, true);
+  return loss;
 }
 
 void Server::pause(Micros until) {
@@ -124,6 +137,13 @@ bool Server::no_space() const {
   return life_ && !life_->recovering() && life_->log().no_space();
 }
 
+void Server::hit(Fault fault, ServerState state) {
+  around_.hits.add(fault, state);
+  if (!around_.trace.words()) return;
+  around_.trace.say("*** " + std::string(name_of(fault)) + " at server " + to_string(id_) + " (" +
+                    std::string(name_of(state)) + ")");
+}
+
 ServerState Server::state() const {
   return life_ ? life_->state() : ServerState::down;
 }
@@ -143,7 +163,8 @@ void Server::replace_disk(MemoryDisk::State state) {
   around_.invariants.rolled_back(id_);
 }
 
-void Server::disk_latency(Micros each, Micros until) {
+void Server::disk_latency(Fault fault, Micros each, Micros until) {
+  slow_fault_ = fault;
   slow_each_ = each;
   slow_until_ = until;
 }
@@ -156,8 +177,9 @@ void Server::disk_recovers() {
 }
 
 Micros Server::disk_delay(Micros usual) {
-  if (around_.timeline.now() < slow_until_) return random_.about(slow_each_);
-  return random_.about(usual);
+  if (around_.timeline.now() >= slow_until_) return random_.about(usual);
+  if (slow_fault_) hit(*std::exchange(slow_fault_, std::nullopt));
+  return random_.about(slow_each_);
 }
 
 // A step of each queue is under way as long as something waits in it.

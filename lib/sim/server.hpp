@@ -35,6 +35,7 @@ struct Surroundings {
   PeerNetwork& peers;
   ClientNetwork& clients;
   Invariants& invariants;
+  HitTable& hits;
 };
 
 class Server {
@@ -58,7 +59,7 @@ class Server {
   void start();
   void kill();
   // The sectors and changes of the directory that were not synced survive by chance.
-  void lose_power(bool directory_too);
+  MemoryDisk::Loss lose_power(bool directory_too);
   void pause(Micros until);
   void resume();
   bool up() const { return life_ != nullptr; }
@@ -67,14 +68,17 @@ class Server {
   End end() const { return end_; }
   const std::string& end_text() const { return end_text_; }
   ServerState state() const;
+  void hit(Fault fault) { hit(fault, state()); }  // books it
+  void hit(Fault fault, ServerState state);       // the state in which it met the server
 
   // --- its disk ---
   MemoryDisk& disk() { return disk_; }
   const Platter& platter() const { return platter_; }
-  void wipe();                                   // precondition: !up()
-  void replace_disk(MemoryDisk::State state);    // precondition: !up()
-  void disk_latency(Micros each, Micros until);  // steps that begin before `until` take so long
-  void disk_recovers();                          // and what was stuck goes on
+  void wipe();                                 // precondition: !up()
+  void replace_disk(MemoryDisk::State state);  // precondition: !up()
+  // Steps that begin before `until` take so long; the first of them books the fault.
+  void disk_latency(Fault fault, Micros each, Micros until);
+  void disk_recovers();  // and what was stuck goes on
 
   // --- its clock ---
   void set_clock_rate(std::uint32_t per_thousand);
@@ -123,6 +127,7 @@ class Server {
   std::uint64_t disk_generation_ = 0;  // steps planned under an older one do not happen
   Micros slow_until_ = 0;
   Micros slow_each_ = 0;
+  std::optional<Fault> slow_fault_;  // not felt yet
 
   std::uint32_t rate_per_thousand_ = 1000;
   Micros rate_since_ = 0;

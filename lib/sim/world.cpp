@@ -23,7 +23,7 @@ World::World(const Parameters& parameters, const RunOptions& options)
           timeline_, random_.fork(), parameters_.links,
           [this](const ClientNetwork::ToServer& frame) { at(frame.server).receive(frame); },
           [this](ServerId server) { return at(server).replica() != nullptr; }) {
-  const Surroundings around{timeline_, trace_, parameters_, peers_, clients_, invariants_};
+  const Surroundings around{timeline_, trace_, parameters_, peers_, clients_, invariants_, hits_};
   for (std::uint32_t i = 1; i <= parameters_.servers; ++i) {
     servers_.push_back(std::make_unique<Server>(ServerId{i}, around, random_.fork()));
   }

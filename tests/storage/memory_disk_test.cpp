@@ -138,6 +138,35 @@ TEST_SUITE("sim/memory disk") {
   }
 
   TEST_CASE_FIXTURE(Fixture,
+                    "memory disk: a fault is told when it meets its operation, not before") {
+    std::vector<MemoryDisk::Operation> failed;
+    disk.when_it_fails([&](MemoryDisk::Operation operation) { failed.push_back(operation); });
+    disk.fail(MemoryDisk::Operation::sync, EIO);
+    disk.fail(MemoryDisk::Operation::create, EIO);
+    CHECK(failed.empty());
+    overwrite(true);
+    disk.run_all();
+
+    CHECK(failed == std::vector{MemoryDisk::Operation::sync});
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "memory disk: a power failure tells whether anything was lost") {
+    const auto loss_of = [this](const MemoryDisk::Survival& survival) {
+      MemoryDisk::Loss loss = MemoryDisk(disk.state()).lose_power(survival);
+      return std::pair{loss.bytes, loss.entries};
+    };
+    CHECK(loss_of(MemoryDisk::nothing()) == std::pair{false, false});
+    overwrite(false);
+    disk.run_all();
+    CHECK(disk.dirty());
+    CHECK(loss_of(MemoryDisk::nothing()) == std::pair{true, false});
+    CHECK(loss_of(MemoryDisk::everything()) == std::pair{false, false});
+    disk.rename("a", "b", [](const IoStatus&) {});
+    disk.run_all();
+    CHECK(loss_of(MemoryDisk::nothing()) == std::pair{true, true});
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
                     "memory disk: full -> ENOSPC, what fits is there, room again -> goes on") {
     disk.set_capacity(3000);
     CHECK(disk.free_bytes() == 3000 - 2048);

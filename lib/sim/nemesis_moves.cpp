@@ -1,0 +1,133 @@
+// Nemesis: faults that wait for their moment, or take several steps.
+#include "sim/nemesis.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace zabmq::sim {
+
+// --- power ---
+
+// In most cases it waits until there is something to lose: a server spends little of its time
+// between a write and its sync. Where that does not happen, a power failure would be one more kill.
+void Nemesis::take_power(Fault fault, Server& server) {
+  const bool all = fault == Fault::kill_all;
+  const bool entries = random_.coin();
+  if (random_.chance(100'000)) return cut_power(all ? nullptr : &server, entries);
+  if (aims_.size() == aims_max) return;
+  const Micros until = at_.timeline.now() + random_.about(4 * second);
+  Server* const only = all || random_.chance(700'000) ? nullptr : &server;
+  const std::size_t victims = all ? random_.between(1, (at_.servers.size() + 1) / 2) : 1;
+  aims_.push_back({all, only, entries, 1 + random_.below(2), victims, random_.below(20), until});
+}
+
+void Nemesis::watch_aims() {
+  const Micros now = at_.timeline.now();
+  std::erase_if(aims_, [now](const Aim& aim) { return now >= aim.until; });
+  for (auto aim = aims_.begin(); aim != aims_.end(); ++aim) {
+    Server* const found = victim_of(*aim);
+    if (!found || aim->skip-- > 0) continue;
+    const Aim met = *aim;
+    aims_.erase(aim);
+    return cut_power(met.all ? nullptr : found, met.entries);
+  }
+}
+
+// Null: there are not as many with something to lose as it wants.
+Server* Nemesis::victim_of(const Aim& aim) {
+  Server* found = nullptr;
+  std::size_t victims = 0;
+  for (auto& server : at_.servers) {
+    if (!server->up() || (aim.only && aim.only != server.get())) continue;
+    const MemoryDisk& disk = server->disk();
+    const bool something = aim.entries ? disk.directory_changes() >= aim.changes : disk.dirty();
+    if (!something) continue;
+    ++victims;
+    if (!found || random_.coin()) found = server.get();
+  }
+  return victims < aim.victims ? nullptr : found;
+}
+
+// Of one server, or of all: then some only die.
+void Nemesis::cut_power(Server* server, bool entries) {
+  if (server) return cut_power(*server, entries, Fault::kill);
+  for (auto& each : at_.servers) {
+    if (each->up()) each->hit(Fault::kill_all);
+    if (random_.chance(250'000)) {
+      each->kill();
+    } else {
+      cut_power(*each, entries, std::nullopt);
+    }
+  }
+}
+
+// Booked as what it was: a power failure that took nothing is a kill.
+void Nemesis::cut_power(Server& server, bool entries, std::optional<Fault> nothing_lost) {
+  const ServerState state = server.state();
+  const MemoryDisk::Loss loss = server.lose_power(entries);
+  if (loss.bytes) server.hit(Fault::power_loss, state);
+  if (loss.entries) server.hit(Fault::lost_entry, state);
+  if (!loss.bytes && !loss.entries && nothing_lost && state != ServerState::down) {
+    server.hit(*nothing_lost, state);
+  }
+}
+
+// --- an old copy of a disk ---
+
+// The first time a copy is made; the next time, when nothing else is wrong, it is put back.
+void Nemesis::strike_old_disk(Server& server) {
+  if (!server.replica()) return;
+  const auto copy = copies_.find(server.id());
+  if (copy == copies_.end()) {
+    const zab::Core& core = server.replica()->core();
+    if (core.identity().standing != zab::Standing::voter) return;
+    Copy made{{}, core.identity().incarnation, core.last_logged(), core.identity().accepted};
+    say("a copy of server " + to_string(server.id()) + "'s directory is made");
+    server.kill();
+    made.disk = server.disk().state();
+    copies_[server.id()] = std::move(made);
+    return plan_start(server, 100 * millisecond);
+  }
+  Server* leading = leader();
+  if (!leading || leading == &server || at_.timeline.now() < quiet_at_ + second) return;
+  if (!may_damage(server) || !leader_knows_better(*leading, server)) return;
+  server.hit(Fault::old_disk);
+  server.kill();
+  server.replace_disk(copy->second.disk);
+  copies_.erase(server.id());
+  old_copy_ = {&server, leading, leading->replica()->core().identity().current};
+  plan_start(server, 100 * millisecond);
+}
+
+// Established, with everybody else behind it, and it has heard more of this server than the copy
+// holds.
+bool Nemesis::leader_knows_better(const Server& leading, const Server& server) const {
+  const zab::Core& core = leading.replica()->core();
+  if (!core.leading_in_broadcast()) return false;
+  for (const auto& other : at_.servers) {
+    if (!other->replica() || other->replica()->core().phase() != Phase::broadcast) return false;
+    if (at_.invariants.standing(other->id()) != zab::Standing::voter) return false;
+  }
+  const auto& learners = std::get<zab::Leading>(core.role_state()).learners;
+  const auto learner = learners.find(server.id());
+  const Copy& copy = copies_.at(server.id());
+  return learner != learners.end() && learner->second.acked_leader &&
+         learner->second.incarnation == copy.incarnation && learner->second.durable > copy.last;
+}
+
+void Nemesis::watch_old_copy() {
+  const OldCopy& old = *old_copy_;
+  if (at_.invariants.standing(old.server->id()) == zab::Standing::wiped) return old_copy_.reset();
+  const replica::Replica* leading = old.leader->replica();
+  if (leading && leading->core().leading_in_broadcast() &&
+      leading->core().identity().current == old.epoch) {
+    return;
+  }
+  Server& server = *old.server;
+  old_copy_.reset();
+  server.kill();
+  wipe(server);
+}
+
+}  // namespace zabmq::sim
