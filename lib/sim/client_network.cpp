@@ -54,8 +54,13 @@ ClientNetwork::Connection* ClientNetwork::find(std::uint64_t number) {
 
 Micros ClientNetwork::arrival(const Connection& connection, Micros& last) {
   const Micros when = timeline_.now() + random_.about(parameters_.delay);
-  last = std::max({when, last, connection.stalled_until});
+  last = std::max({when, last, connection.stalled_until, parted_until(connection.server)});
   return last;
+}
+
+Micros ClientNetwork::parted_until(ServerId server) const {
+  const auto found = parted_until_.find(server);
+  return found == parted_until_.end() ? 0 : found->second;
 }
 
 // --- the client's side ---
@@ -64,7 +69,8 @@ std::uint64_t ClientNetwork::connect(ClientEnd& client, const std::string& endpo
   const std::optional<ServerId> server = server_at(endpoint);
   ZABMQ_CHECK(server);
   const std::uint64_t number = ++last_number_;
-  const Micros when = timeline_.now() + random_.about(2 * parameters_.delay);
+  const Micros usual = timeline_.now() + random_.about(2 * parameters_.delay);
+  const Micros when = std::max(usual, parted_until(*server));
   connections_[number] = {.client = &client, .server = *server, .last_up = when};
   timeline_.at(when, [this, number] { establish(number); });
   return number;
@@ -183,6 +189,17 @@ void ClientNetwork::break_off(std::uint64_t number) {
   connections_.at(number).server_open = false;
   timeline_.after(random_.about(parameters_.delay),
                   [this, number] { lose(number, "the connection was closed"); });
+}
+
+void ClientNetwork::partition(ServerId server, Micros until, bool end_connections) {
+  Micros& parted = parted_until_[server];
+  parted = std::max(parted, until);
+  if (!end_connections) return;
+  for (auto& [number, connection] : connections_) {
+    if (connection.server != server) continue;
+    connection.server_open = false;
+    timeline_.at(until, [this, number = number] { lose(number, "the connection was closed"); });
+  }
 }
 
 void ClientNetwork::stall(std::uint64_t number, Micros until) {

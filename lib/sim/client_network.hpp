@@ -61,6 +61,9 @@ class ClientNetwork {
   ServerId server_of(std::uint64_t connection) const;
   void break_off(std::uint64_t connection);
   void stall(std::uint64_t connection, Micros until);
+  // No client reaches this server; connections that end do so in silence.
+  void partition(ServerId server, Micros until, bool end_connections);
+  void heal() { parted_until_.clear(); }
 
   static std::string endpoint_of(ServerId server);
 
@@ -82,6 +85,7 @@ class ClientNetwork {
   };
   Connection* find(std::uint64_t number);
   Micros arrival(const Connection& connection, Micros& last);
+  Micros parted_until(ServerId server) const;
   void establish(std::uint64_t number);
   void lose(std::uint64_t number, const std::string& why);
   void arrive_up(std::size_t slot);
@@ -94,6 +98,7 @@ class ClientNetwork {
   Deliver deliver_;
   IsUp is_up_;
   std::uint64_t last_number_ = 0;
+  std::map<ServerId, Micros> parted_until_;
   std::map<std::uint64_t, Connection> connections_;
   std::vector<ToServer> up_;
   std::vector<std::size_t> up_free_;

@@ -9,34 +9,43 @@
 namespace zabmq::sim {
 
 enum class Fault : std::uint8_t {
-  kill,               // the process dies, and nothing is lost by it
-  power_loss,         // bytes that were not synced are gone with it, sector by sector
-  lost_entry,         // the same with changes of the directory
-  kill_all,           // every server at once
-  pause,              // SIGSTOP ... SIGCONT
-  partition,          // a group is cut off, both ways
-  one_way,            // frames from one group to the other are lost or held
-  bridge,             // two servers cannot see each other, others see both
-  clog,               // one link stops for a while; nothing is lost
-  lost_frame,         // one frame between servers
-  duplicate_frame,    // the same, again
-  stale_frame,        // one from long ago
-  corrupt_frame,      // a bit in it
-  disconnect,         // a connection between servers ends
-  client_disconnect,  // a connection of a client ends
-  client_restart,     // a client's process
-  clock_rate,         // a server's clock runs faster or slower
-  clock_jump,         // its wall clock jumps
-  slow_disk,          // syncs take long
-  stuck_disk,         // a sync does not return for very long
-  write_error,        // EIO
-  sync_error,         // EIO, and the page cache forgets what was dirty
-  read_error,         // EIO
-  no_space,           // ENOSPC, and low space
-  bit_flip,           // in bytes that are known to be synced
-  misdirected_write,  // a record's bytes over others that are known to be synced
-  wipe,               // an empty directory comes back
-  old_disk            // an old copy of the directory comes back
+  kill,                  // the process dies, and nothing is lost by it
+  power_loss,            // bytes that were not synced are gone with it, sector by sector
+  lost_entry,            // the same with changes of the directory
+  kill_all,              // every server at once
+  pause,                 // SIGSTOP ... SIGCONT
+  partition,             // a group is cut off, both ways
+  one_way,               // frames from one group to the other are lost or held
+  bridge,                // two servers cannot see each other, others see both
+  clog,                  // one link stops for a while; nothing is lost
+  lost_frame,            // one frame between servers
+  duplicate_frame,       // the same, again
+  stale_frame,           // one from long ago
+  corrupt_frame,         // a bit in it
+  disconnect,            // a connection between servers ends
+  client_disconnect,     // a connection of a client ends
+  client_restart,        // a client's process
+  client_partition,      // all clients are cut off from some servers
+  clock_rate,            // a server's clock runs faster or slower
+  clock_jump,            // its wall clock jumps
+  slow_disk,             // syncs take long
+  stuck_disk,            // a sync does not return for very long
+  write_error,           // EIO
+  sync_error,            // EIO, and the page cache forgets what was dirty
+  read_error,            // EIO, at the start too
+  create_error,          // EIO
+  rename_error,          // EIO
+  remove_error,          // EIO
+  directory_sync_error,  // EIO
+  no_space,              // ENOSPC, and low space
+  bit_flip,              // in bytes that are known to be synced
+  mark_flip,             // a bit in a mark that a later one proves
+  header_flip,           // a bit in the header of a segment that has a mark
+  identity_flip,         // a bit in the identity record
+  misdirected_write,     // a record's bytes over others that are known to be synced
+  lost_write,            // the same, and the place where they belong was never written
+  wipe,                  // an empty directory comes back
+  old_disk               // an old copy of the directory comes back
 };
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(Fault::old_disk) + 1;
 std::string_view name_of(Fault fault);

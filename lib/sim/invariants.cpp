@@ -125,7 +125,7 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
   }
   at.committed = at.delivered;
   at.committed_zxid = delivered;
-  if (!at.damaged && (identity.accepted < at.accepted || identity.current < at.current)) {
+  if (identity.accepted < at.accepted || identity.current < at.current) {
     complain("W3", server, "its epochs went back over a restart");
   }
   take_identity(server, identity);
@@ -167,7 +167,7 @@ void Invariants::rolled_back(ServerId server) {
 
 void Invariants::mend_where_possible(ServerId server, const zab::Core& core) {
   Seen& at = seen(server);
-  if (!at.damaged || at.standing != zab::Standing::voter) return;
+  if (!at.damaged || at.standing != zab::Standing::voter || at.platter->damaged()) return;
   if (core.role() == Role::looking || core.phase() != Phase::broadcast) return;
   at.on_platter = 0;
   if (at.log.size() < committed_.size() || !platter_holds(at, at.durable)) return;

@@ -10,6 +10,23 @@
 namespace zabmq::sim {
 namespace {
 
+// What may strike while an old copy of a disk is back, and is to be found out.
+bool gentle(Fault fault) {
+  switch (fault) {
+    case Fault::kill:
+    case Fault::pause:
+    case Fault::clog:
+    case Fault::client_disconnect:
+    case Fault::client_restart:
+    case Fault::client_partition:
+    case Fault::clock_jump:
+    case Fault::slow_disk:
+      return true;
+    default:
+      return false;
+  }
+}
+
 constexpr std::uint64_t refusals_max = 3;  // in a row; a read that failed may work the next time
 
 std::size_t index_of(const Server& server) {
@@ -35,7 +52,6 @@ void Nemesis::plan_next() {
 }
 
 void Nemesis::strike() {
-  if (old_copy_) return;
   const auto& weights = at_.parameters.weights;
   const std::uint64_t sum = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
   if (sum == 0) return;
@@ -47,6 +63,7 @@ void Nemesis::strike() {
 }
 
 void Nemesis::strike(Fault fault) {
+  if (old_copy_ && !gentle(fault)) return;
   switch (fault) {
     case Fault::partition:
     case Fault::one_way:
@@ -57,6 +74,7 @@ void Nemesis::strike(Fault fault) {
       return strike_link(fault);
     case Fault::client_disconnect:
     case Fault::client_restart:
+    case Fault::client_partition:
       return strike_client(fault);
     case Fault::kill_all:
       return take_power(fault, *at_.servers.front());
@@ -98,6 +116,7 @@ Micros Nemesis::while_() {
 // --- processes and clocks ---
 
 void Nemesis::strike_server(Fault fault, Server& server) {
+  if (!may_strike(fault, server)) return;
   const Micros now = at_.timeline.now();
   switch (fault) {
     case Fault::kill:
@@ -190,6 +209,17 @@ void Nemesis::strike_client(Fault fault) {
     }
     return at_.subscribers[random_.below(at_.subscribers.size())]->restart();
   }
+  if (fault == Fault::client_partition) {
+    const bool end_connections = random_.coin();
+    const Micros until = at_.timeline.now() + while_();
+    const Server& chosen = choose_server();
+    for (auto& server : at_.servers) {
+      if (server.get() != &chosen && !random_.chance(250'000)) continue;
+      if (server->up()) server->hit(fault);
+      at_.clients.partition(server->id(), until, end_connections);
+    }
+    return;
+  }
   const std::vector<std::uint64_t> connections = at_.clients.established();
   if (connections.empty()) return;
   const std::uint64_t chosen = connections[random_.below(connections.size())];
@@ -236,6 +266,7 @@ void Nemesis::heal(const std::vector<bool>& core) {
   }
   say("heals");
   at_.peers.heal();
+  at_.clients.heal();
   for (auto& server : at_.servers) {
     server->disk().set_capacity(roomy);
     server->disk().forget_faults();

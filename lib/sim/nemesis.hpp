@@ -47,8 +47,8 @@ class Nemesis {
   // After every event. An old copy of a disk is found out only by a leader that knows better; when
   // that leader is lost before, the operator takes the copy away again.
   void watch() {
+    if (old_copy_) return watch_old_copy();
     if (!aims_.empty()) watch_aims();
-    if (old_copy_) watch_old_copy();
   }
   // The operator: starts what has stopped, with an empty directory if the old one is damaged.
   void look_after(Server& server);
@@ -71,7 +71,10 @@ class Nemesis {
                 const std::vector<std::size_t>& out, PeerNetwork::Cut how, Micros until);
   void cut(ServerId from, ServerId to, PeerNetwork::Cut how, Micros until);
   bool may_damage(const Server& server) const;
+  void flip_anywhere(Fault fault, Server& server);
   void damage_record(Fault fault, Server& server);
+  std::optional<std::string> file_at(const Server& server, const Platter::Place& place) const;
+  void arm_error(Fault fault, Server& server);
   void wipe(Server& server);
   void fill_disk(Server& server);
   void take_power(Fault fault, Server& server);
@@ -81,6 +84,8 @@ class Nemesis {
   void strike_old_disk(Server& server);
   bool leader_knows_better(const Server& leading, const Server& server) const;
   void watch_old_copy();
+  bool excused_without(const Server* lost) const;
+  bool may_strike(Fault fault, const Server& server) const;
 
   const Victims at_;
   Random random_;

@@ -7,9 +7,30 @@
 #include <utility>
 
 namespace zabmq::sim {
+namespace {
+
+MemoryDisk::Operation operation_of(Fault fault) {
+  switch (fault) {
+    case Fault::write_error:
+      return MemoryDisk::Operation::write;
+    case Fault::sync_error:
+      return MemoryDisk::Operation::sync;
+    case Fault::create_error:
+      return MemoryDisk::Operation::create;
+    case Fault::rename_error:
+      return MemoryDisk::Operation::rename;
+    case Fault::remove_error:
+      return MemoryDisk::Operation::remove;
+    case Fault::directory_sync_error:
+      return MemoryDisk::Operation::sync_directory;
+    default:
+      return MemoryDisk::Operation::read;
+  }
+}
+
+}  // namespace
 
 void Nemesis::strike_disk(Fault fault, Server& server) {
-  using Operation = MemoryDisk::Operation;
   const Micros now = at_.timeline.now();
   switch (fault) {
     case Fault::slow_disk:
@@ -18,19 +39,23 @@ void Nemesis::strike_disk(Fault fault, Server& server) {
       return server.disk_latency(fault, random_.between(1, 30) * second, now + 100 * millisecond);
     case Fault::write_error:
     case Fault::sync_error:
-    case Fault::read_error: {
-      if (!server.up()) return;
-      const Operation operation = fault == Fault::write_error  ? Operation::write
-                                  : fault == Fault::sync_error ? Operation::sync
-                                                               : Operation::read;
-      return server.disk().fail(operation, EIO, random_.below(6));
-    }
+    case Fault::read_error:
+    case Fault::create_error:
+    case Fault::rename_error:
+    case Fault::remove_error:
+    case Fault::directory_sync_error:
+      return arm_error(fault, server);
     case Fault::no_space:
       if (!server.up()) return;
       server.hit(fault);
       return fill_disk(server);
+    case Fault::mark_flip:
+    case Fault::header_flip:
+    case Fault::identity_flip:
+      return flip_anywhere(fault, server);
     case Fault::bit_flip:
     case Fault::misdirected_write:
+    case Fault::lost_write:
       return damage_record(fault, server);
     case Fault::wipe:
       if (!may_damage(server)) return;
@@ -42,6 +67,21 @@ void Nemesis::strike_disk(Fault fault, Server& server) {
     default:
       return;
   }
+}
+
+// It is booked by the operation that meets it. Often that is one of the next start.
+void Nemesis::arm_error(Fault fault, Server& server) {
+  if (!server.up()) return;
+  if (random_.coin()) {
+    server.hit(Fault::kill);
+    server.kill();
+    plan_start(server, 50 * millisecond);
+  }
+  const MemoryDisk::Operation operation = operation_of(fault);
+  const bool frequent = operation == MemoryDisk::Operation::write ||
+                        operation == MemoryDisk::Operation::sync ||
+                        operation == MemoryDisk::Operation::read;
+  server.disk().fail(operation, EIO, frequent ? random_.below(6) : 0);
 }
 
 void Nemesis::fill_disk(Server& server) {
@@ -58,40 +98,75 @@ bool Nemesis::may_damage(const Server& server) const {
   return at_.invariants.damaged_count() < (at_.servers.size() - 1) / 2;
 }
 
+// Of a file that programs see under the name that it has durably.
+std::optional<std::string> Nemesis::file_at(const Server& server,
+                                            const Platter::Place& place) const {
+  const std::optional<std::string> name = server.platter().file_name(place.file);
+  const auto& live = server.disk().state().live;
+  if (!name || !live.contains(*name) || live.at(*name) != place.file) return std::nullopt;
+  return name;
+}
+
+// A server that starts with this must refuse. Often that is at once.
+void Nemesis::flip_anywhere(Fault fault, Server& server) {
+  if (!may_damage(server)) return;
+  std::string name = "identity";
+  std::uint64_t position = 0;
+  if (fault == Fault::identity_flip) {
+    const auto& live = server.disk().state().live;
+    if (!live.contains(name)) return;
+    position = random_.below(server.disk().content(name).size());
+  } else {
+    const std::vector<Platter::Place> places = fault == Fault::mark_flip
+                                                   ? server.platter().proven_marks()
+                                                   : server.platter().proven_headers();
+    if (places.empty()) return;
+    const Platter::Place& chosen = places[random_.below(places.size())];
+    const std::optional<std::string> found = file_at(server, chosen);
+    if (!found) return;
+    name = *found;
+    position = chosen.position + random_.below(chosen.size);
+  }
+  server.hit(fault);
+  at_.invariants.damaged(server.id());
+  server.flip_bit(name, position);
+  if (!server.up() || random_.coin()) return;
+  server.kill();
+  plan_start(server, 50 * millisecond);
+}
+
 // A bit, or the bytes of another record, in a record that a later mark proves to have been synced:
-// a server that trusts its disk there is broken.
+// a server that trusts its disk there is broken. With a lost write the place of the other record
+// holds what was there before: zeros.
 void Nemesis::damage_record(Fault fault, Server& server) {
   const std::size_t count = at_.invariants.on_platter(server.id());
   if (count == 0 || !may_damage(server)) return;
-  const auto digest = at_.invariants.digest_at(server.id(), random_.below(count));
-  if (!digest || !server.platter().proven(*digest)) return;
-  const Platter::Place target = *server.platter().place_of(*digest);
-  const std::optional<std::string> name = server.platter().file_name(target.file);
-  const auto& live = server.disk().state().live;
-  if (!name || !live.contains(*name) || live.at(*name) != target.file) return;
+  const auto proven = [&](std::uint64_t number) -> const Platter::Place* {
+    const auto digest = at_.invariants.digest_at(server.id(), number);
+    if (!digest || !server.platter().proven(*digest)) return nullptr;
+    const Platter::Place* place = server.platter().place_of(*digest);
+    return file_at(server, *place) ? place : nullptr;
+  };
+  const Platter::Place* target = proven(random_.below(count));
+  if (!target) return;
+  const std::string name = *file_at(server, *target);
+  if (fault == Fault::bit_flip) {
+    server.hit(fault);
+    at_.invariants.damaged(server.id());
+    return server.flip_bit(name, target->position + random_.below(target->size));
+  }
+  const Platter::Place* source = proven(random_.below(count));
+  if (!source || source == target) return;
+  const std::string from = *file_at(server, *source);
+  const Bytes bytes = Bytes(server.disk().content(from))
+                          .subspan(static_cast<std::size_t>(source->position),
+                                   std::min(source->size, target->size));
+  const std::vector<std::byte> copy(bytes.begin(), bytes.end());
   server.hit(fault);
   at_.invariants.damaged(server.id());
-  if (fault == Fault::bit_flip) {
-    return server.disk().flip_bit(*name, target.position + random_.below(target.size),
-                                  static_cast<unsigned>(random_.below(8)));
-  }
-  const auto other = at_.invariants.digest_at(server.id(), random_.below(count));
-  const Platter::Place* source = other ? server.platter().place_of(*other) : nullptr;
-  if (!source || source->position == target.position) source = nullptr;
-  const std::vector<std::byte> junk(64, std::byte{0});
-  Bytes bytes = junk;
-  if (source) {
-    const auto file = server.disk().state().files.find(source->file);
-    if (file != server.disk().state().files.end() &&
-        source->position + source->size <= file->second.cache.size()) {
-      bytes = Bytes(file->second.cache)
-                  .subspan(static_cast<std::size_t>(source->position), source->size);
-    }
-  }
-  const std::vector<std::byte> copy(
-      bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(
-                                         std::min<std::size_t>(bytes.size(), target.size)));
-  server.disk().overwrite(*name, target.position, copy);
+  server.disk().overwrite(name, target->position, copy);
+  if (fault == Fault::misdirected_write) return;
+  server.disk().overwrite(from, source->position, std::vector<std::byte>(source->size));
 }
 
 void Nemesis::wipe(Server& server) {

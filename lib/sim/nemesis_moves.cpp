@@ -116,15 +116,31 @@ bool Nemesis::leader_knows_better(const Server& leading, const Server& server) c
          learner->second.incarnation == copy.incarnation && learner->second.durable > copy.last;
 }
 
-void Nemesis::watch_old_copy() {
-  const OldCopy& old = *old_copy_;
-  if (at_.invariants.standing(old.server->id()) == zab::Standing::wiped) return old_copy_.reset();
-  const replica::Replica* leading = old.leader->replica();
-  if (leading && leading->core().leading_in_broadcast() &&
-      leading->core().identity().current == old.epoch) {
-    return;
+// An old copy is excused as long as it can be found out and nothing can be decided with its help: a
+// quorum without it, and without this server, follows the leader that knows better.
+bool Nemesis::excused_without(const Server* lost) const {
+  const replica::Replica* leading = old_copy_->leader->replica();
+  if (!leading || !leading->core().leading_in_broadcast()) return false;
+  if (leading->core().identity().current != old_copy_->epoch) return false;
+  std::size_t following = 0;
+  for (const auto& server : at_.servers) {
+    if (server.get() == old_copy_->server || server.get() == lost || !server->replica()) continue;
+    const zab::Core& core = server->replica()->core();
+    const bool same = core.identity().current == old_copy_->epoch;
+    if (same && core.role() != Role::looking && core.phase() == Phase::broadcast) ++following;
   }
-  Server& server = *old.server;
+  return following > at_.servers.size() / 2;
+}
+
+bool Nemesis::may_strike(Fault fault, const Server& server) const {
+  if (!old_copy_ || fault == Fault::clock_jump || &server == old_copy_->server) return true;
+  return &server != old_copy_->leader && excused_without(&server);
+}
+
+void Nemesis::watch_old_copy() {
+  Server& server = *old_copy_->server;
+  if (at_.invariants.standing(server.id()) == zab::Standing::wiped) return old_copy_.reset();
+  if (excused_without(nullptr)) return;
   old_copy_.reset();
   server.kill();
   wipe(server);

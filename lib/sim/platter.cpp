@@ -74,18 +74,68 @@ bool Platter::holds(Digest digest) const {
   return record && record->checksum == digest;
 }
 
+// Positions of the marks that are on the platter of this file.
+std::set<std::uint64_t> Platter::valid_marks(std::uint32_t file) const {
+  std::set<std::uint64_t> valid;
+  const auto positions = marks_.find(file);
+  const auto data = disk_.state().files.find(file);
+  if (positions == marks_.end() || data == disk_.state().files.end()) return valid;
+  const Bytes platter = data->second.platter;
+  for (const std::uint64_t position : positions->second) {
+    if (position + storage::mark_size > platter.size()) continue;
+    const auto mark = storage::parse_mark(
+        platter.subspan(static_cast<std::size_t>(position), storage::mark_size));
+    if (mark && mark->position == position) valid.insert(position);
+  }
+  return valid;
+}
+
 bool Platter::proven(Digest digest) const {
   const Place* place = place_of(digest);
   if (!place || !holds(digest)) return false;
-  const auto marks = marks_.find(place->file);
-  if (marks == marks_.end()) return false;
-  const Bytes platter = disk_.state().files.at(place->file).platter;
-  return std::any_of(marks->second.rbegin(), marks->second.rend(), [&](std::uint64_t position) {
-    if (position < place->position + place->size) return false;
-    if (position + storage::mark_size > platter.size()) return false;
-    const auto mark = storage::parse_mark(
-        platter.subspan(static_cast<std::size_t>(position), storage::mark_size));
-    return mark && mark->position == position;
+  const std::set<std::uint64_t> marks = valid_marks(place->file);
+  return !marks.empty() && *marks.rbegin() >= place->position + place->size;
+}
+
+std::vector<Platter::Place> Platter::proven_marks() const {
+  std::vector<Place> places;
+  for (const auto& [file, positions] : marks_) {
+    const std::set<std::uint64_t> marks =
+        is_segment(file) ? valid_marks(file) : std::set<std::uint64_t>();
+    for (const std::uint64_t position : marks) {
+      if (position == *marks.rbegin()) break;
+      places.push_back({file, position, storage::mark_size});
+    }
+  }
+  return places;
+}
+
+std::vector<Platter::Place> Platter::proven_headers() const {
+  std::vector<Place> places;
+  for (const auto& [file, positions] : marks_) {
+    if (!is_segment(file) || valid_marks(file).empty()) continue;
+    places.push_back({file, 0, storage::segment_header_size});
+  }
+  return places;
+}
+
+void Platter::damaging(const std::string& name, std::uint64_t position) {
+  const std::uint32_t file = disk_.state().live.at(name);
+  const Bytes platter = disk_.state().files.at(file).platter;
+  if (position >= platter.size()) return;
+  damage_.push_back({file, position, platter[static_cast<std::size_t>(position)]});
+  looked_up_.erase(file);
+}
+
+bool Platter::damaged() const {
+  return std::any_of(damage_.begin(), damage_.end(), [this](const Damage& damage) {
+    const auto& live = disk_.state().live;
+    const bool named = std::any_of(live.begin(), live.end(),
+                                   [&](const auto& entry) { return entry.second == damage.file; });
+    if (!named) return false;
+    const Bytes platter = disk_.state().files.at(damage.file).platter;
+    const auto at = static_cast<std::size_t>(damage.position);
+    return at < platter.size() && platter[at] != damage.before;
   });
 }
 

@@ -32,8 +32,11 @@ class Platter {
     places_.clear();
     marks_.clear();
     looked_up_.clear();
+    damage_.clear();
   }
   void power_lost() { looked_up_.clear(); }
+  // Before a fault that changes this byte of a file, as programs see it.
+  void damaging(const std::string& name, std::uint64_t position);
 
   // The record with this digest, whole, in a segment whose header and name are durable.
   bool holds(Digest digest) const;
@@ -41,15 +44,27 @@ class Platter {
   // A later mark on the platter proves that this record was synced: damage to it shows.
   bool proven(Digest digest) const;
   std::optional<std::string> file_name(std::uint32_t file) const;  // durable
+  // Places whose damage shows at the next start, at the latest: marks with a later one on the
+  // platter, and the headers of segments with a mark there.
+  std::vector<Place> proven_marks() const;
+  std::vector<Place> proven_headers() const;
+  bool damaged() const;  // a damaged byte is still there, in a file that has a name
 
  private:
   bool is_segment(std::uint32_t file) const;
+  std::set<std::uint64_t> valid_marks(std::uint32_t file) const;
 
   const MemoryDisk& disk_;
   std::unordered_map<std::uint64_t, Place> places_;            // by digest
   std::map<std::uint32_t, std::vector<std::uint64_t>> marks_;  // positions, by file
   // Segments whose name and header were seen to be durable; only a power failure takes them back.
   mutable std::set<std::uint32_t> looked_up_;
+  struct Damage {
+    std::uint32_t file = 0;
+    std::uint64_t position = 0;
+    std::byte before{};
+  };
+  std::vector<Damage> damage_;
 };
 
 // A FileSystem that shows the platter what is written and leaves the rest to the disk.

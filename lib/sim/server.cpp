@@ -18,9 +18,18 @@ Fault fault_of(MemoryDisk::Operation operation) {
       return Fault::write_error;
     case MemoryDisk::Operation::sync:
       return Fault::sync_error;
-    default:
-      return Fault::read_error;
+    case MemoryDisk::Operation::create:
+      return Fault::create_error;
+    case MemoryDisk::Operation::rename:
+      return Fault::rename_error;
+    case MemoryDisk::Operation::remove:
+      return Fault::remove_error;
+    case MemoryDisk::Operation::sync_directory:
+      return Fault::directory_sync_error;
+    case MemoryDisk::Operation::read:
+      break;
   }
+  return Fault::read_error;
 }
 
 }  // namespace
@@ -149,6 +158,11 @@ ServerState Server::state() const {
 }
 
 // --- its disk ---
+
+void Server::flip_bit(const std::string& name, std::uint64_t position) {
+  platter_.damaging(name, position);
+  disk_.flip_bit(name, position, static_cast<unsigned>(random_.below(8)));
+}
 
 void Server::wipe() {
   ZABMQ_CHECK(!life_);

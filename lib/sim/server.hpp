@@ -73,9 +73,11 @@ class Server {
 
   // --- its disk ---
   MemoryDisk& disk() { return disk_; }
+  const MemoryDisk& disk() const { return disk_; }
   const Platter& platter() const { return platter_; }
-  void wipe();                                 // precondition: !up()
-  void replace_disk(MemoryDisk::State state);  // precondition: !up()
+  void flip_bit(const std::string& name, std::uint64_t position);  // one of this byte
+  void wipe();                                                     // precondition: !up()
+  void replace_disk(MemoryDisk::State state);                      // precondition: !up()
   // Steps that begin before `until` take so long; the first of them books the fault.
   void disk_latency(Fault fault, Micros each, Micros until);
   void disk_recovers();  // and what was stuck goes on

@@ -7,7 +7,7 @@
 namespace zabmq::sim::program {
 namespace {
 
-constexpr int name_width = 18;
+constexpr int name_width = 21;
 constexpr int count_width = 11;
 
 std::string format(const char* text, ...) {
