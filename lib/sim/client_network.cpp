@@ -39,9 +39,10 @@ std::string ClientNetwork::endpoint_of(ServerId server) {
   return std::string(scheme) + to_string(server);
 }
 
-ClientNetwork::ClientNetwork(Timeline& timeline, Random random, const LinkParameters& parameters,
-                             Deliver deliver, IsUp is_up)
+ClientNetwork::ClientNetwork(Timeline& timeline, Trace& trace, Random random,
+                             const LinkParameters& parameters, Deliver deliver, IsUp is_up)
     : timeline_(timeline),
+      trace_(trace),
       random_(random),
       parameters_({.delay = parameters.delay}),
       deliver_(std::move(deliver)),
@@ -146,6 +147,7 @@ void ClientNetwork::arrive_down(std::size_t slot) {
   if (!connection) return;
   --connection->queued_down;
   if (!connection->client) return;
+  trace_.count_frame(EventKind::client_frame, frame.connection, frame.header, frame.body.bytes());
   const std::optional<wire::ServerMessage> message = wire::decode_server(frame.header);
   ZABMQ_CHECK(message);  // what a server encodes, every client reads
   connection->client->on_frame(frame.connection, *message, std::move(frame.body));

@@ -16,6 +16,7 @@
 #include "sim/parameters.hpp"
 #include "sim/random.hpp"
 #include "sim/timeline.hpp"
+#include "sim/trace.hpp"
 #include "zabmq/slice.hpp"
 #include "zabmq/types.hpp"
 
@@ -42,7 +43,7 @@ class ClientNetwork {
   using Deliver = std::function<void(const ToServer&)>;
   using IsUp = std::function<bool(ServerId)>;
 
-  ClientNetwork(Timeline& timeline, Random random, const LinkParameters& parameters,
+  ClientNetwork(Timeline& timeline, Trace& trace, Random random, const LinkParameters& parameters,
                 Deliver deliver, IsUp is_up);
 
   // --- the client's side ---
@@ -93,6 +94,7 @@ class ClientNetwork {
   void forget_if_over(std::uint64_t number);
 
   Timeline& timeline_;
+  Trace& trace_;
   Random random_;
   LinkParameters parameters_;
   Deliver deliver_;

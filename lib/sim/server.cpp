@@ -280,11 +280,8 @@ void Server::tick_chain(std::uint64_t life) {
 
 void Server::receive(const PeerFrame& frame) {
   if (!life_ || life_->recovering()) return;
-  std::uint64_t look = frame.records.size();
-  for (std::size_t i = 0; i < std::min<std::size_t>(8, frame.header.size()); ++i) {
-    look = look << 8 ^ static_cast<std::uint64_t>(frame.header[i]);
-  }
-  around_.trace.count(EventKind::peer_frame, static_cast<std::uint64_t>(id_), look);
+  around_.trace.count_frame(EventKind::peer_frame, static_cast<std::uint64_t>(id_), frame.header,
+                            frame.records.bytes());
   if (paused_) return backlog_.push_back([frame](Life& life) { life.receive(frame); });
   life_->receive(frame);
   wake();
@@ -299,8 +296,8 @@ void Server::disconnected(ServerId peer) {
 
 void Server::receive(const ClientNetwork::ToServer& frame) {
   if (!life_ || life_->recovering()) return;
-  around_.trace.count(EventKind::client_frame, static_cast<std::uint64_t>(id_),
-                      frame.connection << 20 ^ frame.body.size());
+  around_.trace.count_frame(EventKind::client_frame, frame.connection, frame.header,
+                            frame.body.bytes());
   act([connection = replica::ConnectionId{frame.connection}, header = frame.header,
        body = frame.body](Life& life) {
     life.replica()->on_client_frame(connection, {}, header, body);

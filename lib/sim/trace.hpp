@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "sim/timeline.hpp"
+#include "zabmq/record.hpp"
+#include "zabmq/types.hpp"
 
 namespace zabmq::sim {
 
@@ -26,6 +28,11 @@ class Trace {
     mix(timeline_.now() ^ static_cast<std::uint64_t>(kind) << 60);
     mix(a);
     mix(b);
+  }
+  // A frame that was delivered, with all its bytes.
+  void count_frame(EventKind kind, std::uint64_t to, Bytes header, Bytes body) {
+    count(kind, to, static_cast<std::uint64_t>(checksum(header)));
+    if (!body.empty()) mix(static_cast<std::uint64_t>(checksum(body)));
   }
   std::uint64_t events() const { return events_; }
   std::uint64_t hash() const { return hash_; }

@@ -20,7 +20,7 @@ World::World(const Parameters& parameters, const RunOptions& options)
           [this](ServerId where, ServerId peer) { at(where).disconnected(peer); },
           [this](Fault fault, ServerId where) { hits_.add(fault, at(where).state()); }),
       clients_(
-          timeline_, random_.fork(), parameters_.links,
+          timeline_, trace_, random_.fork(), parameters_.links,
           [this](const ClientNetwork::ToServer& frame) { at(frame.server).receive(frame); },
           [this](ServerId server) { return at(server).replica() != nullptr; }) {
   const Surroundings around{timeline_, trace_, parameters_, peers_, clients_, invariants_, hits_};
