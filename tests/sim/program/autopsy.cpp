@@ -10,11 +10,12 @@
 #include <functional>
 #include <string>
 
+#include "replay.hpp"
+
 namespace zabmq::sim::program {
 namespace {
 
 constexpr std::size_t lines_printed = 80;
-constexpr int tries_max = 8;
 
 void print_lines(const std::deque<std::string>& lines) {
   std::vector<const std::string*> chosen;
@@ -54,16 +55,6 @@ bool fails(std::uint64_t seed, RunOptions options, Micros safety) {
   return in_child([&] { return run_seed(seed, options).findings.empty() ? 0 : 1; }) != 0;
 }
 
-Micros shortest_safety(std::uint64_t seed, const RunOptions& options, Micros whole) {
-  Micros fails_at = whole;
-  Micros clean_at = 0;
-  for (int i = 0; i < tries_max && fails_at - clean_at > second / 10; ++i) {
-    const Micros middle = clean_at + (fails_at - clean_at) / 2;
-    (fails(seed, options, middle) ? fails_at : clean_at) = middle;
-  }
-  return fails_at;
-}
-
 int tell(std::uint64_t seed, RunOptions options) {
   signal(SIGABRT, on_abort);
   options.words = true;
@@ -74,18 +65,22 @@ int tell(std::uint64_t seed, RunOptions options) {
 
 }  // namespace
 
-void print_autopsy(std::uint64_t seed, const RunOptions& options) {
+void print_autopsy(std::uint64_t seed, const RunOptions& options, const std::string& mutant) {
   RunOptions shortest = options;
+  // Of one that aborted nobody knows when: it is tried.
   const int late = in_child([&] { return found_late(run_seed(seed, options)) ? 1 : 0; });
-  if (late == 1) {
-    const Micros whole = draw_parameters(seed, options.fault_free).safety;
-    shortest.safety = shortest_safety(seed, options, whole);
+  if (late != 0) {
+    const Micros drawn = draw_parameters(seed, options.fault_free).safety;
+    const Micros whole = options.safety.value_or(drawn);
+    shortest.safety =
+        shortest_safety(whole, [&](Micros safety) { return fails(seed, options, safety); });
     std::fprintf(stderr, "shortest safety phase that still fails: %.1f s of %.1f s\n",
                  static_cast<double>(*shortest.safety) / static_cast<double>(second),
                  static_cast<double>(whole) / static_cast<double>(second));
   }
-  std::fprintf(stderr, "%s\nthe last events (seconds, number of the event):\n",
-               draw_parameters(seed, options.fault_free).text().c_str());
+  std::fprintf(stderr, "%s\nonce more: %s\nthe last events (seconds, number of the event):\n",
+               draw_parameters(seed, options.fault_free).text().c_str(),
+               command_of(seed, shortest, mutant).c_str());
   in_child([&] { return tell(seed, shortest); });
 }
 

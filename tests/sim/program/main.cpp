@@ -1,12 +1,18 @@
 // zabmq-sim: whole clusters in simulated worlds, one from each seed. Exit 0: no violation; 1: a
 // violation; 2: usage.
+#include <signal.h>
+
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <thread>
+#include <tuple>
 
 #include "autopsy.hpp"
+#include "replay.hpp"
 #include "report.hpp"
 #include "seed_run.hpp"
 #include "sim/exhaustive/exhaustive.hpp"
@@ -20,6 +26,7 @@ struct Arguments {
   std::uint64_t seed = 0;
   std::string seeds;
   double minutes = 0;
+  double safety = 0;
   unsigned jobs = 0;
   bool json = false;
   bool trace = false;
@@ -37,9 +44,13 @@ void list_mutants() {
 }
 
 void declare(CLI::App& app, Arguments& arguments) {
-  app.add_option("--seed", arguments.seed, "run this seed");
-  app.add_option("--seeds", arguments.seeds, "run the seeds A..B");
-  app.add_option("--minutes", arguments.minutes, "run fresh seeds for so long (or from --seed on)");
+  auto* seed = app.add_option("--seed", arguments.seed, "run this seed");
+  auto* seeds = app.add_option("--seeds", arguments.seeds, "run the seeds A..B")->excludes(seed);
+  app.add_option("--minutes", arguments.minutes, "run fresh seeds for so long")
+      ->excludes(seed)
+      ->excludes(seeds);
+  app.add_option("--safety", arguments.safety, "seconds of the first phase, not as the seed says")
+      ->check(CLI::PositiveNumber);
   app.add_option("--jobs", arguments.jobs, "processes (default: one for each core)");
   app.add_flag("--json", arguments.json, "the last line is one JSON object");
   app.add_flag("--trace", arguments.trace, "with --seed: print the last events in any case");
@@ -48,29 +59,32 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_flag("--client-rules", arguments.work.options.client_rules,
                "judge only by what clients see");
   app.add_option("--mutant", arguments.mutant, "a deliberate bug (build `mutants` only)");
-  app.add_flag(
+  auto* exhaustive = app.add_flag(
       "--exhaustive", arguments.exhaustive,
       "every interleaving of three small servers, breadth first, for --minutes (default 10)");
-  app.add_option("--depth", arguments.depth, "with --exhaustive: no deeper than this");
+  app.add_option("--depth", arguments.depth, "with --exhaustive: no deeper than this")
+      ->needs(exhaustive);
   app.add_flag("--list-mutants", arguments.list_mutants, "name them, and end");
 }
 
-// False: the numbers make no sense.
+// False: nothing to run, or nothing that can be meant.
 bool plan(const CLI::App& app, Arguments& arguments) {
   Work& work = arguments.work;
-  const bool seed_given = app.count("--seed") > 0;
   work.jobs = arguments.jobs != 0 ? arguments.jobs : std::thread::hardware_concurrency();
-  if (!arguments.seeds.empty()) {
-    const std::size_t dots = arguments.seeds.find("..");
-    if (dots == std::string::npos) return false;
-    work.first = std::stoull(arguments.seeds.substr(0, dots));
-    work.last = std::stoull(arguments.seeds.substr(dots + 2));
-    return work.first <= work.last;
+  if (app.count("--safety") > 0) {
+    work.options.safety =
+        static_cast<Micros>(std::llround(arguments.safety * static_cast<double>(second)));
+  }
+  if (app.count("--seeds") > 0) {
+    const auto seeds = parse_seeds(arguments.seeds);
+    if (!seeds) return false;
+    std::tie(work.first, work.last) = *seeds;
+    return true;
   }
   if (arguments.minutes > 0) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     const auto fresh = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1000;
-    work.first = seed_given ? arguments.seed : static_cast<std::uint64_t>(fresh);
+    work.first = static_cast<std::uint64_t>(fresh);
     work.last = ~std::uint64_t{0} - work.jobs;
     work.until = std::chrono::steady_clock::now() +
                  std::chrono::milliseconds(static_cast<std::int64_t>(arguments.minutes * 60'000));
@@ -78,7 +92,15 @@ bool plan(const CLI::App& app, Arguments& arguments) {
   }
   work.first = work.last = arguments.seed;
   work.jobs = 1;
-  return seed_given;
+  return app.count("--seed") > 0;
+}
+
+// What the search was doing when a check of the product failed.
+std::function<std::string()> under_way;
+
+void on_abort(int) {
+  if (under_way) std::fprintf(stderr, "%s", under_way().c_str());
+  signal(SIGABRT, SIG_DFL);
 }
 
 int search(const Arguments& arguments) {
@@ -86,7 +108,9 @@ int search(const Arguments& arguments) {
   const double minutes = arguments.minutes > 0 ? arguments.minutes : default_minutes;
   const auto until = std::chrono::steady_clock::now() +
                      std::chrono::milliseconds(static_cast<std::int64_t>(minutes * 60'000));
+  signal(SIGABRT, on_abort);
   exhaustive::Options options;
+  options.under_way = &under_way;
   if (arguments.depth != 0) options.depth_max = arguments.depth;
   options.out_of_time = [until] { return std::chrono::steady_clock::now() >= until; };
   const exhaustive::Report report =
@@ -124,9 +148,9 @@ int run(Arguments& arguments) {
   std::fflush(stdout);
   const bool mutant = !arguments.mutant.empty();
   if (!tally.violations.empty() && !mutant) {
-    print_autopsy(tally.violations.front().seed, arguments.work.options);
+    print_autopsy(tally.violations.front().seed, arguments.work.options, arguments.mutant);
   } else if (arguments.trace) {
-    print_autopsy(arguments.work.first, arguments.work.options);
+    print_autopsy(arguments.work.first, arguments.work.options, arguments.mutant);
   }
   if (arguments.json) {
     Json json = to_json(tally);
@@ -161,7 +185,8 @@ int main(int argc, char** argv) {
   }
   if (arguments.exhaustive) return search(arguments);
   if (!plan(app, arguments)) {
-    std::fprintf(stderr, "give --seed N, --seeds A..B, --minutes M or --exhaustive\n%s",
+    std::fprintf(stderr,
+                 "give --seed N, --seeds A..B (A not above B), --minutes M or --exhaustive\n%s",
                  app.help().c_str());
     return 2;
   }
