@@ -11,6 +11,7 @@ std::string_view name_of(Fault fault) {
                                                                       "pause",
                                                                       "partition",
                                                                       "one_way",
+                                                                      "uncommitted_tail",
                                                                       "bridge",
                                                                       "clog",
                                                                       "lost_frame",

@@ -9,20 +9,21 @@
 namespace zabmq::sim {
 
 enum class Fault : std::uint8_t {
-  kill,                  // the process dies, and nothing is lost by it
-  power_loss,            // bytes that were not synced are gone with it, sector by sector
-  lost_entry,            // the same with changes of the directory
-  kill_all,              // every server at once
-  pause,                 // SIGSTOP ... SIGCONT
-  partition,             // a group is cut off, both ways
-  one_way,               // frames from one group to the other are lost or held
-  bridge,                // two servers cannot see each other, others see both
-  clog,                  // one link stops for a while; nothing is lost
-  lost_frame,            // one frame between servers
-  duplicate_frame,       // the same, again
-  stale_frame,           // one from long ago
-  corrupt_frame,         // a bit in it
-  disconnect,            // a connection between servers ends
+  kill,              // the process dies, and nothing is lost by it
+  power_loss,        // bytes that were not synced are gone with it, sector by sector
+  lost_entry,        // the same with changes of the directory
+  kill_all,          // every server at once
+  pause,             // SIGSTOP ... SIGCONT
+  partition,         // a group is cut off, both ways
+  one_way,           // frames from one group to the other are lost or held
+  uncommitted_tail,  // a leader dies with proposals that nobody else has, returns to another leader
+  bridge,            // two servers cannot see each other, others see both
+  clog,              // one link stops for a while; nothing is lost
+  lost_frame,        // one frame between servers
+  duplicate_frame,   // the same, again
+  stale_frame,       // one from long ago
+  corrupt_frame,     // a bit in it
+  disconnect,        // a connection between servers ends
   client_disconnect,     // a connection of a client ends
   client_restart,        // a client's process
   client_partition,      // all clients are cut off from some servers

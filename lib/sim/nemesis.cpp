@@ -76,6 +76,8 @@ void Nemesis::strike(Fault fault) {
     case Fault::client_restart:
     case Fault::client_partition:
       return strike_client(fault);
+    case Fault::uncommitted_tail:
+      return begin_tail();
     case Fault::kill_all:
       return take_power(fault, *at_.servers.front());
     default:
@@ -232,7 +234,8 @@ void Nemesis::strike_client(Fault fault) {
 
 void Nemesis::plan_start(Server& server, Micros delay) {
   at_.timeline.after(delay, [this, &server] {
-    if (!server.up() && !dead_[index_of(server)]) server.start();
+    const bool may_start = !dead_[index_of(server)] && !held_down(server);
+    if (!server.up() && may_start) server.start();
   });
 }
 
@@ -246,6 +249,7 @@ void Nemesis::look_after(Server& server) {
     }
     return;
   }
+  if (held_down(server)) return;
   if (!over_ && random_.chance(900'000)) return;  // it takes a while until somebody comes
   const bool refused = server.end() == Server::End::corrupt;
   if (refused && ++refusals_[index_of(server)] > refusals_max) {
@@ -259,6 +263,7 @@ void Nemesis::look_after(Server& server) {
 void Nemesis::heal(const std::vector<bool>& core) {
   over_ = true;
   aims_.clear();
+  tail_.reset();
   if (old_copy_) {
     old_copy_->server->kill();
     old_copy_->server->wipe();

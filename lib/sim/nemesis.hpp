@@ -49,6 +49,7 @@ class Nemesis {
   void watch() {
     if (old_copy_) return watch_old_copy();
     if (!aims_.empty()) watch_aims();
+    if (tail_) watch_tail();
   }
   // The operator: starts what has stopped, with an empty directory if the old one is damaged.
   void look_after(Server& server);
@@ -81,6 +82,10 @@ class Nemesis {
   void cut_power(Server* server, bool entries);  // null: all servers'
   void cut_power(Server& server, bool entries, std::optional<Fault> nothing_lost);
   void watch_aims();
+  void begin_tail();
+  void watch_tail();
+  void strike_truncation(Server& server);
+  bool held_down(const Server& server) const;
   void strike_old_disk(Server& server);
   bool leader_knows_better(const Server& leading, const Server& server) const;
   void watch_old_copy();
@@ -113,6 +118,16 @@ class Nemesis {
     Micros until = 0;
   };
 
+  // A leader that logs what nobody else gets to see, so that it must be cut when it returns.
+  struct Tail {
+    enum class Stage : std::uint8_t { cut_off, down, back };
+    Server* server = nullptr;
+    Epoch epoch = Epoch::none;
+    Micros until = 0;  // of the stage
+    Stage stage = Stage::cut_off;
+    std::uint64_t skip = 0;  // so many events of its truncation; then a fault strikes
+  };
+
   static constexpr std::size_t aims_max = 4;
   static constexpr std::uint64_t roomy = std::uint64_t{1} << 40;
 
@@ -120,6 +135,7 @@ class Nemesis {
 
   bool over_ = false;
   std::vector<Aim> aims_;
+  std::optional<Tail> tail_;
   std::map<ServerId, Copy> copies_;
   std::optional<OldCopy> old_copy_;  // put back, and not found out yet
   Micros quiet_at_ = 0;              // when the last fault that lasts is over

@@ -2,6 +2,7 @@
 #include "sim/nemesis.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -73,11 +74,75 @@ void Nemesis::cut_power(Server& server, bool entries, std::optional<Fault> nothi
   }
 }
 
+// --- an uncommitted tail ---
+
+void Nemesis::begin_tail() {
+  Server* const leading = leader();
+  if (tail_ || !leading || !leading->replica()->core().leading_in_broadcast()) return;
+  const Micros until = at_.timeline.now() + second;
+  for (auto& other : at_.servers) {
+    if (other.get() == leading) continue;
+    cut(leading->id(), other->id(), PeerNetwork::Cut::losing, until);
+    cut(other->id(), leading->id(), PeerNetwork::Cut::losing, until);
+  }
+  const Epoch epoch = leading->replica()->core().identity().current;
+  tail_ = {leading, epoch, until, Tail::Stage::cut_off, random_.below(40)};
+}
+
+bool Nemesis::held_down(const Server& server) const {
+  return tail_ && tail_->server == &server && tail_->stage == Tail::Stage::down;
+}
+
+void Nemesis::watch_tail() {
+  Server& server = *tail_->server;
+  const Micros now = at_.timeline.now();
+  if (now >= tail_->until) return tail_.reset();  // the operator starts it, if nobody else does
+  switch (tail_->stage) {
+    case Tail::Stage::cut_off: {
+      if (!server.replica()) return tail_.reset();
+      const zab::Core& core = server.replica()->core();
+      if (core.last_durable() <= core.last_committed()) return;
+      server.hit(Fault::uncommitted_tail);
+      server.kill();
+      tail_->stage = Tail::Stage::down;
+      tail_->until = now + 10 * second;
+      for (auto& other : at_.servers) {
+        if (other.get() == &server) continue;
+        at_.peers.cut(server.id(), other->id(), PeerNetwork::Cut::none);
+        at_.peers.cut(other->id(), server.id(), PeerNetwork::Cut::none);
+      }
+      return;
+    }
+    case Tail::Stage::down: {
+      const Server* other = leader();
+      if (!other || !other->replica()->core().leading_in_broadcast()) return;
+      if (other->replica()->core().identity().current <= tail_->epoch) return;
+      tail_->stage = Tail::Stage::back;
+      tail_->until = now + 5 * second;
+      if (!server.up()) server.start();
+      return;
+    }
+    case Tail::Stage::back:
+      if (server.state() != ServerState::sync_trunc || tail_->skip-- > 0) return;
+      tail_.reset();
+      return strike_truncation(server);
+  }
+}
+
+// While it is being cut, or a little later.
+void Nemesis::strike_truncation(Server& server) {
+  static constexpr Fault choices[] = {Fault::kill,        Fault::pause,        Fault::sync_error,
+                                      Fault::write_error, Fault::create_error, Fault::slow_disk};
+  const std::uint64_t chosen = random_.below(std::size(choices) + 2);
+  if (chosen < std::size(choices)) return strike_server(choices[chosen], server);
+  cut_power(&server, chosen == std::size(choices));
+}
+
 // --- an old copy of a disk ---
 
 // The first time a copy is made; the next time, when nothing else is wrong, it is put back.
 void Nemesis::strike_old_disk(Server& server) {
-  if (!server.replica()) return;
+  if (!server.replica() || tail_) return;
   const auto copy = copies_.find(server.id());
   if (copy == copies_.end()) {
     const zab::Core& core = server.replica()->core();
