@@ -9,8 +9,8 @@
 
 namespace zabmq::sim::program {
 
-// Prints to stderr, with the command that does the same. Runs the seed again, several times when the
-// safety phase can be shortened.
+// Prints to stderr, with the command that does the same. Runs the seed again, several times when
+// the safety phase can be shortened.
 void print_autopsy(std::uint64_t seed, const RunOptions& options, const std::string& mutant);
 
 }  // namespace zabmq::sim::program
