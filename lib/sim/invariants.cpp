@@ -74,9 +74,11 @@ std::optional<std::size_t> Invariants::count_up_to(const Seen& at, Zxid zxid) co
 
 // --- platters ---
 
+// What it held when a fault was injected passes for held: no server can help what comes then.
 void Invariants::advance_platter(Seen& at, std::size_t wanted) {
-  while (at.on_platter < std::min(wanted, at.log.size()) &&
-         at.platter->holds(nodes_[at.log[at.on_platter]].digest)) {
+  const std::size_t end = std::min(wanted, at.log.size());
+  while (at.on_platter < end && (at.on_platter < at.held_at_fault ||
+                                 at.platter->holds(nodes_[at.log[at.on_platter]].digest))) {
     ++at.on_platter;
   }
 }
@@ -105,7 +107,7 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
     log.push_back(node);
     parent = node;
   }
-  if (log.size() < at.acked && !at.damaged) {
+  if (log.size() < at.acked) {
     complain("I6", server,
              "acknowledged " + std::to_string(at.acked) + " records, recovered " +
                  std::to_string(log.size()));
@@ -115,7 +117,7 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
   at.log = std::move(log);
   at.on_platter = std::min(at.on_platter, same);
   at.durable = at.log.size();
-  if (!platter_holds(at, at.log.size()) && !at.damaged) {
+  if (!platter_holds(at, at.log.size())) {
     complain("W4", server, "its recovered history is not on the platter");
   }
   at.delivered = count_up_to(at, delivered).value_or(0);
@@ -125,7 +127,7 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
   }
   at.committed = at.delivered;
   at.committed_zxid = delivered;
-  if (!at.damaged && (identity.accepted < at.accepted || identity.current < at.current)) {
+  if (identity.accepted < at.accepted || identity.current < at.current) {
     complain("W3", server, "its epochs went back over a restart");
   }
   take_identity(server, identity);
@@ -138,7 +140,7 @@ void Invariants::crashed(ServerId server, bool power_lost) {
   if (!power_lost) return;
   at.on_platter -= std::min(at.on_platter, looked_at_again);
   advance_platter(at, at.log.size());
-  if (at.on_platter < at.acked && !at.damaged) {
+  if (at.on_platter < at.acked) {
     complain("I6", server,
              "acknowledged " + std::to_string(at.acked) + " records, its platter holds " +
                  std::to_string(at.on_platter));
@@ -146,7 +148,10 @@ void Invariants::crashed(ServerId server, bool power_lost) {
 }
 
 void Invariants::damaged(ServerId server) {
-  seen(server).damaged = true;
+  Seen& at = seen(server);
+  advance_platter(at, at.log.size());
+  at.held_at_fault = at.on_platter;
+  at.damaged = true;
 }
 
 void Invariants::wiped(ServerId server) {
@@ -169,9 +174,11 @@ void Invariants::mend_where_possible(ServerId server, const zab::Core& core) {
   Seen& at = seen(server);
   if (!at.damaged || at.standing != zab::Standing::voter) return;
   if (core.role() == Role::looking || core.phase() != Phase::broadcast) return;
+  if (at.log.size() < committed_.size()) return;
+  const std::size_t held_at_fault = std::exchange(at.held_at_fault, 0);
   at.on_platter = 0;
-  if (at.log.size() < committed_.size() || !platter_holds(at, at.durable)) return;
-  at.damaged = false;
+  at.damaged = !platter_holds(at, at.durable);
+  if (at.damaged) at.held_at_fault = held_at_fault;
 }
 
 // I2: promises are never lowered.
@@ -282,6 +289,7 @@ void Invariants::cutting(ServerId server, Zxid to) {
     complain("I5", server, "cuts committed " + to_string(nodes_[committed_[*kept]].zxid));
   }
   at.acked = std::min(at.acked, *kept);
+  at.held_at_fault = std::min(at.held_at_fault, *kept);
 }
 
 void Invariants::cut(ServerId server, Zxid to) {
@@ -304,7 +312,7 @@ void Invariants::drained(ServerId server, Zxid durable) {
     complain("I6", server, "dropped what it had acknowledged, by ending a role");
     at.acked = *kept;
   }
-  if (!platter_holds(at, *kept) && !at.damaged) {
+  if (!platter_holds(at, *kept)) {
     complain("I10", server, "takes " + to_string(durable) + " for durable, the platter has less");
   }
 }
@@ -314,7 +322,7 @@ void Invariants::durable(ServerId server, Zxid up_to) {
   const std::optional<std::size_t> count = count_up_to(at, up_to);
   if (!count) return complain("W4", server, to_string(up_to) + " is durable, but not logged");
   at.durable = std::max(at.durable, *count);
-  if (!platter_holds(at, *count) && !at.damaged) {
+  if (!platter_holds(at, *count)) {
     complain("W4", server, to_string(up_to) + " is said to be durable and is not on the platter");
   }
 }
@@ -329,7 +337,7 @@ void Invariants::delivered(ServerId server, Zxid up_to) {
   }
   if (*count < at.delivered)
     complain("delivery", server, "delivers " + to_string(up_to) + " again");
-  if (!platter_holds(at, *count) && !at.damaged) {
+  if (!platter_holds(at, *count)) {
     complain("W4", server, "delivers " + to_string(up_to) + ", which is not on its platter");
   }
   at.delivered = *count;

@@ -36,7 +36,8 @@ class Invariants {
   void started(ServerId server, const zab::Identity& identity,
                const std::vector<RecordHeader>& recovered, Zxid delivered);
   void crashed(ServerId server, bool power_lost);
-  // Its disk lost something by an injected fault; until mended() it is excused.
+  // Is about to lose a record of its disk by an injected fault; until it is mended, that is no
+  // fault of its own.
   void damaged(ServerId server);
   void wiped(ServerId server);        // and everything it has promised is forgotten
   void rolled_back(ServerId server);  // the same: an old copy of its disk was put back
@@ -117,7 +118,8 @@ class Invariants {
     Epoch rounds_of = Epoch::none;     // quorum rounds of the epoch that it leads
     std::uint64_t rounds_asked = 0;
     std::deque<Question> questions;  // not answered yet
-    bool damaged = false;
+    bool damaged = false;            // by an injected fault, and not mended yet
+    std::size_t held_at_fault = 0;   // by its platter, when a record on it was damaged
     bool up = false;
   };
   struct Established {

@@ -15,7 +15,7 @@ void Invariants::check_claim(ServerId server, Zxid claimed, const char* message)
         "W4", server,
         std::string(message) + " of " + to_string(claimed) + ", which is not in its history");
   }
-  if (!platter_holds(at, *count) && !at.damaged) {
+  if (!platter_holds(at, *count)) {
     return complain(
         "W4", server,
         std::string(message) + " of " + to_string(claimed) + ", which is not on its platter");
