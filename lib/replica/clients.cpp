@@ -1,6 +1,7 @@
 // Clients: answers in order, and forgetting connections.
 #include "replica/clients.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace zabmq::replica {
@@ -33,6 +34,15 @@ Connection* Clients::add(ConnectionId id) {
   Connection& connection = connections_[id];
   connection.heard_ms = now_ms_;
   return &connection;
+}
+
+std::size_t Clients::most_held() const {
+  std::size_t most = 0;
+  for (ConnectionId id : blocked_) {
+    const auto it = connections_.find(id);
+    if (it != connections_.end()) most = std::max(most, it->second.held.size());
+  }
+  return most;
 }
 
 void Clients::forget(ConnectionId id) {

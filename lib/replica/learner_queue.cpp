@@ -38,6 +38,18 @@ std::size_t LearnerQueues::unreported_bytes(ServerId peer) const {
   return it == sessions_.end() ? 0 : it->second.unreported_bytes;
 }
 
+std::size_t LearnerQueues::most_unreported_bytes() const {
+  std::size_t most = 0;
+  for (const auto& [peer, session] : sessions_) most = std::max(most, session.unreported_bytes);
+  return most;
+}
+
+std::size_t LearnerQueues::most_items() const {
+  std::size_t most = 0;
+  for (const auto& [peer, session] : sessions_) most = std::max(most, session.items.size());
+  return most;
+}
+
 void LearnerQueues::push(ServerId to, zab::Message message) {
   Session* session = find(to);
   if (!session) return;  // it ended while the core was still asking

@@ -55,6 +55,12 @@ bool Proposals::add_request(Request request) {
   return true;
 }
 
+std::size_t Proposals::most_batches() const {
+  std::size_t most = 0;
+  for (const auto& [publisher, flight] : flights_) most = std::max(most, flight.batches.size());
+  return most;
+}
+
 Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us,
                             const NextZxid& next_zxid) {
   Forming group{next_zxid, last.offset, std::max(last.time, wall_us), 0};

@@ -56,6 +56,7 @@ class Proposals {
   std::size_t waiting_bytes() const { return waiting_bytes_; }
   bool all_committed() const { return committed_count_ == proposals_.size(); }
   std::size_t in_flight_bytes() const { return in_flight_bytes_; }
+  std::size_t most_batches() const;  // in flight, of one publisher
   // Decides requests from the front until a group is full, and builds its records behind `last`.
   // Empty: none of them became a proposal. `next_zxid` is asked once for each record.
   Slice form_group(const storage::LastRecord& last, LogTime wall_us, const NextZxid& next_zxid);

@@ -197,6 +197,18 @@ void Subscriptions::send_heartbeats() {
   }
 }
 
+std::size_t Subscriptions::most_of_a_connection() const {
+  std::size_t most = 0;
+  std::size_t count = 0;
+  ConnectionId connection = ConnectionId::none;
+  for (const auto& [key, id] : by_name_) {
+    count = key.first == connection ? count + 1 : 1;
+    connection = key.first;
+    most = std::max(most, count);
+  }
+  return most;
+}
+
 std::size_t Subscriptions::queued() const {
   return ready_.size() + waiting_for_data_.size() + behind_.size() + blocked_.size() +
          waiting_for_slot_.size();

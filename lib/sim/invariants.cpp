@@ -15,6 +15,9 @@ namespace {
 // ago does not depend on it.
 constexpr std::size_t looked_at_again = 64;
 
+constexpr std::uint32_t admit_body_max = 64;
+constexpr std::size_t learner_items_max = 8;
+
 }  // namespace
 
 Invariants::Invariants(std::size_t servers, Report report)
@@ -355,6 +358,34 @@ void Invariants::look(ServerId server, const zab::Core& core) {
     complain("ladder", server, "committed what it has not logged");
   }
   if (core.role() == Role::leading) check_leading(server, core);
+}
+
+// W11: each queue is within the bound that is named for it, or one record over it where a record
+// may be larger than what is left.
+void Invariants::bounded(ServerId server, const replica::Queues& queues,
+                         const replica::Options& options) {
+  const auto within = [&](const char* queue, std::size_t filled, std::size_t bound) {
+    if (filled <= bound) return;
+    complain(
+        "bounded", server,
+        std::string(queue) + ": " + std::to_string(filled) + ", at most " + std::to_string(bound));
+  };
+  const std::size_t record = record_size(static_cast<std::uint32_t>(options.batch.batch_max));
+  const std::size_t admits = seen_.size() * record_size(admit_body_max);
+  const std::size_t window = options.learner_window_bytes + record;
+  within("bytes to publish", queues.publish_bytes, options.in_flight_bytes_max + admits);
+  within("batches of a publisher", queues.publisher_batches, options.receipts_max);
+  within("bytes sent to a learner", queues.learner_bytes, window);
+  within("items for a learner", queues.learner_items, learner_items_max);
+  within("bytes held while cutting", queues.held_bytes,
+         window + std::max(record, options.read_bytes_max));
+  within("bytes to write", queues.unwritten_bytes,
+         std::max(window, 2 * options.in_flight_bytes_max + record + admits));
+  within("publishers", queues.publishers, options.publishers_max);
+  within("connections", queues.connections, options.connections_max);
+  within("answers held for a client", queues.answers, options.answers_max);
+  within("subscriptions of a client", queues.subscriptions, options.subscriptions_max);
+  within("cold reads", queues.cold_reads, options.cold_reads_max);
 }
 
 // Total order, agreement, I9: whoever knows of a commit, its history up to there is the committed

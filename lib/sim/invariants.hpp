@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "replica/replica.hpp"
 #include "sim/platter.hpp"
 #include "zab/core.hpp"
 #include "zabmq/record.hpp"
@@ -74,6 +75,7 @@ class Invariants {
 
   // --- the whole state, after each event of this server ---
   void look(ServerId server, const zab::Core& core);
+  void bounded(ServerId server, const replica::Queues& queues, const replica::Options& options);
 
   std::size_t committed_count() const { return committed_.size(); }
   Zxid last_committed() const;
