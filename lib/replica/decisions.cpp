@@ -1,4 +1,5 @@
 // Decisions: what a leader answers to a publisher, by the delivered table plus what is in flight.
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -113,7 +114,7 @@ void Proposals::decide_open(const Request& request, Forming& group) {
   Connection* connection = clients_.find(request.connection);
   if (!connection) return;  // nobody waits for it
   const std::optional<Taken> known = taken(request.publisher);
-  if (!known && table_.size() + publishers_opening_ >= options_.publishers_max) {
+  if (!known && !has_room_for_publisher(group.time)) {
     connection->publishing = Connection::Publishing::none;
     return refuse(request, Code::busy,
                   "this cluster keeps at most " + std::to_string(options_.publishers_max) +
@@ -125,6 +126,22 @@ void Proposals::decide_open(const Request& request, Forming& group) {
   now.instance = instance;
   if (now.closing) now.last_sequence = 0;  // the close frees the entry before this one is delivered
   now.closing = false;
+}
+
+// Once all that is in flight is delivered, and one more publisher with it. A record of `now` frees
+// those that have expired by then; not those that have something in flight, and some of these are
+// not in the table yet, or any more.
+bool Proposals::has_room_for_publisher(LogTime now) const {
+  std::size_t wanted = table_.size() + flights_.size() + 1;
+  if (wanted <= options_.publishers_max) return true;
+  wanted -= static_cast<std::size_t>(
+      std::count_if(flights_.begin(), flights_.end(),
+                    [this](const auto& flight) { return table_.find(flight.first) != nullptr; }));
+  table_.for_each_expired(now, [&](const Uuid& publisher) {
+    if (!flights_.contains(publisher)) --wanted;
+    return wanted > options_.publishers_max;
+  });
+  return wanted <= options_.publishers_max;
 }
 
 void Proposals::decide_close(const Request& request, Forming& group) {

@@ -186,7 +186,6 @@ void Proposals::end_flight(const Uuid& publisher) {
   const auto it = flights_.find(publisher);
   ZABMQ_CHECK(it != flights_.end() && it->second.proposals > 0);
   if (--it->second.proposals > 0) return;
-  if (!it->second.in_table) --publishers_opening_;
   flights_.erase(it);
 }
 
@@ -194,10 +193,7 @@ Proposals::Flight& Proposals::flight_of(const Uuid& publisher) {
   const auto [it, added] = flights_.try_emplace(publisher);
   if (!added) return it->second;
   if (const PublisherState* state = table_.find(publisher)) {
-    it->second.in_table = true;
     it->second.taken = {state->instance, state->last_sequence, false};
-  } else {
-    ++publishers_opening_;
   }
   return it->second;
 }
@@ -223,7 +219,6 @@ void Proposals::step_down(const wire::Refused& refusal) {
   committed_count_ = 0;
   in_flight_bytes_ = 0;
   waiting_bytes_ = 0;
-  publishers_opening_ = 0;
   flights_.clear();
   for (const Proposal& proposal : proposals) give_up(proposal);
   for (const Request& request : requests) give_up(request, refusal);

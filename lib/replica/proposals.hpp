@@ -88,7 +88,6 @@ class Proposals {
   };
   struct Flight {  // a publisher with proposals in flight
     Taken taken;
-    bool in_table = false;  // it had an entry when the flight began
     std::size_t proposals = 0;
     std::deque<std::uint64_t> batches;  // numbers of its batch proposals
   };
@@ -118,6 +117,7 @@ class Proposals {
   void give_up(const Proposal& proposal);
   void give_up(const Request& request, wire::Refused refusal);
   void end_flight(const Uuid& publisher);
+  bool has_room_for_publisher(LogTime now) const;
   bool add_request(Request request);
 
   const PublisherTable& table_;
@@ -128,11 +128,10 @@ class Proposals {
 
   std::deque<Request> requests_;
   std::size_t waiting_bytes_ = 0;
-  std::deque<Proposal> proposals_;      // in log order
-  std::uint64_t first_number_ = 0;      // of the proposal at the front
-  std::size_t committed_count_ = 0;     // how many of them, from the front, are committed
-  std::size_t in_flight_bytes_ = 0;     // not committed
-  std::size_t publishers_opening_ = 0;  // flights of publishers without an entry
+  std::deque<Proposal> proposals_;   // in log order
+  std::uint64_t first_number_ = 0;   // of the proposal at the front
+  std::size_t committed_count_ = 0;  // how many of them, from the front, are committed
+  std::size_t in_flight_bytes_ = 0;  // not committed
   Offset committed_offset_ = 0;
   std::unordered_map<Uuid, Flight, UuidHash> flights_;
 

@@ -127,7 +127,7 @@ void PublisherTable::free(std::unordered_map<Uuid, Entry, UuidHash>::iterator it
 void PublisherTable::expire(LogTime now) {
   while (!order_.empty()) {
     const auto oldest = entries_.find(order_.front());
-    if (now - oldest->second.state.last_time <= limits_.ttl_us) return;
+    if (!expired(oldest->second.state, now)) return;
     free(oldest);
   }
 }
