@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "zabmq/mutant.hpp"
+
 namespace zabmq::replica {
 
 using Sent = ClientLinks::Sent;
@@ -75,7 +77,7 @@ void Clients::answer(ConnectionId id, wire::ServerMessage message) {
     blocked_.push_back(id);
   }
   connection.held.push_back(std::move(message));
-  if (connection.held.size() > options_.answers_max) {
+  if (connection.held.size() > options_.answers_max && !ZABMQ_MUTANT(answers_without_end)) {
     ++counters_.connections_forgotten;
     forget(id);
   }

@@ -49,7 +49,8 @@ void Proposals::admit(const zab::Admit& admit) {
 
 bool Proposals::add_request(Request request) {
   const std::size_t bytes = record_size(static_cast<std::uint32_t>(request.body.size()));
-  if (waiting_bytes_ + in_flight_bytes_ + bytes > options_.in_flight_bytes_max) return false;
+  const bool room = waiting_bytes_ + in_flight_bytes_ + bytes <= options_.in_flight_bytes_max;
+  if (!room && !ZABMQ_MUTANT(in_flight_ignored)) return false;
   waiting_bytes_ += bytes;
   requests_.push_back(std::move(request));
   return true;
@@ -61,9 +62,9 @@ std::size_t Proposals::most_batches() const {
   return most;
 }
 
-Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us,
+Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us, bool no_space,
                             const NextZxid& next_zxid) {
-  Forming group{next_zxid, last.offset, std::max(last.time, wall_us), 0};
+  Forming group{next_zxid, last.offset, std::max(last.time, wall_us), no_space, 0};
   if (ZABMQ_MUTANT(log_time_goes_back)) group.time = wall_us;
   group_.clear();
   while (!requests_.empty()) {

@@ -58,8 +58,11 @@ class Proposals {
   std::size_t in_flight_bytes() const { return in_flight_bytes_; }
   std::size_t most_batches() const;  // in flight, of one publisher
   // Decides requests from the front until a group is full, and builds its records behind `last`.
-  // Empty: none of them became a proposal. `next_zxid` is asked once for each record.
-  Slice form_group(const storage::LastRecord& last, LogTime wall_us, const NextZxid& next_zxid);
+  // Empty: none of them became a proposal. `next_zxid` is asked once for each record. With
+  // `no_space` nothing that makes the history longer is accepted, but what was taken before is
+  // answered.
+  Slice form_group(const storage::LastRecord& last, LogTime wall_us, bool no_space,
+                   const NextZxid& next_zxid);
 
   // --- what becomes of proposals ---
   void on_committed(Zxid up_to);                  // receipts
@@ -96,6 +99,7 @@ class Proposals {
     const NextZxid& next_zxid;
     Offset last_offset = 0;
     LogTime time = 0;
+    bool no_space = false;
     std::size_t bytes = 0;
   };
 
@@ -111,6 +115,7 @@ class Proposals {
   static RecordKind record_kind(Kind kind);
   Slice build(const storage::LastRecord& last, std::size_t bytes);
   void refuse(const Request& request, Code code, std::string text, Sequence last = 0);
+  void refuse_for_space(const Request& request);
   void refuse_hole(const Request& request, Sequence last);
   void send_receipt(ConnectionId to, const BatchReceipt& receipt);
   void answer_committed(Proposal& proposal);

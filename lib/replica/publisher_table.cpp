@@ -25,6 +25,13 @@ const BatchReceipt& ReceiptRing::operator[](std::size_t i) const {
   return receipts_[(oldest_ + i) % receipts_.size()];
 }
 
+bool ReceiptRing::operator==(const ReceiptRing& other) const {
+  for (std::size_t i = 0; i < std::min(size(), other.size()); ++i) {
+    if ((*this)[i] != other[i]) return false;
+  }
+  return size() == other.size();
+}
+
 const BatchReceipt* ReceiptRing::find(Sequence sequence) const {
   std::size_t low = 0;
   std::size_t high =

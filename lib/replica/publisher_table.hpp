@@ -42,6 +42,7 @@ class ReceiptRing {
   const BatchReceipt* find(Sequence sequence) const;
   std::size_t size() const { return receipts_.size(); }
   const BatchReceipt& operator[](std::size_t i) const;  // 0 is the oldest
+  bool operator==(const ReceiptRing& other) const;
 
  private:
   std::vector<BatchReceipt> receipts_;

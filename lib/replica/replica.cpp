@@ -289,11 +289,13 @@ bool Replica::may_form_group() const {
 
 void Replica::propose_groups() {
   while (proposals_->waiting() && may_form_group()) {
-    Slice group = proposals_->form_group(env_.log.last(), wall_us_, [this] {
+    const auto next_zxid = [this] {
       const std::optional<Zxid> zxid = core_.propose();
       ZABMQ_CHECK(zxid);
       return *zxid;
-    });
+    };
+    const bool no_space = env_.log.no_space() && !ZABMQ_MUTANT(full_disk_ignored);
+    Slice group = proposals_->form_group(env_.log.last(), wall_us_, no_space, next_zxid);
     if (group.empty()) continue;  // everything in it was answered
     env_.log.append(std::move(group));
     core_pending_ = true;

@@ -244,7 +244,8 @@ std::size_t Subscriptions::serve_one(Subscription& s) {
   if (after && after->zxid < log_.floor().zxid) s.from = AtOffset{s.covered + 1};
   const std::size_t bytes_max = read_size(s);
   const auto hot = log_.read_hot(s.from, delivered_.delivered(), bytes_max);
-  if (ZABMQ_MUTANT(cold_read_skips) && !hot && std::holds_alternative<After>(s.from)) {
+  const bool skips = ZABMQ_MUTANT(cold_read_skips) && s.backoff_ms > backoff_min_ms;
+  if (skips && !hot && std::holds_alternative<After>(s.from)) {
     s.from = After{next(std::get<After>(s.from).zxid)};
   }
   if (!hot) return read_cold(s, bytes_max), 0;
@@ -269,7 +270,7 @@ std::size_t Subscriptions::read_size(const Subscription& s) const {
 }
 
 bool Subscriptions::read_cold(Subscription& s, std::size_t bytes_max) {
-  if (cold_reads_ >= options_.cold_reads_max) {
+  if (cold_reads_ >= options_.cold_reads_max && !ZABMQ_MUTANT(cold_reads_without_end)) {
     park(s, Parked::cold_slot);
     return false;
   }

@@ -140,6 +140,7 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
 void Invariants::crashed(ServerId server, bool power_lost) {
   Seen& at = seen(server);
   at.up = false;
+  at.heard = at.leads = Epoch::none;
   if (!power_lost) return;
   at.on_platter -= std::min(at.on_platter, looked_at_again);
   advance_platter(at, at.log.size());
@@ -184,6 +185,17 @@ void Invariants::mend_where_possible(ServerId server, const zab::Core& core) {
   if (at.damaged) at.held_at_fault = held_at_fault;
 }
 
+// A leader's epoch is later than whatever was promised to anyone, as far as it has heard
+// (ZOOKEEPER-1343).
+void Invariants::storing(ServerId server, const zab::Core& core, const zab::Identity& identity) {
+  const Seen& at = seen(server);
+  if (core.role() != Role::leading || identity.accepted <= at.accepted) return;
+  if (identity.accepted > at.heard) return;
+  complain("epoch", server,
+           "begins epoch " + to_string(identity.accepted) + ", and was told that " +
+               to_string(at.heard) + " has been promised");
+}
+
 // I2: promises are never lowered.
 void Invariants::stored(ServerId server, const zab::Core& core, const zab::Identity& identity) {
   Seen& at = seen(server);
@@ -217,13 +229,16 @@ void Invariants::take_identity(ServerId server, const zab::Identity& identity) {
 // --- history ---
 
 // Integrity and log matching (I7): a zxid names one transaction behind one history, everywhere.
-void Invariants::appended(ServerId server, const zab::Core& core, Bytes records) {
+void Invariants::appended(ServerId server, const zab::Core& core, Bytes records, bool no_space) {
   Seen& at = seen(server);
   while (const auto header = parse_header(records)) {
     const NodeId parent = at.log.empty() ? 0 : at.log.back();
     NodeId node = find(header->checksum);
     if (node == 0 && core.role() == Role::leading) {
       propose(server, core, *header, parent);
+      if (no_space && header->kind == RecordKind::batch) {
+        complain("no space", server, "proposes " + to_string(header->zxid) + " on a full disk");
+      }
       node = find(header->checksum);
       const Bytes body = records.subspan(record_header_size, header->body_size);
       if (const auto admit = replica::parse_admit(body); header->kind == RecordKind::admit) {
@@ -357,7 +372,9 @@ void Invariants::look(ServerId server, const zab::Core& core) {
   if (core.taking_part() && core.last_committed() > core.last_logged()) {
     complain("ladder", server, "committed what it has not logged");
   }
+  at.leads = Epoch::none;
   if (core.role() == Role::leading) check_leading(server, core);
+  if (core.role() == Role::following) check_following(server, core);
 }
 
 // W11: each queue is within the bound that is named for it, or one record over it where a record
@@ -434,6 +451,7 @@ void Invariants::check_leading(ServerId server, const zab::Core& core) {
   const auto& leading = std::get<zab::Leading>(core.role_state());
   if (leading.phase == Phase::discovery || !leading.epoch) return;
   const Epoch epoch = *leading.epoch;
+  seen(server).leads = epoch;
   const auto [place, added] = established_.try_emplace(epoch);
   Established& established = place->second;
   if (added) {
@@ -459,6 +477,19 @@ void Invariants::check_leading(ServerId server, const zab::Core& core) {
                  "established epoch " + to_string(epoch) + " without a quorum of ACK-LD");
   }
   check_rounds(server, leading);
+}
+
+// I8: after ACK-LD a follower's history is a prefix of its leader's, as long as that leads.
+void Invariants::check_following(ServerId server, const zab::Core& core) {
+  const auto& following = std::get<zab::Following>(core.role_state());
+  if (!following.acked_leader) return;
+  const Seen& leader = seen(core.leader());
+  const std::vector<NodeId>& log = seen(server).log;
+  if (leader.leads != following.epoch || log.empty()) return;
+  if (log.size() <= leader.log.size() && leader.log[log.size() - 1] == log.back()) return;
+  complain("I8", server,
+           "has " + to_string(nodes_[log.back()].zxid) + ", which its leader " +
+               to_string(core.leader()) + " has not");
 }
 
 void Invariants::check_initial(Epoch epoch, const Established& established) {

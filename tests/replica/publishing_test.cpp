@@ -354,6 +354,26 @@ TEST_SUITE("replica/publishing") {
     CHECK(leader.receipts().size() == 1);
   }
 
+  TEST_CASE("leader: the space ends while batches wait -> none of them is proposed") {
+    Leader leader;
+    leader.server.publish(alice, 1, {"a"});
+    leader.server.log.full = true;
+
+    CHECK(leader.refusal().code == Code::no_space);
+    CHECK(leader.server.log.last().offset == 0);
+  }
+
+  TEST_CASE("leader: no space, and a batch that was taken comes again -> its receipt") {
+    Leader leader;
+    leader.server.publish(alice, 1, {"a"});
+    const auto first = leader.receipts();
+    leader.server.log.full = true;
+
+    leader.server.publish(alice, 1, {"a"});
+
+    CHECK(leader.receipts() == first);
+  }
+
   TEST_CASE("leader: no space -> no_space, and it ends by itself") {
     Leader leader;
     leader.server.log.full = true;
