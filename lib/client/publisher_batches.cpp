@@ -4,6 +4,7 @@
 
 #include "client/publisher_session.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 #include "zabmq/record.hpp"
 
 namespace zabmq::client {
@@ -78,7 +79,7 @@ void PublisherSession::exchange(Intake& intake, std::uint64_t now_ms) {
   if (new_limits_) intake.set_batch_limits(*std::exchange(new_limits_, std::nullopt));
   for (const BatchPtr& batch : std::exchange(to_release_, {})) intake.release(*batch);
   const bool oldest_in_intake = batches_.size() == reported_ && !intake.empty();
-  if (oldest_in_intake && intake.deadline_ms() <= now_ms) {
+  if (oldest_in_intake && intake.deadline_ms() <= now_ms && !ZABMQ_MUTANT(deadline_ignored)) {
     give_up(Code::unavailable, "not sent before its deadline: " + trouble_);
   }
   set_stopped(intake);
@@ -229,6 +230,7 @@ void PublisherSession::end_hold(std::uint64_t now_ms) {
 
 // Deadlines never decrease along the queue: the first one unreported is the next to pass.
 bool PublisherSession::deadline_passed(std::uint64_t now_ms) const {
+  if (ZABMQ_MUTANT(deadline_ignored)) return false;
   return batches_.size() > reported_ && batches_[reported_].batch->deadline_ms <= now_ms;
 }
 
@@ -318,7 +320,7 @@ void PublisherSession::settle_waiters(std::uint64_t now_ms) {
                           "sequence " + std::to_string(waiter.sequence) +
                               " has no open outcome: there is nothing to retry",
                           waiter.sequence));
-    } else if (dead_ || now_ms >= waiter.deadline_ms) {
+    } else if (dead_ || (now_ms >= waiter.deadline_ms && !ZABMQ_MUTANT(retry_deadline_ignored))) {
       reply(waiter, Error(Code::unknown_outcome, Outcome::maybe,
                           "sequence " + std::to_string(waiter.sequence) +
                               " is still without an answer: " + (dead_ ? dead_->what() : trouble_),

@@ -154,12 +154,6 @@ void Replica::settle_publisher(ConnectionId id) {
   }
   if (!accepts_publishes()) return clients_->add_wanting(id);
   if (connection->instance != 0) return reopen_publisher(id);
-  if (env_.log.no_space()) {
-    connection->publishing = Connection::Publishing::none;
-    return clients_->answer(
-        id, refused(wire::About::connection, 0, Code::no_space, Outcome::no,
-                    "the leader's disk is nearly full: free space, then try again"));
-  }
   connection->publishing = Connection::Publishing::opening;
   if (!proposals_->open(id, connection->publisher)) {
     connection->publishing = Connection::Publishing::none;
@@ -296,9 +290,6 @@ std::optional<wire::Refused> Replica::refusal_of(const wire::Publish& publish, c
                                           std::to_string(options_.batch.payload_max) + " bytes");
     }
     return refusal(Code::protocol, "the batch's count, lengths or topics do not fit its body");
-  }
-  if (env_.log.no_space()) {
-    return refusal(Code::no_space, "the leader's disk is nearly full: free space, then try again");
   }
   return std::nullopt;
 }

@@ -1,7 +1,10 @@
 // Clients: answers in order, and forgetting connections.
 #include "replica/clients.hpp"
 
+#include <algorithm>
 #include <utility>
+
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 
@@ -35,6 +38,15 @@ Connection* Clients::add(ConnectionId id) {
   return &connection;
 }
 
+std::size_t Clients::most_held() const {
+  std::size_t most = 0;
+  for (ConnectionId id : blocked_) {
+    const auto it = connections_.find(id);
+    if (it != connections_.end()) most = std::max(most, it->second.held.size());
+  }
+  return most;
+}
+
 void Clients::forget(ConnectionId id) {
   if (connections_.erase(id) == 0) return;
   if (forgotten_) forgotten_(id);
@@ -65,7 +77,7 @@ void Clients::answer(ConnectionId id, wire::ServerMessage message) {
     blocked_.push_back(id);
   }
   connection.held.push_back(std::move(message));
-  if (connection.held.size() > options_.answers_max) {
+  if (connection.held.size() > options_.answers_max && !ZABMQ_MUTANT(answers_without_end)) {
     ++counters_.connections_forgotten;
     forget(id);
   }

@@ -56,6 +56,7 @@ class Clients {
   Connection* add(ConnectionId id);
   void forget(ConnectionId id);
   std::size_t size() const { return connections_.size(); }
+  std::size_t most_held() const;  // answers of one connection
 
   // Frames of connections that are not known are answered RESET, within resets_per_second_max.
   void reset(ConnectionId id, const std::string& reason);

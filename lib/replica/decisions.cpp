@@ -1,4 +1,5 @@
 // Decisions: what a leader answers to a publisher, by the delivered table plus what is in flight.
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -65,8 +66,9 @@ void Proposals::decide_batch(const Request& request, Forming& group) {
   if (publish.first_sequence > known->last_sequence + 1 && !ZABMQ_MUTANT(hole_accepted)) {
     return refuse_hole(request, known->last_sequence);
   }
+  if (group.no_space) return refuse_for_space(request);
   Flight& flight = flight_of(request.publisher);
-  if (flight.batches.size() >= options_.receipts_max) {
+  if (flight.batches.size() >= options_.receipts_max && !ZABMQ_MUTANT(receipts_without_end)) {
     return refuse(request, Code::busy,
                   std::to_string(options_.receipts_max) +
                       " batches of this publisher are in flight: wait for receipts");
@@ -112,8 +114,12 @@ void Proposals::answer_old_batch(const Request& request, const Taken& known) {
 void Proposals::decide_open(const Request& request, Forming& group) {
   Connection* connection = clients_.find(request.connection);
   if (!connection) return;  // nobody waits for it
+  if (group.no_space) {
+    connection->publishing = Connection::Publishing::none;
+    return refuse_for_space(request);
+  }
   const std::optional<Taken> known = taken(request.publisher);
-  if (!known && table_.size() + publishers_opening_ >= options_.publishers_max) {
+  if (!known && !has_room_for_publisher(group.time)) {
     connection->publishing = Connection::Publishing::none;
     return refuse(request, Code::busy,
                   "this cluster keeps at most " + std::to_string(options_.publishers_max) +
@@ -125,6 +131,23 @@ void Proposals::decide_open(const Request& request, Forming& group) {
   now.instance = instance;
   if (now.closing) now.last_sequence = 0;  // the close frees the entry before this one is delivered
   now.closing = false;
+}
+
+// Once all that is in flight is delivered, and one more publisher with it. A record of `now` frees
+// those that have expired by then; not those that have something in flight, and some of these are
+// not in the table yet, or any more.
+bool Proposals::has_room_for_publisher(LogTime now) const {
+  std::size_t wanted = table_.size() + flights_.size() + 1;
+  if (wanted <= options_.publishers_max || ZABMQ_MUTANT(publishers_without_end)) return true;
+  wanted -= static_cast<std::size_t>(
+      std::count_if(flights_.begin(), flights_.end(),
+                    [this](const auto& flight) { return table_.find(flight.first) != nullptr; }));
+  table_.for_each_expired(now, [&](const Uuid& publisher) {
+    if (ZABMQ_MUTANT(idle_publishers_stay)) return false;
+    if (!flights_.contains(publisher)) --wanted;
+    return wanted > options_.publishers_max;
+  });
+  return wanted <= options_.publishers_max;
 }
 
 void Proposals::decide_close(const Request& request, Forming& group) {
@@ -175,6 +198,10 @@ void Proposals::refuse(const Request& request, Code code, std::string text, Sequ
   wire::Refused answer = refused(about, id, code, Outcome::no, std::move(text));
   answer.last_sequence = last;
   clients_.answer(request.connection, std::move(answer));
+}
+
+void Proposals::refuse_for_space(const Request& request) {
+  refuse(request, Code::no_space, "the leader's disk is nearly full: free space, then try again");
 }
 
 void Proposals::refuse_hole(const Request& request, Sequence last) {

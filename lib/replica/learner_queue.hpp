@@ -54,6 +54,8 @@ class LearnerQueues {
   void on_acked_leader(ServerId from);            // ACK-LD: all that was sent before NEWLEADER
 
   std::size_t unreported_bytes(ServerId peer) const;
+  std::size_t most_unreported_bytes() const;
+  std::size_t most_items() const;
 
  private:
   struct Range {

@@ -49,15 +49,22 @@ void Proposals::admit(const zab::Admit& admit) {
 
 bool Proposals::add_request(Request request) {
   const std::size_t bytes = record_size(static_cast<std::uint32_t>(request.body.size()));
-  if (waiting_bytes_ + in_flight_bytes_ + bytes > options_.in_flight_bytes_max) return false;
+  const bool room = waiting_bytes_ + in_flight_bytes_ + bytes <= options_.in_flight_bytes_max;
+  if (!room && !ZABMQ_MUTANT(in_flight_ignored)) return false;
   waiting_bytes_ += bytes;
   requests_.push_back(std::move(request));
   return true;
 }
 
-Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us,
+std::size_t Proposals::most_batches() const {
+  std::size_t most = 0;
+  for (const auto& [publisher, flight] : flights_) most = std::max(most, flight.batches.size());
+  return most;
+}
+
+Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us, bool no_space,
                             const NextZxid& next_zxid) {
-  Forming group{next_zxid, last.offset, std::max(last.time, wall_us), 0};
+  Forming group{next_zxid, last.offset, std::max(last.time, wall_us), no_space, 0};
   if (ZABMQ_MUTANT(log_time_goes_back)) group.time = wall_us;
   group_.clear();
   while (!requests_.empty()) {
@@ -180,7 +187,6 @@ void Proposals::end_flight(const Uuid& publisher) {
   const auto it = flights_.find(publisher);
   ZABMQ_CHECK(it != flights_.end() && it->second.proposals > 0);
   if (--it->second.proposals > 0) return;
-  if (!it->second.in_table) --publishers_opening_;
   flights_.erase(it);
 }
 
@@ -188,10 +194,7 @@ Proposals::Flight& Proposals::flight_of(const Uuid& publisher) {
   const auto [it, added] = flights_.try_emplace(publisher);
   if (!added) return it->second;
   if (const PublisherState* state = table_.find(publisher)) {
-    it->second.in_table = true;
     it->second.taken = {state->instance, state->last_sequence, false};
-  } else {
-    ++publishers_opening_;
   }
   return it->second;
 }
@@ -217,7 +220,6 @@ void Proposals::step_down(const wire::Refused& refusal) {
   committed_count_ = 0;
   in_flight_bytes_ = 0;
   waiting_bytes_ = 0;
-  publishers_opening_ = 0;
   flights_.clear();
   for (const Proposal& proposal : proposals) give_up(proposal);
   for (const Request& request : requests) give_up(request, refusal);

@@ -56,9 +56,13 @@ class Proposals {
   std::size_t waiting_bytes() const { return waiting_bytes_; }
   bool all_committed() const { return committed_count_ == proposals_.size(); }
   std::size_t in_flight_bytes() const { return in_flight_bytes_; }
+  std::size_t most_batches() const;  // in flight, of one publisher
   // Decides requests from the front until a group is full, and builds its records behind `last`.
-  // Empty: none of them became a proposal. `next_zxid` is asked once for each record.
-  Slice form_group(const storage::LastRecord& last, LogTime wall_us, const NextZxid& next_zxid);
+  // Empty: none of them became a proposal. `next_zxid` is asked once for each record. With
+  // `no_space` nothing that makes the history longer is accepted, but what was taken before is
+  // answered.
+  Slice form_group(const storage::LastRecord& last, LogTime wall_us, bool no_space,
+                   const NextZxid& next_zxid);
 
   // --- what becomes of proposals ---
   void on_committed(Zxid up_to);                  // receipts
@@ -87,7 +91,6 @@ class Proposals {
   };
   struct Flight {  // a publisher with proposals in flight
     Taken taken;
-    bool in_table = false;  // it had an entry when the flight began
     std::size_t proposals = 0;
     std::deque<std::uint64_t> batches;  // numbers of its batch proposals
   };
@@ -96,6 +99,7 @@ class Proposals {
     const NextZxid& next_zxid;
     Offset last_offset = 0;
     LogTime time = 0;
+    bool no_space = false;
     std::size_t bytes = 0;
   };
 
@@ -111,12 +115,14 @@ class Proposals {
   static RecordKind record_kind(Kind kind);
   Slice build(const storage::LastRecord& last, std::size_t bytes);
   void refuse(const Request& request, Code code, std::string text, Sequence last = 0);
+  void refuse_for_space(const Request& request);
   void refuse_hole(const Request& request, Sequence last);
   void send_receipt(ConnectionId to, const BatchReceipt& receipt);
   void answer_committed(Proposal& proposal);
   void give_up(const Proposal& proposal);
   void give_up(const Request& request, wire::Refused refusal);
   void end_flight(const Uuid& publisher);
+  bool has_room_for_publisher(LogTime now) const;
   bool add_request(Request request);
 
   const PublisherTable& table_;
@@ -127,11 +133,10 @@ class Proposals {
 
   std::deque<Request> requests_;
   std::size_t waiting_bytes_ = 0;
-  std::deque<Proposal> proposals_;      // in log order
-  std::uint64_t first_number_ = 0;      // of the proposal at the front
-  std::size_t committed_count_ = 0;     // how many of them, from the front, are committed
-  std::size_t in_flight_bytes_ = 0;     // not committed
-  std::size_t publishers_opening_ = 0;  // flights of publishers without an entry
+  std::deque<Proposal> proposals_;   // in log order
+  std::uint64_t first_number_ = 0;   // of the proposal at the front
+  std::size_t committed_count_ = 0;  // how many of them, from the front, are committed
+  std::size_t in_flight_bytes_ = 0;  // not committed
   Offset committed_offset_ = 0;
   std::unordered_map<Uuid, Flight, UuidHash> flights_;
 

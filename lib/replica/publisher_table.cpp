@@ -25,6 +25,13 @@ const BatchReceipt& ReceiptRing::operator[](std::size_t i) const {
   return receipts_[(oldest_ + i) % receipts_.size()];
 }
 
+bool ReceiptRing::operator==(const ReceiptRing& other) const {
+  for (std::size_t i = 0; i < std::min(size(), other.size()); ++i) {
+    if ((*this)[i] != other[i]) return false;
+  }
+  return size() == other.size();
+}
+
 const BatchReceipt* ReceiptRing::find(Sequence sequence) const {
   std::size_t low = 0;
   std::size_t high =
@@ -127,7 +134,7 @@ void PublisherTable::free(std::unordered_map<Uuid, Entry, UuidHash>::iterator it
 void PublisherTable::expire(LogTime now) {
   while (!order_.empty()) {
     const auto oldest = entries_.find(order_.front());
-    if (now - oldest->second.state.last_time <= limits_.ttl_us) return;
+    if (!expired(oldest->second.state, now)) return;
     free(oldest);
   }
 }

@@ -42,6 +42,7 @@ class ReceiptRing {
   const BatchReceipt* find(Sequence sequence) const;
   std::size_t size() const { return receipts_.size(); }
   const BatchReceipt& operator[](std::size_t i) const;  // 0 is the oldest
+  bool operator==(const ReceiptRing& other) const;
 
  private:
   std::vector<BatchReceipt> receipts_;
@@ -79,6 +80,13 @@ class PublisherTable {
 
   const PublisherState* find(const Uuid& publisher) const;
   std::size_t size() const { return entries_.size(); }
+  // Those that a record of `now` would free, as long as `visit` returns true.
+  template <class Visit>
+  void for_each_expired(LogTime now, Visit visit) const {
+    for (const Uuid& publisher : order_) {
+      if (!expired(*find(publisher), now) || !visit(publisher)) return;
+    }
+  }
 
   // The instance that the next opening of a publisher without an entry gets. Never reused for a
   // publisher whose entry was freed, so that its forgotten processes stay fenced.
@@ -102,6 +110,9 @@ class PublisherTable {
   void deliver_batch(const RecordHeader& header);
   void deliver_publisher(const RecordHeader& header);
   void free(std::unordered_map<Uuid, Entry, UuidHash>::iterator it);
+  bool expired(const PublisherState& state, LogTime now) const {
+    return now - state.last_time > limits_.ttl_us;
+  }
   void expire(LogTime now);
 
   PublisherTableLimits limits_;

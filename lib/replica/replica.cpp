@@ -163,12 +163,13 @@ void Replica::look_at_report(ServerId from, const zab::Message& message) {
 }
 
 void Replica::hold_back(ServerId from, zab::Message message, Slice records) {
-  held_bytes_ += held_bytes_of(records);
+  const std::size_t bytes = held_bytes_ + held_bytes_of(records);
   const std::size_t frame_max = std::max(options_.read_bytes_max, options_.batch.batch_max);
-  if (held_bytes_ > options_.learner_window_bytes + frame_max + record_header_size) {
+  if (bytes > options_.learner_window_bytes + frame_max + record_header_size) {
     break_session(from, "too much came while the history was being cut");
     return settle_core();
   }
+  held_bytes_ = bytes;
   held_.push_back({from, std::move(message), std::move(records)});
 }
 
@@ -288,11 +289,13 @@ bool Replica::may_form_group() const {
 
 void Replica::propose_groups() {
   while (proposals_->waiting() && may_form_group()) {
-    Slice group = proposals_->form_group(env_.log.last(), wall_us_, [this] {
+    const auto next_zxid = [this] {
       const std::optional<Zxid> zxid = core_.propose();
       ZABMQ_CHECK(zxid);
       return *zxid;
-    });
+    };
+    const bool no_space = env_.log.no_space() && !ZABMQ_MUTANT(full_disk_ignored);
+    Slice group = proposals_->form_group(env_.log.last(), wall_us_, no_space, next_zxid);
     if (group.empty()) continue;  // everything in it was answered
     env_.log.append(std::move(group));
     core_pending_ = true;
@@ -350,6 +353,22 @@ Status Replica::status() const {
   status.subscriptions = subscriptions_->size();
   status.publishers = publishers_.size();
   return status;
+}
+
+Queues Replica::queues() const {
+  Queues queues;
+  queues.publish_bytes = proposals_->waiting_bytes() + proposals_->in_flight_bytes();
+  queues.publisher_batches = proposals_->most_batches();
+  queues.learner_bytes = learners_->most_unreported_bytes();
+  queues.learner_items = learners_->most_items();
+  queues.held_bytes = held_bytes_;
+  queues.unwritten_bytes = env_.log.unwritten_bytes();
+  queues.publishers = publishers_.size();
+  queues.connections = clients_->size();
+  queues.answers = clients_->most_held();
+  queues.subscriptions = subscriptions_->most_of_a_connection();
+  queues.cold_reads = subscriptions_->cold_reads();
+  return queues;
 }
 
 }  // namespace zabmq::replica

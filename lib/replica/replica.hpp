@@ -59,6 +59,21 @@ struct Status {
   std::size_t publishers = 0;
 };
 
+// How full every bounded queue is; the bounds stand in Options.
+struct Queues {
+  std::size_t publish_bytes = 0;      // waiting or in flight
+  std::size_t publisher_batches = 0;  // in flight, of the publisher with the most
+  std::size_t learner_bytes = 0;      // sent and not reported durable, of the learner with the most
+  std::size_t learner_items = 0;      // not sent, of the learner with the most
+  std::size_t held_bytes = 0;         // while the history is being cut
+  std::size_t unwritten_bytes = 0;    // of the log
+  std::size_t publishers = 0;
+  std::size_t connections = 0;
+  std::size_t answers = 0;        // held, of the connection with the most
+  std::size_t subscriptions = 0;  // of the connection with the most
+  std::size_t cold_reads = 0;
+};
+
 class Clients;
 class Delivery;
 class EndQuestions;
@@ -100,6 +115,7 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   // --- state ---
 
   Status status() const;
+  Queues queues() const;
   const Counters& counters() const { return counters_; }
   const std::optional<std::string>& fatal() const { return fatal_; }  // set: stop the process
   const zab::Core& core() const { return core_; }

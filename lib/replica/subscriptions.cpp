@@ -197,6 +197,18 @@ void Subscriptions::send_heartbeats() {
   }
 }
 
+std::size_t Subscriptions::most_of_a_connection() const {
+  std::size_t most = 0;
+  std::size_t count = 0;
+  ConnectionId connection = ConnectionId::none;
+  for (const auto& [key, id] : by_name_) {
+    count = key.first == connection ? count + 1 : 1;
+    connection = key.first;
+    most = std::max(most, count);
+  }
+  return most;
+}
+
 std::size_t Subscriptions::queued() const {
   return ready_.size() + waiting_for_data_.size() + behind_.size() + blocked_.size() +
          waiting_for_slot_.size();
@@ -232,7 +244,8 @@ std::size_t Subscriptions::serve_one(Subscription& s) {
   if (after && after->zxid < log_.floor().zxid) s.from = AtOffset{s.covered + 1};
   const std::size_t bytes_max = read_size(s);
   const auto hot = log_.read_hot(s.from, delivered_.delivered(), bytes_max);
-  if (ZABMQ_MUTANT(cold_read_skips) && !hot && std::holds_alternative<After>(s.from)) {
+  const bool skips = ZABMQ_MUTANT(cold_read_skips) && s.backoff_ms > backoff_min_ms;
+  if (skips && !hot && std::holds_alternative<After>(s.from)) {
     s.from = After{next(std::get<After>(s.from).zxid)};
   }
   if (!hot) return read_cold(s, bytes_max), 0;
@@ -257,7 +270,7 @@ std::size_t Subscriptions::read_size(const Subscription& s) const {
 }
 
 bool Subscriptions::read_cold(Subscription& s, std::size_t bytes_max) {
-  if (cold_reads_ >= options_.cold_reads_max) {
+  if (cold_reads_ >= options_.cold_reads_max && !ZABMQ_MUTANT(cold_reads_without_end)) {
     park(s, Parked::cold_slot);
     return false;
   }

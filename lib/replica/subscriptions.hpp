@@ -57,7 +57,9 @@ class Subscriptions {
   void tick(std::uint64_t now_ms);
   bool serve();  // a step's worth, fairly; true: there is more that waits for nothing
   std::size_t size() const { return subscriptions_.size(); }
-  std::size_t queued() const;  // ids in all queues: bounded by size()
+  std::size_t most_of_a_connection() const;
+  std::size_t cold_reads() const { return cold_reads_; }  // under way
+  std::size_t queued() const;                             // ids in all queues: bounded by size()
 
  private:
   enum class State : std::uint8_t {

@@ -15,6 +15,9 @@ namespace {
 // ago does not depend on it.
 constexpr std::size_t looked_at_again = 64;
 
+constexpr std::uint32_t admit_body_max = 64;
+constexpr std::size_t learner_items_max = 8;
+
 }  // namespace
 
 Invariants::Invariants(std::size_t servers, Report report)
@@ -74,9 +77,11 @@ std::optional<std::size_t> Invariants::count_up_to(const Seen& at, Zxid zxid) co
 
 // --- platters ---
 
+// What it held when a fault was injected passes for held: no server can help what comes then.
 void Invariants::advance_platter(Seen& at, std::size_t wanted) {
-  while (at.on_platter < std::min(wanted, at.log.size()) &&
-         at.platter->holds(nodes_[at.log[at.on_platter]].digest)) {
+  const std::size_t end = std::min(wanted, at.log.size());
+  while (at.on_platter < end && (at.on_platter < at.held_at_fault ||
+                                 at.platter->holds(nodes_[at.log[at.on_platter]].digest))) {
     ++at.on_platter;
   }
 }
@@ -105,7 +110,7 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
     log.push_back(node);
     parent = node;
   }
-  if (log.size() < at.acked && !at.damaged) {
+  if (log.size() < at.acked) {
     complain("I6", server,
              "acknowledged " + std::to_string(at.acked) + " records, recovered " +
                  std::to_string(log.size()));
@@ -115,7 +120,7 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
   at.log = std::move(log);
   at.on_platter = std::min(at.on_platter, same);
   at.durable = at.log.size();
-  if (!platter_holds(at, at.log.size()) && !at.damaged) {
+  if (!platter_holds(at, at.log.size())) {
     complain("W4", server, "its recovered history is not on the platter");
   }
   at.delivered = count_up_to(at, delivered).value_or(0);
@@ -135,10 +140,11 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
 void Invariants::crashed(ServerId server, bool power_lost) {
   Seen& at = seen(server);
   at.up = false;
+  at.heard = at.leads = Epoch::none;
   if (!power_lost) return;
   at.on_platter -= std::min(at.on_platter, looked_at_again);
   advance_platter(at, at.log.size());
-  if (at.on_platter < at.acked && !at.damaged) {
+  if (at.on_platter < at.acked) {
     complain("I6", server,
              "acknowledged " + std::to_string(at.acked) + " records, its platter holds " +
                  std::to_string(at.on_platter));
@@ -146,7 +152,10 @@ void Invariants::crashed(ServerId server, bool power_lost) {
 }
 
 void Invariants::damaged(ServerId server) {
-  seen(server).damaged = true;
+  Seen& at = seen(server);
+  advance_platter(at, at.log.size());
+  at.held_at_fault = at.on_platter;
+  at.damaged = true;
 }
 
 void Invariants::wiped(ServerId server) {
@@ -169,9 +178,22 @@ void Invariants::mend_where_possible(ServerId server, const zab::Core& core) {
   Seen& at = seen(server);
   if (!at.damaged || at.standing != zab::Standing::voter || at.platter->damaged()) return;
   if (core.role() == Role::looking || core.phase() != Phase::broadcast) return;
+  if (at.log.size() < committed_.size()) return;
+  const std::size_t held_at_fault = std::exchange(at.held_at_fault, 0);
   at.on_platter = 0;
-  if (at.log.size() < committed_.size() || !platter_holds(at, at.durable)) return;
-  at.damaged = false;
+  at.damaged = !platter_holds(at, at.durable);
+  if (at.damaged) at.held_at_fault = held_at_fault;
+}
+
+// A leader's epoch is later than whatever was promised to anyone, as far as it has heard
+// (ZOOKEEPER-1343).
+void Invariants::storing(ServerId server, const zab::Core& core, const zab::Identity& identity) {
+  const Seen& at = seen(server);
+  if (core.role() != Role::leading || identity.accepted <= at.accepted) return;
+  if (identity.accepted > at.heard) return;
+  complain("epoch", server,
+           "begins epoch " + to_string(identity.accepted) + ", and was told that " +
+               to_string(at.heard) + " has been promised");
 }
 
 // I2: promises are never lowered.
@@ -207,13 +229,16 @@ void Invariants::take_identity(ServerId server, const zab::Identity& identity) {
 // --- history ---
 
 // Integrity and log matching (I7): a zxid names one transaction behind one history, everywhere.
-void Invariants::appended(ServerId server, const zab::Core& core, Bytes records) {
+void Invariants::appended(ServerId server, const zab::Core& core, Bytes records, bool no_space) {
   Seen& at = seen(server);
   while (const auto header = parse_header(records)) {
     const NodeId parent = at.log.empty() ? 0 : at.log.back();
     NodeId node = find(header->checksum);
     if (node == 0 && core.role() == Role::leading) {
       propose(server, core, *header, parent);
+      if (no_space && header->kind == RecordKind::batch) {
+        complain("no space", server, "proposes " + to_string(header->zxid) + " on a full disk");
+      }
       node = find(header->checksum);
       const Bytes body = records.subspan(record_header_size, header->body_size);
       if (const auto admit = replica::parse_admit(body); header->kind == RecordKind::admit) {
@@ -282,6 +307,7 @@ void Invariants::cutting(ServerId server, Zxid to) {
     complain("I5", server, "cuts committed " + to_string(nodes_[committed_[*kept]].zxid));
   }
   at.acked = std::min(at.acked, *kept);
+  at.held_at_fault = std::min(at.held_at_fault, *kept);
 }
 
 void Invariants::cut(ServerId server, Zxid to) {
@@ -304,7 +330,7 @@ void Invariants::drained(ServerId server, Zxid durable) {
     complain("I6", server, "dropped what it had acknowledged, by ending a role");
     at.acked = *kept;
   }
-  if (!platter_holds(at, *kept) && !at.damaged) {
+  if (!platter_holds(at, *kept)) {
     complain("I10", server, "takes " + to_string(durable) + " for durable, the platter has less");
   }
 }
@@ -314,7 +340,7 @@ void Invariants::durable(ServerId server, Zxid up_to) {
   const std::optional<std::size_t> count = count_up_to(at, up_to);
   if (!count) return complain("W4", server, to_string(up_to) + " is durable, but not logged");
   at.durable = std::max(at.durable, *count);
-  if (!platter_holds(at, *count) && !at.damaged) {
+  if (!platter_holds(at, *count)) {
     complain("W4", server, to_string(up_to) + " is said to be durable and is not on the platter");
   }
 }
@@ -329,7 +355,7 @@ void Invariants::delivered(ServerId server, Zxid up_to) {
   }
   if (*count < at.delivered)
     complain("delivery", server, "delivers " + to_string(up_to) + " again");
-  if (!platter_holds(at, *count) && !at.damaged) {
+  if (!platter_holds(at, *count)) {
     complain("W4", server, "delivers " + to_string(up_to) + ", which is not on its platter");
   }
   at.delivered = *count;
@@ -346,7 +372,37 @@ void Invariants::look(ServerId server, const zab::Core& core) {
   if (core.taking_part() && core.last_committed() > core.last_logged()) {
     complain("ladder", server, "committed what it has not logged");
   }
+  at.leads = Epoch::none;
   if (core.role() == Role::leading) check_leading(server, core);
+  if (core.role() == Role::following) check_following(server, core);
+}
+
+// W11: each queue is within the bound that is named for it, or one record over it where a record
+// may be larger than what is left.
+void Invariants::bounded(ServerId server, const replica::Queues& queues,
+                         const replica::Options& options) {
+  const auto within = [&](const char* queue, std::size_t filled, std::size_t bound) {
+    if (filled <= bound) return;
+    complain(
+        "bounded", server,
+        std::string(queue) + ": " + std::to_string(filled) + ", at most " + std::to_string(bound));
+  };
+  const std::size_t record = record_size(static_cast<std::uint32_t>(options.batch.batch_max));
+  const std::size_t admits = seen_.size() * record_size(admit_body_max);
+  const std::size_t window = options.learner_window_bytes + record;
+  within("bytes to publish", queues.publish_bytes, options.in_flight_bytes_max + admits);
+  within("batches of a publisher", queues.publisher_batches, options.receipts_max);
+  within("bytes sent to a learner", queues.learner_bytes, window);
+  within("items for a learner", queues.learner_items, learner_items_max);
+  within("bytes held while cutting", queues.held_bytes,
+         window + std::max(record, options.read_bytes_max));
+  within("bytes to write", queues.unwritten_bytes,
+         std::max(window, 2 * options.in_flight_bytes_max + record + admits));
+  within("publishers", queues.publishers, options.publishers_max);
+  within("connections", queues.connections, options.connections_max);
+  within("answers held for a client", queues.answers, options.answers_max);
+  within("subscriptions of a client", queues.subscriptions, options.subscriptions_max);
+  within("cold reads", queues.cold_reads, options.cold_reads_max);
 }
 
 // Total order, agreement, I9: whoever knows of a commit, its history up to there is the committed
@@ -395,6 +451,7 @@ void Invariants::check_leading(ServerId server, const zab::Core& core) {
   const auto& leading = std::get<zab::Leading>(core.role_state());
   if (leading.phase == Phase::discovery || !leading.epoch) return;
   const Epoch epoch = *leading.epoch;
+  seen(server).leads = epoch;
   const auto [place, added] = established_.try_emplace(epoch);
   Established& established = place->second;
   if (added) {
@@ -420,6 +477,19 @@ void Invariants::check_leading(ServerId server, const zab::Core& core) {
                  "established epoch " + to_string(epoch) + " without a quorum of ACK-LD");
   }
   check_rounds(server, leading);
+}
+
+// I8: after ACK-LD a follower's history is a prefix of its leader's, as long as that leads.
+void Invariants::check_following(ServerId server, const zab::Core& core) {
+  const auto& following = std::get<zab::Following>(core.role_state());
+  if (!following.acked_leader) return;
+  const Seen& leader = seen(core.leader());
+  const std::vector<NodeId>& log = seen(server).log;
+  if (leader.leads != following.epoch || log.empty()) return;
+  if (log.size() <= leader.log.size() && leader.log[log.size() - 1] == log.back()) return;
+  complain("I8", server,
+           "has " + to_string(nodes_[log.back()].zxid) + ", which its leader " +
+               to_string(core.leader()) + " has not");
 }
 
 void Invariants::check_initial(Epoch epoch, const Established& established) {

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "replica/replica.hpp"
 #include "sim/platter.hpp"
 #include "zab/core.hpp"
 #include "zabmq/record.hpp"
@@ -36,7 +37,8 @@ class Invariants {
   void started(ServerId server, const zab::Identity& identity,
                const std::vector<RecordHeader>& recovered, Zxid delivered);
   void crashed(ServerId server, bool power_lost);
-  // Its disk lost something by an injected fault; until mended() it is excused.
+  // Is about to lose a record of its disk by an injected fault; until it is mended, that is no
+  // fault of its own.
   void damaged(ServerId server);
   void wiped(ServerId server);        // and everything it has promised is forgotten
   void rolled_back(ServerId server);  // the same: an old copy of its disk was put back
@@ -47,23 +49,26 @@ class Invariants {
   void mend_where_possible(ServerId server, const zab::Core& core);
 
   // --- history ---
-  void appended(ServerId server, const zab::Core& core, Bytes records);
+  void appended(ServerId server, const zab::Core& core, Bytes records, bool no_space);
   void cutting(ServerId server, Zxid to);       // is about to, if the digests agree
   void cut(ServerId server, Zxid to);           // has, durably
   void drained(ServerId server, Zxid durable);  // what no write had taken is dropped
   void durable(ServerId server, Zxid up_to);    // as the log claims
   void delivered(ServerId server, Zxid up_to);
+  // Is about to be made durable.
+  void storing(ServerId server, const zab::Core& core, const zab::Identity& identity);
   // Durable now, as it claims.
   void stored(ServerId server, const zab::Core& core, const zab::Identity& identity);
 
   // --- messages ---
   void sending(ServerId server, const zab::Core& core, ServerId to, const zab::Message& message);
+  void received_cepoch(ServerId server, const zab::Core& core, Epoch accepted);
   void session_frame(ServerId at, ServerId from, const std::string& trouble);
-  // What a correct cluster never says as long as its disks are sound.
-  void alarm(ServerId server, const std::string& text);
+  // What a correct cluster never says as long as the disks of both are sound.
+  void alarm(ServerId server, ServerId about, const std::string& text);
   // A server says that a peer sent what a correct one never sends. Sessions lose nothing, so one of
   // the two is wrong.
-  void protocol_error(ServerId server, const std::string& text);
+  void protocol_error(ServerId server, ServerId peer, const std::string& text);
   // A receipt leaves: what it says is committed.
   void receipt(ServerId server, const zab::Core& core, Zxid zxid);
   // A heartbeat leaves: no own write is under way for longer than a leader may be trusted.
@@ -73,6 +78,7 @@ class Invariants {
 
   // --- the whole state, after each event of this server ---
   void look(ServerId server, const zab::Core& core);
+  void bounded(ServerId server, const replica::Queues& queues, const replica::Options& options);
 
   std::size_t committed_count() const { return committed_.size(); }
   Zxid last_committed() const;
@@ -113,11 +119,14 @@ class Invariants {
     std::set<Epoch> promised;          // ACK-Es that counted, over all lives of this incarnation
     std::vector<NodeId> lost;          // what it had acknowledged when its directory was emptied
     bool forgot = false;               // and has not been admitted since
+    Epoch heard = Epoch::none;         // greatest acceptedEpoch in a CEPOCH, in this life
+    Epoch leads = Epoch::none;         // and synchronizes, or is in broadcast
     Epoch known_better = Epoch::none;  // its leader told it in which it knows more of it
     Epoch rounds_of = Epoch::none;     // quorum rounds of the epoch that it leads
     std::uint64_t rounds_asked = 0;
     std::deque<Question> questions;  // not answered yet
-    bool damaged = false;
+    bool damaged = false;            // by an injected fault, and not mended yet
+    std::size_t held_at_fault = 0;   // by its platter, when a record on it was damaged
     bool up = false;
   };
   struct Established {
@@ -147,6 +156,8 @@ class Invariants {
   void learn_commit(ServerId server, const zab::Core& core);
   void check_claim(ServerId server, Zxid claimed, const char* message);
   void check_leading(ServerId server, const zab::Core& core);
+  void check_following(ServerId server, const zab::Core& core);
+  bool excused(ServerId server) const { return server != ServerId::none && is_damaged(server); }
   // --- invariants_quorums.cpp ---
   void check_rounds(ServerId server, const zab::Leading& leading);
   void note_promise(ServerId server, Epoch epoch);       // ACK-E
@@ -157,6 +168,7 @@ class Invariants {
   void check_quorum(ServerId leader, std::uint32_t said, bool itself, const std::string& what);
   void check_readmitted(ServerId server, const zab::Identity& identity);
   void check_promise(ServerId server, Epoch epoch, const char* message);
+  void check_acknowledgement(ServerId server, const zab::Core& core, const char* message);
 
   const std::size_t quorum_;
   Report report_;

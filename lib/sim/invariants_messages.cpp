@@ -1,4 +1,5 @@
 // Invariants: is what a server is about to say true?
+#include <algorithm>
 #include <string>
 #include <variant>
 
@@ -15,7 +16,7 @@ void Invariants::check_claim(ServerId server, Zxid claimed, const char* message)
         "W4", server,
         std::string(message) + " of " + to_string(claimed) + ", which is not in its history");
   }
-  if (!platter_holds(at, *count) && !at.damaged) {
+  if (!platter_holds(at, *count)) {
     return complain(
         "W4", server,
         std::string(message) + " of " + to_string(claimed) + ", which is not on its platter");
@@ -30,6 +31,22 @@ void Invariants::check_promise(ServerId server, Epoch epoch, const char* message
   complain("W4", server,
            std::string(message) + " for epoch " + to_string(epoch) +
                ", its durable acceptedEpoch is " + to_string(at.accepted));
+}
+
+// I3: whoever has promised an epoch acknowledges nothing to the leader of an older one.
+void Invariants::check_acknowledgement(ServerId server, const zab::Core& core,
+                                       const char* message) {
+  const auto* following = std::get_if<zab::Following>(&core.role_state());
+  const Epoch promised = seen(server).accepted;
+  if (!following || following->epoch >= promised) return;
+  complain("I3", server,
+           std::string(message) + " in epoch " + to_string(following->epoch) +
+               ", and it has promised epoch " + to_string(promised));
+}
+
+void Invariants::received_cepoch(ServerId server, const zab::Core& core, Epoch accepted) {
+  Seen& at = seen(server);
+  if (core.role() == Role::leading) at.heard = std::max(at.heard, accepted);
 }
 
 void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
@@ -59,6 +76,7 @@ void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
     }
   } else if (const auto* ack_leader = std::get_if<zab::AckLeader>(&message)) {
     note_acknowledged(server, ack_leader->epoch);
+    check_acknowledgement(server, core, "ACK-LD");
     if (at.forgot && at.standing == zab::Standing::voter && at.known_better == ack_leader->epoch) {
       complain("old copy", server, "ACK-LD as a voter, though its leader had seen it further");
     }
@@ -72,6 +90,7 @@ void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,
     if (!counts(server)) complain("admit", server, "ADMITTED before its mark is durable");
   } else if (const auto* ack = std::get_if<zab::Ack>(&message)) {
     check_claim(server, ack->durable, "ACK");
+    check_acknowledgement(server, core, "ACK");
   } else if (const auto* progress = std::get_if<zab::Progress>(&message)) {
     check_claim(server, progress->durable, "PROGRESS");
   }
@@ -82,12 +101,13 @@ void Invariants::session_frame(ServerId at, ServerId from, const std::string& tr
   complain("I11", at, "from server " + to_string(from) + ": " + trouble);
 }
 
-void Invariants::alarm(ServerId server, const std::string& text) {
-  if (damaged_count() == 0) complain("alarm", server, text);
+void Invariants::alarm(ServerId server, ServerId about, const std::string& text) {
+  if (!excused(server) && !excused(about)) complain("alarm", server, text);
 }
 
-void Invariants::protocol_error(ServerId server, const std::string& text) {
-  if (damaged_count() == 0) complain("protocol", server, text);
+void Invariants::protocol_error(ServerId server, ServerId peer, const std::string& text) {
+  if (excused(server) || excused(peer)) return;
+  complain("protocol", server, "of server " + to_string(peer) + ": " + text);
 }
 
 void Invariants::receipt(ServerId server, const zab::Core& core, Zxid zxid) {
@@ -106,7 +126,7 @@ void Invariants::heartbeat(ServerId server, std::uint64_t write_age_ms, std::uin
 }
 
 void Invariants::fatal(ServerId server, const std::string& text) {
-  if (damaged_count() == 0) complain("fatal", server, text);
+  if (!excused(server)) complain("fatal", server, text);
 }
 
 void Invariants::refused_to_start(ServerId server, const std::string& text) {

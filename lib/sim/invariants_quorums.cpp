@@ -21,17 +21,15 @@ bool Invariants::counts(ServerId server) const {
 
 // Voters on whose platters the first `count` committed records are, crashed servers included, and
 // which have adopted the epoch whose leader counts them: a later election must not pass over them.
-// Where a fault was injected, they were.
 std::size_t Invariants::voters_with(std::size_t count, Epoch epoch) {
   const auto among = [&](const std::vector<NodeId>& log) {
     return log.size() >= count && (count == 0 || log[count - 1] == committed_[count - 1]);
   };
   std::size_t voters = 0;
   for (Seen& at : seen_) {
-    const bool had = at.damaged && !at.forgot;  // what it acknowledged, until the fault
     const bool has = at.standing == zab::Standing::voter && !at.forgot && at.current >= epoch &&
                      among(at.log) && platter_holds(at, count);
-    if (had || has || among(at.lost)) ++voters;
+    if (has || among(at.lost)) ++voters;
   }
   return voters;
 }

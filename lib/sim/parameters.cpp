@@ -99,6 +99,23 @@ void draw_faults(Random& random, Parameters& p) {
   }
 }
 
+// In some worlds a client fills what is kept for it: it is forgotten, told to wait, or hears that
+// its batch was taken too long ago.
+void draw_client_bounds(Random& random, Parameters& p) {
+  replica::Options& r = p.replica;
+  if (random.chance(250'000)) r.answers_max = pick<std::size_t, 3>(random, {2, 8, 64});
+  if (random.chance(250'000)) r.receipts_max = pick<std::size_t, 3>(random, {1, 4, 32});
+  if (random.chance(250'000)) r.subscriptions_max = 1;
+  // One that keeps its id would have to come back before it expires: nobody promises it more.
+  // Nobody expires either while log time waits for a clock that has jumped back.
+  const bool steady = p.weights[static_cast<std::size_t>(Fault::clock_jump)] == 0;
+  if (steady && random.chance(500'000)) {
+    r.publishers_max = p.clients.publishers + random.below(3);
+    r.publisher_ttl_us = 20 * second;
+    p.clients.keep_ids = false;
+  }
+}
+
 }  // namespace
 
 Parameters draw_parameters(std::uint64_t seed, bool fault_free) {
@@ -113,6 +130,7 @@ Parameters draw_parameters(std::uint64_t seed, bool fault_free) {
   draw_times(random, p);
   draw_faults(random, p);
   p.safety = random.between(10, 60) * second;
+  draw_client_bounds(random, p);
   if (fault_free) {
     p.links = {.delay = p.links.delay};
     p.fault_every = 0;

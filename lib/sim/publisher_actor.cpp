@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t name_size = 24;  // key, sequence, content
 constexpr std::uint64_t patient_ms = 60'000;
+constexpr std::uint64_t turn_ms = 100;  // turns are at most so far apart
 
 std::uint64_t hash_of(Bytes payload) {
   return static_cast<std::uint64_t>(checksum(payload));
@@ -57,6 +58,8 @@ void PublisherActor::open_session() {
   ++life_;
   unknown_.clear();
   pending_ = 0;
+  due_.clear();
+  retry_due_ms_.reset();
   after_opening_done_ = ended_ = false;
   const Parameters& p = around_.parameters;
   process_ = {};
@@ -140,6 +143,7 @@ void PublisherActor::turn() {
   process_.session->exchange(*process_.intake, now_ms());
   process_.link->perform_outputs();
   tell_outcomes();
+  check_deadlines();
   if (process_.session->opened() && !after_opening_done_) after_opening();
   if (ended_) return restart();
   if (process_.session->dead()) {
@@ -159,6 +163,7 @@ void PublisherActor::tell_outcomes() {
     for (std::uint32_t i = 0; i < batch.count(); ++i) {
       const Sequence sequence = batch.first + i;
       --pending_;
+      while (!due_.empty() && due_.front().sequence <= sequence) due_.pop_front();
       if (receipt) {
         on_done(sequence, Receipt{receipt->base_offset + i, receipt->zxid, sequence});
       } else {
@@ -167,6 +172,19 @@ void PublisherActor::tell_outcomes() {
     }
   }
   for (const auto& reply : replies) reply();
+}
+
+// Whoever publishes or asks hears of it in time, whatever the cluster does.
+void PublisherActor::check_deadlines() {
+  const auto late = [this](std::uint64_t deadline_ms) { return deadline_ms + turn_ms < now_ms(); };
+  if (!due_.empty() && late(due_.front().deadline_ms)) {
+    around_.report("deadline", "message " + std::to_string(due_.front().sequence) +
+                                   " is without an outcome after its deadline");
+  }
+  if (retry_due_ms_ && late(*retry_due_ms_)) {
+    around_.report("deadline", "retry of message " + std::to_string(unknown_.front()) +
+                                   " is without an answer after its deadline");
+  }
 }
 
 // What the cluster had taken of the process before is as good as acknowledged.
@@ -205,14 +223,18 @@ void PublisherActor::publish_some() {
   std::size_t burst = random_.between(1, around_.parameters.clients.burst_max);
   if (finishing_) burst = std::min(burst, left_ - std::min(left_, pending_));
   if (!unknown_.empty() || process_.session->dead()) return;
-  while (burst > 0 && publish_one(*process_.intake)) {
+  for (; burst > 0; --burst) {
+    const Sequence sequence = process_.intake->next_sequence();
+    const std::uint64_t deadline = deadline_ms();
+    if (!publish_one(*process_.intake, deadline)) break;
     ++pending_;
-    --burst;
+    due_.push_back(
+        {sequence, due_.empty() ? deadline : std::max(deadline, due_.back().deadline_ms)});
   }
   if (process_.intake->take_wake()) plan_turn(0);
 }
 
-bool PublisherActor::publish_one(client::Intake& intake) {
+bool PublisherActor::publish_one(client::Intake& intake, std::uint64_t deadline_ms) {
   if (intake.stopped()) return false;
   const Sequence sequence = intake.next_sequence();
   // With its id kept, the n-th message is the same one in every life.
@@ -220,7 +242,7 @@ bool PublisherActor::publish_one(client::Intake& intake) {
   const std::string topic = "t" + std::to_string(sequence % 3);
   const std::vector<std::byte> payload = payload_of(sequence);
   Publisher::Done done;
-  if (!intake.take({.topic = topic, .payload = payload}, done, deadline_ms())) return false;
+  if (!intake.take({.topic = topic, .payload = payload}, done, deadline_ms)) return false;
   around_.trace.count(EventKind::client_call, static_cast<std::uint64_t>(key_), sequence);
   if (!again) {
     around_.history.invoke(around_.timeline.now(), key_, sequence, topic, hash_of(payload));
@@ -278,9 +300,11 @@ void PublisherActor::on_done(Sequence sequence, const Result<Receipt>& result) {
 
 // One after the other, until each is known: that is what retry() is for.
 void PublisherActor::ask_for_unknown() {
-  process_.session->retry(unknown_.front(), now_ms() + (finishing_ ? patient_ms : 2000),
+  retry_due_ms_ = now_ms() + (finishing_ ? patient_ms : 2000);
+  process_.session->retry(unknown_.front(), *retry_due_ms_,
                           [this, life = life_](const Result<Receipt>& result) {
                             if (life != life_) return;
+                            retry_due_ms_.reset();
                             const bool known = result || result.error().outcome == Outcome::no ||
                                                result.error().code == Code::duplicate;
                             if (known) {
@@ -320,7 +344,7 @@ void PublisherActor::older_chain(std::uint64_t number) {
 
 bool PublisherActor::older_goes_on() {
   client::PublisherSession& session = *older_->session;
-  publish_one(*older_->intake);
+  publish_one(*older_->intake, deadline_ms());
   session.tick(now_ms());
   session.exchange(*older_->intake, now_ms());
   older_->link->perform_outputs();

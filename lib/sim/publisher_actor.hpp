@@ -72,12 +72,13 @@ class PublisherActor {
   void turn_chain(std::uint64_t life);
   void publish_chain(std::uint64_t life);
   void publish_some();
-  bool publish_one(client::Intake& intake);
+  bool publish_one(client::Intake& intake, std::uint64_t deadline_ms);
   void on_done(Sequence sequence, const Result<Receipt>& result);
   void ask_for_unknown();
   void acknowledge(const Receipt& receipt);
   void after_opening();
   void tell_outcomes();
+  void check_deadlines();
   std::uint64_t now_ms() const { return around_.timeline.now() / millisecond; }
   std::uint64_t deadline_ms();
   std::vector<std::byte> payload_of(Sequence sequence);
@@ -103,6 +104,12 @@ class PublisherActor {
   bool ended_ = false;            // by its first failure
   std::deque<Sequence> unknown_;  // open outcomes; the first one is being asked for
   std::size_t pending_ = 0;       // taken, and without an outcome
+  struct Due {
+    Sequence sequence = 0;
+    std::uint64_t deadline_ms = 0;
+  };
+  std::deque<Due> due_;                        // the pending ones, with their deadlines
+  std::optional<std::uint64_t> retry_due_ms_;  // of the question under way
   bool finishing_ = false;
   std::size_t left_ = 0;
   Offset greatest_acknowledged_ = 0;

@@ -135,6 +135,7 @@ void Server::after_event() {
   }
   if (const replica::Replica* replica = life_->replica()) {
     around_.invariants.look(id_, replica->core());
+    around_.invariants.bounded(id_, replica->queues(), around_.parameters.replica);
   }
 }
 

@@ -247,6 +247,9 @@ void Server::Life::on_peer_message(ServerId from, zab::Message message, Slice re
       server_.around_.invariants.session_frame(server_.id_, from, *trouble);
     }
   }
+  if (const auto* cepoch = std::get_if<zab::CEpoch>(&message)) {
+    server_.around_.invariants.received_cepoch(server_.id_, replica_->core(), cepoch->accepted);
+  }
   if (std::holds_alternative<zab::Diff>(message)) sync_ = ServerState::sync_diff;
   if (std::holds_alternative<zab::Trunc>(message)) sync_ = ServerState::sync_trunc;
   if (std::holds_alternative<zab::Snap>(message)) sync_ = ServerState::sync_snap;
@@ -313,6 +316,7 @@ Server::Life::Sent Server::Life::send(replica::ConnectionId to, const wire::Serv
 }
 
 void Server::Life::store(const zab::Identity& identity) {
+  server_.around_.invariants.storing(server_.id_, replica_->core(), identity);
   const auto record = record_of(identity, server_.id_, server_.around_.parameters.servers);
   identity_file_.store(record, [this, identity](const storage::IoStatus& status) {
     if (!status) return finish(End::failed, status.what);
@@ -328,11 +332,10 @@ void Server::Life::store(const zab::Identity& identity) {
 
 void Server::Life::on_event(const zab::Event& event) {
   if (event.kind == zab::Event::Kind::alarm) {
-    server_.around_.invariants.alarm(server_.id_, event.text);
+    server_.around_.invariants.alarm(server_.id_, event.peer, event.text);
   }
   if (event.kind == zab::Event::Kind::protocol_error) {
-    server_.around_.invariants.protocol_error(
-        server_.id_, "of server " + to_string(event.peer) + ": " + event.text);
+    server_.around_.invariants.protocol_error(server_.id_, event.peer, event.text);
   }
   if (server_.around_.trace.words()) {
     say((event.peer == ServerId::none ? "" : "(" + to_string(event.peer) + ") ") + event.text);

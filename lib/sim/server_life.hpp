@@ -26,7 +26,7 @@ class WitnessedLog final : public storage::HistoryLog {
   Offset first_offset() const override { return log_.first_offset(); }
   bool continues(Bytes records) const override { return log_.continues(records); }
   void append(Slice records) override {
-    invariants_.appended(server_, *core_, records.bytes());
+    invariants_.appended(server_, *core_, records.bytes(), log_.no_space());
     log_.append(std::move(records));
   }
   void flush() override { log_.flush(); }

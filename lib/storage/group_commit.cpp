@@ -114,8 +114,17 @@ void SegmentedLog::note_waypoints(const Slice& records, LastRecord before) {
 
 void SegmentedLog::submit_group() {
   const Segment& newest = chain_.back();
-  fs_.write(newest.file, newest.end, group_.slices, !ZABMQ_MUTANT(ack_before_fsync),
+  const bool unsynced =
+      ZABMQ_MUTANT(ack_before_fsync) || (ZABMQ_MUTANT(roll_not_synced) && fills());
+  fs_.write(newest.file, newest.end, group_.slices, !unsynced,
             guarded([this](const IoStatus& status) { on_group_written(status); }));
+}
+
+// Behind the group comes the next segment.
+bool SegmentedLog::fills() const {
+  if (pending_.empty()) return false;
+  const std::size_t next = link_at(pending_.front().records.bytes().data()).size;
+  return !fits(group_.bytes + mark_size + next);
 }
 
 void SegmentedLog::on_group_written(const IoStatus& status) {

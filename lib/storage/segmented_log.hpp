@@ -139,6 +139,7 @@ class SegmentedLog final : public HistoryLog {
   void start_group();
   bool fits(std::size_t bytes) const;
   bool has_room_for(std::size_t bytes) const;
+  bool fills() const;
   void collect_group(std::size_t limit);
   void take_into_group(std::size_t size);
   void note_waypoints(const Slice& records, LastRecord before);

@@ -57,7 +57,7 @@ void Core::on_cepoch(Leading& self, ServerId from, const CEpoch& message) {
     remember(self, from, learner);
     // It may never lower its promise, so it can join only a later epoch: without this it would loop
     // for ever (zab.md 1.9). Rate-limited, so that one server cannot keep the others from working.
-    const bool may_renounce = now_ms_ >= renounce_allowed_at_;
+    const bool may_renounce = now_ms_ >= renounce_allowed_at_ && !ZABMQ_MUTANT(never_renounces);
     if (config_.is_voter(from) && may_renounce) {
       renounce_allowed_at_ = now_ms_ + options_.renounce_interval_ms;
       note(Event::Kind::renounced, from,
@@ -104,6 +104,8 @@ void Core::advance_discovery(Leading& self) {
     }
     // One more than the greatest heard from anyone, also when it is equal to ours (ZOOKEEPER-1343).
     self.epoch = next(accepted_seen_);
+    const bool above_ours = accepted_seen_ == next(identity_.accepted);
+    if (ZABMQ_MUTANT(epoch_of_a_promise) && above_ours) self.epoch = accepted_seen_;
     accepted_seen_ = *self.epoch;
     Identity wanted = identity_;
     wanted.accepted = *self.epoch;

@@ -304,6 +304,39 @@ TEST_SUITE("replica/publishing") {
     CHECK(refused.text.find("1 publishers") != std::string::npos);
   }
 
+  TEST_CASE("publishers: the table is full of expired ones, and nothing is proposed -> room") {
+    replica::Options options;
+    options.publishers_max = 1;
+    options.publisher_ttl_us = 50'000;
+    Leader leader(options);
+    leader.server.tick(100);
+
+    CHECK(leader.server.open_publisher(bob, make_uuid(8)).publisher_open);
+
+    CHECK(leader.replica().publishers().size() == 1);
+    CHECK(leader.replica().publishers().find(publisher) == nullptr);
+  }
+
+  TEST_CASE("publishers: an expired one with a batch in flight keeps its place -> busy") {
+    replica::Options options;
+    options.publishers_max = 1;
+    options.publisher_ttl_us = 50'000;
+    Leader leader(options);
+    leader.server.tick(100);
+    leader.server.disk_works = false;
+    leader.server.publish(alice, 1, {"a"});
+    leader.server.settle();
+    wire::Hello hello;
+    hello.publisher = make_uuid(8);
+
+    leader.server.say(bob, hello);
+    leader.server.settle();
+    leader.server.disk_works = true;
+
+    CHECK(leader.refusal(bob).code == Code::busy);
+    CHECK(leader.receipts(alice).size() == 1);
+  }
+
   TEST_CASE(
       "scenario 70 B-overload: in_flight_bytes_max is reached -> busy, and it ends by itself") {
     replica::Options options;
@@ -319,6 +352,26 @@ TEST_SUITE("replica/publishing") {
     CHECK(leader.receipts().size() == 1);
     leader.server.publish(alice, 2, {std::string(700, 'y')});
     CHECK(leader.receipts().size() == 1);
+  }
+
+  TEST_CASE("leader: the space ends while batches wait -> none of them is proposed") {
+    Leader leader;
+    leader.server.publish(alice, 1, {"a"});
+    leader.server.log.full = true;
+
+    CHECK(leader.refusal().code == Code::no_space);
+    CHECK(leader.server.log.last().offset == 0);
+  }
+
+  TEST_CASE("leader: no space, and a batch that was taken comes again -> its receipt") {
+    Leader leader;
+    leader.server.publish(alice, 1, {"a"});
+    const auto first = leader.receipts();
+    leader.server.log.full = true;
+
+    leader.server.publish(alice, 1, {"a"});
+
+    CHECK(leader.receipts() == first);
   }
 
   TEST_CASE("leader: no space -> no_space, and it ends by itself") {

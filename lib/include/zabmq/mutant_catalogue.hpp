@@ -17,6 +17,8 @@
     "M11; fsyncgate, ZOOKEEPER-4882")                                                             \
   M(last_write_not_synced, "After a start, what stands in the page cache counts without a sync.", \
     "M11; fsyncgate")                                                                             \
+  M(roll_not_synced, "What fills a segment is not synced: the next segment is.",                  \
+    "zab.md 6, segment roll without sync")                                                        \
   M(segment_directory_not_synced, "A new segment counts without its directory entry.",            \
     "M12; jzab J5, J8")                                                                           \
   M(identity_not_synced, "The identity record is renamed into place without a sync.",             \
@@ -37,7 +39,11 @@
     "NEWEPOCH leaves before the leader's own acceptedEpoch is durable.",                          \
     "zab.md 1.10")                                                                                \
   M(repeated_promise_counts, "A second ACK-E for one epoch counts as well.",                      \
-    "zab.md 6, > for >=; jzab J11")                                                               \
+    "jzab J11")                                                                                   \
+  M(epoch_of_a_promise, "A new epoch may be one that somebody has promised before.",              \
+    "zab.md 6, > for >=; ZOOKEEPER-1343")                                                         \
+  M(never_renounces, "A leader never gives way to a voter that promised a later epoch.",          \
+    "zab.md 1.9")                                                                                 \
   M(wait_set_wrong, "I_e' is fixed when a quorum sent CEPOCH, not ACK-E.",                        \
     "zab.md 6; ZOOKEEPER-1192")                                                                   \
   M(wiped_server_votes, "A wiped server calls itself a voter.", "M19; ZOOKEEPER-261")             \
@@ -120,6 +126,22 @@
     "M16; etcd 17529, PUB")                                                                       \
   M(cold_read_skips, "A subscriber that falls out of the tail cache loses a record.",             \
     "etcd 18089")                                                                                 \
+  M(full_disk_ignored, "A leader proposes on, though its disk has no space.",                     \
+    "promise 7")                                                                                  \
+  M(window_ignored, "A learner is sent more than it reports durable, without end.",               \
+    "W11")                                                                                        \
+  M(in_flight_ignored, "The leader takes batches without end while none is committed.",           \
+    "W11; scenario 70")                                                                           \
+  M(answers_without_end, "Answers to a client that does not read are held without end.", "W11")   \
+  M(receipts_without_end, "More batches of a publisher are in flight than receipts are kept.",    \
+    "W11")                                                                                        \
+  M(publishers_without_end, "The table of publishers grows beyond its bound.", "W11")             \
+  M(idle_publishers_stay,                                                                         \
+    "Publishers that have expired keep their places until something is proposed.",                \
+    "a bug of our own")                                                                           \
+  M(cold_reads_without_end, "Every subscription reads from the disk at once.", "W11")             \
+  M(deadline_ignored, "A publish without an answer is never given up.", "promise 6")              \
+  M(retry_deadline_ignored, "A retry without an answer is never given up.", "promise 6")          \
   M(lost_answer_told_as_no, "A publish without an answer counts as refused.",                     \
     "Jepsen: indefinite taken for failed")
 // clang-format on
