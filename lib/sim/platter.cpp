@@ -124,7 +124,6 @@ void Platter::damaging(const std::string& name, std::uint64_t position) {
   const Bytes platter = disk_.state().files.at(file).platter;
   if (position >= platter.size()) return;
   damage_.push_back({file, position, platter[static_cast<std::size_t>(position)]});
-  looked_up_.erase(file);
 }
 
 bool Platter::damaged() const {
