@@ -141,6 +141,7 @@ void Invariants::crashed(ServerId server, bool power_lost) {
   Seen& at = seen(server);
   at.up = false;
   at.heard = at.leads = Epoch::none;
+  at.renounced_ms.reset();
   if (!power_lost) return;
   at.on_platter -= std::min(at.on_platter, looked_at_again);
   advance_platter(at, at.log.size());

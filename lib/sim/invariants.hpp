@@ -62,7 +62,11 @@ class Invariants {
 
   // --- messages ---
   void sending(ServerId server, const zab::Core& core, ServerId to, const zab::Message& message);
-  void received_cepoch(ServerId server, const zab::Core& core, Epoch accepted);
+  void receiving_cepoch(ServerId server, const zab::Core& core, Epoch accepted);
+  void received_cepoch(ServerId server, const zab::Core& core, Epoch accepted,
+                       std::uint64_t now_ms);
+  // It gave way to a server that had promised a later epoch.
+  void renounced(ServerId server, std::uint64_t now_ms);
   void session_frame(ServerId at, ServerId from, const std::string& trouble);
   // What a correct cluster never says as long as the disks of both are sound.
   void alarm(ServerId server, ServerId about, const std::string& text);
@@ -116,10 +120,11 @@ class Invariants {
     Epoch accepted = Epoch::none;  // durable
     Epoch current = Epoch::none;
     zab::Standing standing = zab::Standing::empty;
-    std::set<Epoch> promised;          // ACK-Es that counted, over all lives of this incarnation
-    std::vector<NodeId> lost;          // what it had acknowledged when its directory was emptied
-    bool forgot = false;               // and has not been admitted since
-    Epoch heard = Epoch::none;         // greatest acceptedEpoch in a CEPOCH, in this life
+    std::set<Epoch> promised;   // ACK-Es that counted, over all lives of this incarnation
+    std::vector<NodeId> lost;   // what it had acknowledged when its directory was emptied
+    bool forgot = false;        // and has not been admitted since
+    Epoch heard = Epoch::none;  // greatest acceptedEpoch in a CEPOCH, in this life
+    std::optional<std::uint64_t> renounced_ms;
     Epoch leads = Epoch::none;         // and synchronizes, or is in broadcast
     Epoch known_better = Epoch::none;  // its leader told it in which it knows more of it
     Epoch rounds_of = Epoch::none;     // quorum rounds of the epoch that it leads

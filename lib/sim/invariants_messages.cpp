@@ -44,9 +44,26 @@ void Invariants::check_acknowledgement(ServerId server, const zab::Core& core,
                ", and it has promised epoch " + to_string(promised));
 }
 
-void Invariants::received_cepoch(ServerId server, const zab::Core& core, Epoch accepted) {
+void Invariants::receiving_cepoch(ServerId server, const zab::Core& core, Epoch accepted) {
   Seen& at = seen(server);
   if (core.role() == Role::leading) at.heard = std::max(at.heard, accepted);
+}
+
+// Who has promised a later epoch can never follow this leader: it gives way, if it has not just
+// done so (zab.md 1.9).
+void Invariants::received_cepoch(ServerId server, const zab::Core& core, Epoch accepted,
+                                 std::uint64_t now_ms) {
+  const auto* leading = std::get_if<zab::Leading>(&core.role_state());
+  if (!leading || !leading->epoch || accepted <= *leading->epoch) return;
+  const std::optional<std::uint64_t> last = seen(server).renounced_ms;
+  if (last && now_ms - *last < zab::Options{}.renounce_interval_ms) return;
+  complain("renounce", server,
+           "leads on in epoch " + to_string(*leading->epoch) + ", a voter has promised " +
+               to_string(accepted));
+}
+
+void Invariants::renounced(ServerId server, std::uint64_t now_ms) {
+  seen(server).renounced_ms = now_ms;
 }
 
 void Invariants::sending(ServerId server, const zab::Core& core, ServerId to,

@@ -247,9 +247,10 @@ void Server::Life::on_peer_message(ServerId from, zab::Message message, Slice re
       server_.around_.invariants.session_frame(server_.id_, from, *trouble);
     }
   }
-  if (const auto* cepoch = std::get_if<zab::CEpoch>(&message)) {
-    server_.around_.invariants.received_cepoch(server_.id_, replica_->core(), cepoch->accepted);
-  }
+  Invariants& invariants = server_.around_.invariants;
+  std::optional<Epoch> promised;
+  if (const auto* cepoch = std::get_if<zab::CEpoch>(&message)) promised = cepoch->accepted;
+  if (promised) invariants.receiving_cepoch(server_.id_, replica_->core(), *promised);
   if (std::holds_alternative<zab::Diff>(message)) sync_ = ServerState::sync_diff;
   if (std::holds_alternative<zab::Trunc>(message)) sync_ = ServerState::sync_trunc;
   if (std::holds_alternative<zab::Snap>(message)) sync_ = ServerState::sync_snap;
@@ -257,6 +258,9 @@ void Server::Life::on_peer_message(ServerId from, zab::Message message, Slice re
     say(std::string(zab::name_of(message)) + " from " + to_string(from));
   }
   replica_->on_peer_message(from, std::move(message), std::move(records));
+  if (promised) {
+    invariants.received_cepoch(server_.id_, replica_->core(), *promised, server_.now_ms());
+  }
 }
 
 void Server::Life::on_session_lost(ServerId peer) {
@@ -331,6 +335,9 @@ void Server::Life::store(const zab::Identity& identity) {
 }
 
 void Server::Life::on_event(const zab::Event& event) {
+  if (event.kind == zab::Event::Kind::renounced) {
+    server_.around_.invariants.renounced(server_.id_, server_.now_ms());
+  }
   if (event.kind == zab::Event::Kind::alarm) {
     server_.around_.invariants.alarm(server_.id_, event.peer, event.text);
   }
