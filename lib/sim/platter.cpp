@@ -58,9 +58,16 @@ bool Platter::is_segment(std::uint32_t file) const {
   const Bytes bytes = data->second.platter;
   if (bytes.size() < storage::segment_header_size) return false;
   const auto parsed = storage::parse_segment_header(bytes.first(storage::segment_header_size));
-  if (parsed.kind != storage::ParsedSegmentHeader::Kind::valid) return false;
+  const bool valid = parsed.kind == storage::ParsedSegmentHeader::Kind::valid;
+  if (!valid && !header_damaged(file)) return false;
   looked_up_.insert(file);
   return true;
+}
+
+bool Platter::header_damaged(std::uint32_t file) const {
+  return std::any_of(damage_.begin(), damage_.end(), [file](const Damage& damage) {
+    return damage.file == file && damage.position < storage::segment_header_size;
+  });
 }
 
 bool Platter::holds(Digest digest) const {

@@ -53,6 +53,7 @@ class Platter {
 
  private:
   bool is_segment(std::uint32_t file) const;
+  bool header_damaged(std::uint32_t file) const;  // by a fault: until then it was whole
   std::set<std::uint64_t> valid_marks(std::uint32_t file) const;
 
   const MemoryDisk& disk_;
