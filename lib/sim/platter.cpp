@@ -54,7 +54,6 @@ bool Platter::is_segment(std::uint32_t file) const {
   if (looked_up_.contains(file)) return true;
   const auto data = disk_.state().files.find(file);
   if (data == disk_.state().files.end() || !file_name(file)) return false;
-  if (damaged_headers_.contains(file)) return true;
   const Bytes bytes = data->second.platter;
   if (bytes.size() < storage::segment_header_size) return false;
   const auto parsed = storage::parse_segment_header(bytes.first(storage::segment_header_size));
@@ -131,7 +130,6 @@ void Platter::damaging(const std::string& name, std::uint64_t position) {
   const std::uint32_t file = disk_.state().live.at(name);
   const Bytes platter = disk_.state().files.at(file).platter;
   if (position >= platter.size()) return;
-  if (position < storage::segment_header_size && is_segment(file)) damaged_headers_.insert(file);
   damage_.push_back({file, position, platter[static_cast<std::size_t>(position)]});
 }
 

@@ -33,7 +33,6 @@ class Platter {
     marks_.clear();
     looked_up_.clear();
     damage_.clear();
-    damaged_headers_.clear();
   }
   void power_lost() { looked_up_.clear(); }
   // Before a fault that changes this byte of a file, as programs see it.
@@ -61,8 +60,6 @@ class Platter {
   std::map<std::uint32_t, std::vector<std::uint64_t>> marks_;  // positions, by file
   // Segments whose name and header were seen to be durable; only a power failure takes them back.
   mutable std::set<std::uint32_t> looked_up_;
-  // Their headers were damaged after that: what is written there is on the platter all the same.
-  std::set<std::uint32_t> damaged_headers_;
   struct Damage {
     std::uint32_t file = 0;
     std::uint64_t position = 0;
