@@ -634,13 +634,14 @@ class Publisher:
             return message.future
 
     def _why_not_taking(self) -> Error | None:
+        if over := self._dead or self._ended:
+            return over.of(0)
         if self._batches and self._batches[0].reported:
             return Error("refused", "no", f"the outcome of sequence {self._batches[0].first} is open, "
                          "and nothing may overtake it: retry it first")
         if self._closing or self._stopping:
             return Error("refused", "no", "the publisher is being closed")
-        reason = self._dead or self._ended
-        return reason.of(0) if reason else None
+        return None
 
     def _wake(self) -> None:
         if self._wakeup >= 0:
@@ -1494,7 +1495,7 @@ def status(endpoints: str | Iterable[str] | None = None, timeout: float = 1.0) -
                     wanted += (name for name in named if name not in answers)
             except Leave:
                 pass
-            connection.close()
+            connection.close(bye=True)
             del asked[connection]
     servers = [answer or ServerStatus(named.get(endpoint), endpoint)
                for endpoint, answer in answers.items()]
