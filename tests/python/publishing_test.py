@@ -1,10 +1,13 @@
 # Publishing test: receipts, limits, failover, unknown outcomes, sleeping clients.
 import json
+import os
 import signal
+import subprocess
+import sys
 import threading
 import unittest
 
-from support import BOUND, Child, ClusterTest, eventually, zabmq
+from support import BOUND, CLIENT, ROOT, Child, ClusterTest, eventually, zabmq
 
 
 class Publishing(ClusterTest):
@@ -170,6 +173,17 @@ class Publishing(ClusterTest):
         self.assertEqual([s.id for s in status.servers], [1, 2, 3])
         self.assertEqual([s.id for s in status.servers if s.role == "unreachable"], [down])
         self.assertEqual(status.servers[leader - 1].phase, "broadcast")
+
+
+    def test_the_example(self):
+        example = [sys.executable, ROOT / "examples/python/lines.py", "t"]
+        environment = {**os.environ, "PYTHONPATH": str(CLIENT),
+                       "ZABMQ_ENDPOINTS": ",".join(self.cluster.endpoints)}
+        ran = subprocess.run(example, input="one\ntwo\n", text=True, env=environment, timeout=BOUND,
+                             capture_output=True)
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        self.assertEqual([line.split()[::2] for line in ran.stdout.splitlines()],
+                         [["1", "one"], ["2", "two"]])
 
 
 class SleepingPublisher(ClusterTest):
