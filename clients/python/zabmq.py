@@ -396,12 +396,11 @@ TICK_BUSY_MS, TICK_IDLE_MS = 20, 250
 FINAL = ("refused", "expired", "not_authorized")  # these end the publisher
 
 
-class Pending:
-    """A message on its way, and the future of whoever waits for its outcome."""
-
-    def __init__(self, data: bytes, deadline: float):
-        self.data, self.deadline = data, deadline
-        self.future: Future | None = new_future()
+class Pending(NamedTuple):
+    """A message that is not in a batch yet."""
+    data: bytes
+    future: Future
+    deadline: float
 
 
 def new_future() -> Future:
@@ -414,8 +413,9 @@ class Batch:
     """Messages that go out together, always with the same bytes under the same sequences."""
 
     def __init__(self, first_sequence: int, messages: list[Pending]):
-        self.first, self.messages = first_sequence, messages
-        self.last = first_sequence + len(messages) - 1
+        self.first, self.count = first_sequence, len(messages)
+        self.last = first_sequence + self.count - 1
+        self.futures: list[Future | None] = [message.future for message in messages]  # who waits
         self.body = b"".join(message.data for message in messages)
         self.deadline = messages[0].deadline
         self.sent = False      # a copy is unanswered on this connection
@@ -531,8 +531,13 @@ class Publisher:
     def publish_many(self, messages: Iterable[tuple], timeout: float | None = None) -> list[Receipt]:
         """Publishes (topic, payload) or (topic, payload, headers) tuples, pipelined, and waits for all
         receipts. Raises the Error of the first that failed."""
-        futures = [self.publish_async(*message, timeout=timeout) for message in messages]
-        return [future.result() for future in futures]
+        futures: list[Future[Receipt]] = []
+        try:
+            for message in messages:
+                futures.append(self.publish_async(*message, timeout=timeout))
+        finally:  # also when one was not taken: the first that failed is the reason
+            receipts = [future.result() for future in futures]
+        return receipts
 
     def retry(self, sequence: int, timeout: float | None = None) -> Receipt:
         """Sends the message of a publish whose outcome is unknown again, and all others of which it
@@ -555,8 +560,8 @@ class Publisher:
                             f"answer: {self._dead.text}", sequence)
             for opened in self._batches:
                 opened.deadline = max(opened.deadline, deadline)
-            message = batch.messages[sequence - batch.first]
-            message.future = future = message.future or new_future()
+            i = sequence - batch.first
+            batch.futures[i] = future = batch.futures[i] or new_future()
             self._suspended = False
             self._wake()
         return future.result()
@@ -623,7 +628,7 @@ class Publisher:
             if self._pending:  # what comes later may not be given up first
                 deadline = max(deadline, self._last_deadline)
             self._last_deadline = deadline
-            message = Pending(data, deadline)
+            message = Pending(data, new_future(), deadline)
             self._queue.append(message)
             self._queue_bytes += size
             self._pending += 1
@@ -829,7 +834,7 @@ class Publisher:
 
     def _on_receipt(self, receipt: Frame) -> None:
         if batch := self._find(receipt.first_sequence):
-            if receipt.count != len(batch.messages):
+            if receipt.count != batch.count:
                 raise Leave("it sent a receipt for other boundaries")
             self._route.succeeded()
             batch.answer, batch.sent = receipt, False
@@ -904,8 +909,8 @@ class Publisher:
 
     def _send_batch(self, batch: Batch) -> None:
         batch.sent = batch.ever_sent = True
-        self._connection.send(PUBLISH, self.instance, batch.first, len(batch.messages),
-                              checksum(batch.body), body=batch.body)
+        self._connection.send(PUBLISH, self.instance, batch.first, batch.count, checksum(batch.body),
+                              body=batch.body)
 
     # -- outcomes --
 
@@ -937,17 +942,16 @@ class Publisher:
                                 "overtake it: open the publisher again")
 
     def _settle(self, batch: Batch, answer: Frame | Error, resolved: bool = True) -> None:
-        for i, message in enumerate(batch.messages):
-            if message.future:
-                outcome = batch.outcome_of(batch.first + i, answer)
-                self._outcomes.append((message.future, outcome))
-            message.future = None
+        for sequence, future in enumerate(batch.futures, batch.first):
+            if future:
+                self._outcomes.append((future, batch.outcome_of(sequence, answer)))
+        batch.futures = [None] * batch.count
         if not batch.reported:
-            self._pending -= len(batch.messages)
+            self._pending -= batch.count
             self._pending_bytes -= len(batch.body)
-            self._failed += len(batch.messages) if isinstance(answer, Error) else 0
+            self._failed += batch.count if isinstance(answer, Error) else 0
         elif resolved:
-            batch.body = b""
+            batch.body, batch.futures = b"", []
             self._resolved.append((batch, answer))
 
     def _tell(self) -> None:
@@ -1142,7 +1146,8 @@ class Delivery(NamedTuple):
     batches: list[Record]
     first: int
     last: int
-    credit: tuple[int, int]  # messages and bytes, to be given back when the caller has it all
+    messages: int  # what it took from the credit, to be given back when the caller has it all
+    bytes: int
 
 
 class Subscriber:
@@ -1176,7 +1181,7 @@ class Subscriber:
         self._route, self._timeout = Route(endpoints), timeout
         self._start, self._until_end = start, until_end
         self._window = max(credit_messages, 1), max(credit_bytes, 1)
-        self._granted = self._queued = (0, 0)  # messages, bytes: what may be sent; what is to be read
+        self._owed = 0, 0       # credit in messages and bytes that the server was not given back
         self._connection: Connection | None = None
         self._open = False      # SUBSCRIBED has come
         self._cluster = self._history = NO_ID
@@ -1220,10 +1225,9 @@ class Subscriber:
         return self
 
     def __next__(self) -> Message:
-        while not (message := self.next()):
-            if self._complete:
-                raise StopIteration
-        return message
+        if message := self.next():
+            return message
+        raise StopIteration
 
     @property
     def at_end(self) -> bool:
@@ -1236,7 +1240,10 @@ class Subscriber:
         return self._position
 
     def close(self) -> None:
-        self._finish()
+        """Leaves the server. What was not taken is dropped."""
+        self._deliveries.clear()
+        self._finish(self._error or (None if self._complete else Error(
+            "refused", "no", "the subscriber is closed")))
 
     def __enter__(self) -> Subscriber:
         return self
@@ -1250,11 +1257,14 @@ class Subscriber:
                 if message := next(self._messages, None):
                     return message
             except Malformed as error:
-                raise Error("protocol", "no", f"the batch at offset {self._position} has its checksum, "
-                            f"but not the form of one: {error}") from None
+                self._deliveries.clear()
+                self._complete = False
+                self._finish(Error("protocol", "no", f"the batch at offset {self._position} has its "
+                                   f"checksum, but not the form of one: {error}"))
+                break
             done = self._deliveries.popleft()
             self._position = max(self._position, done.last + 1)
-            self._queued = minus(self._queued, done.credit)
+            self._owed = self._owed[0] + done.messages, self._owed[1] + done.bytes
             self._messages = self._walk(self._deliveries[0]) if self._deliveries else iter(())
         return None
 
@@ -1287,7 +1297,7 @@ class Subscriber:
             self._route.leave(why)
             if self._connection:
                 self._connection.close()
-            self._connection, self._open, self._granted = None, False, (0, 0)
+            self._connection, self._open = None, False
         if now > self._served_at + self._timeout:
             self._served_at = now  # told once in a timeout
             self._error = self._error or Error(
@@ -1341,12 +1351,14 @@ class Subscriber:
         start = at_offset(self._next) if self._next else self._start  # rule 2
         self._subscription += 1
         self._first_batch = True
-        self._granted = tuple(max(n, 0) for n in minus(self._window, self._queued))
+        self._owed = 0, 0
+        queued = sum(d.messages for d in self._deliveries), sum(d.bytes for d in self._deliveries)
+        credit = (max(window - used, 0) for window, used in zip(self._window, queued))
         self._subscribed_by = time.monotonic() + min(
             self.SUBSCRIBE_PATIENCE, self._timeout / (len(self._route.endpoints) + 1))
         # The end stays what it was first said to be.
         self._connection.send(SUBSCRIBE, self._subscription, *start,
-                              self._until_end and self._end is None, *self._granted,
+                              self._until_end and self._end is None, *credit,
                               sorted(self._topics))
 
     def _on_subscribed(self, subscribed: Frame) -> None:
@@ -1379,22 +1391,18 @@ class Subscriber:
             self._on_bad(f"records up to {due - 1} came where {frame.up_to} was announced")
         self._bad = 0
         self._route.succeeded()
-        credit = frame.up_to - frame.after, len(body)
-        self._granted = minus(self._granted, credit)
-        self._queued = minus(self._queued, (-credit[0], -credit[1]))
         last = frame.up_to if self._end is None else min(frame.up_to, self._end)
-        self._deliveries.append(Delivery(batches, self._next, last, credit))
+        self._deliveries.append(
+            Delivery(batches, self._next, last, frame.up_to - frame.after, len(body)))
         if len(self._deliveries) == 1:
             self._messages = self._walk(self._deliveries[0])
         self._next = due
         self._check_complete()
 
-    def _grant_credit(self) -> None:  # rule 6; by halves: a frame a message would cost too much
-        missing = minus(minus(self._window, self._granted), self._queued)
-        if any(m > 0 and m >= (w + 1) // 2 for m, w in zip(missing, self._window)):
-            credit = tuple(max(m, 0) for m in missing)
-            self._granted = minus(self._granted, (-credit[0], -credit[1]))
-            self._connection.send(CREDIT, self._subscription, *credit)
+    def _grant_credit(self) -> None:  # rule 6; by halves: a frame for each message costs too much
+        if any(2 * owed > window for owed, window in zip(self._owed, self._window)):
+            self._connection.send(CREDIT, self._subscription, *self._owed)
+            self._owed = 0, 0
 
     def _check_complete(self) -> None:
         if self._end is not None and self._next > self._end:
@@ -1429,10 +1437,6 @@ class Subscriber:
         if self._connection:
             self._connection.close(bye=True)
         self._connection = None
-
-
-def minus(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
-    return a[0] - b[0], a[1] - b[1]
 
 
 # --- status ---

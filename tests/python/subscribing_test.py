@@ -82,6 +82,12 @@ class Subscribing(ClusterTest):
         self.assertEqual(received.payload, b"p")
         self.assert_error("protocol", "no", getattr, received, "headers")
 
+    def test_a_closed_subscriber_says_so(self):
+        self.publish("1")
+        subscriber = self.subscriber(start=zabmq.first())
+        subscriber.close()
+        self.assert_error("refused", "no", subscriber.next)
+
     def test_resumes_when_its_server_is_killed_again_and_again(self):
         publisher = self.publisher()
         payloads = [f"{i:05}" + "y" * 100 for i in range(6000)]
