@@ -640,7 +640,7 @@ class Publisher:
 
     def _why_not_taking(self) -> Error | None:
         if over := self._dead or self._ended:
-            return over.of(0)
+            return Error(over.code, "no", over.text)
         if self._batches and self._batches[0].reported:
             return Error("refused", "no", f"the outcome of sequence {self._batches[0].first} is open, "
                          "and nothing may overtake it: retry it first")
