@@ -1,4 +1,6 @@
 # Rules test: docs/wire.md rule by rule, with a server that does what real ones do only at bad times.
+import tempfile
+import threading
 import unittest
 from unittest import mock
 
@@ -192,6 +194,32 @@ class PublishingRules(FakeServerTest):
         self.assert_error("too_large", "no", first)
         self.assertEqual(self.assert_error("too_large", "no", second).sequence, 2)
 
+    def test_rule_9_retry_before_a_new_instance_is_needed_or_after(self):
+        with tempfile.TemporaryDirectory(prefix="zabmq-test.") as directory:
+            for session_file in (None, directory + "/session"):
+                publisher = self.open(session_file=session_file)
+                first = publisher.publish_async("t", "1", timeout=0.5)
+                self.expect_publish(1)
+                second = publisher.publish_async("t", "2", timeout=0.5)
+                self.expect_publish(2)
+                self.server.refuse(1, 2, "unavailable", not_leading=True)
+                self.server.refuse(1, 1, "unknown_outcome", "maybe")
+                self.server.expect(HELLO)  # is not answered in time
+                self.assert_error("unknown_outcome", "maybe", first)
+                self.assert_error("unavailable", "no", second)
+
+                retry = self.start(publisher.retry, 1, BOUND)
+                self.server.reset()
+                hello, _ = self.server.expect(HELLO)
+                # With a file a newer process may have opened an instance: it must not be fenced.
+                instance = 1 if session_file else 2
+                self.assertEqual(hello[6], 1 if session_file else 0)
+                self.server.welcome(instance=instance)
+                self.expect_publish(1, instance=instance)
+                self.server.receipt(1, 1, 1)
+                self.assertEqual(retry.result(BOUND).offset, 1)
+                publisher.stop()
+
     def test_rule_10_fenced_by_an_own_hello_that_was_late(self):
         opening = self.start(zabmq.Publisher, self.server.endpoint, timeout=BOUND)
         self.server.expect(HELLO)
@@ -349,6 +377,8 @@ class SubscribingRules(FakeServerTest):
                                (2, [two]), (2, [one, two[:-8]])):
             self.deliver(0, up_to, *records)
             self.expect_resume(1)
+        self.deliver(1, 2, one, two)  # says another `after` than its records
+        self.expect_resume(1)
         self.deliver(0, 3, one, two, three)
         self.assertEqual(rest.result(BOUND), ["1", "2", "3"])
 
@@ -395,6 +425,22 @@ class SubscribingRules(FakeServerTest):
                 subscriber.next(0)
                 granted += self.server.expect(CREDIT)[0][1]
             self.assertLessEqual(granted - sent, 4)
+
+    def test_rule_6_what_is_not_read_yet_counts_when_it_resumes(self):
+        subscriber, _ = self.subscribe(start=zabmq.first(), credit_messages=10)
+        self.deliver(0, 4, record(1, ["1", "2", "3", "4"]))
+        self.assertEqual(self.texts(1, subscriber), ["1"])
+        self.server.reset()
+        done = threading.Event()
+
+        def stay():
+            while not done.is_set():
+                subscriber._turn(0.01)
+        staying = self.start(stay)
+        self.assertEqual(self.expect_resume(5)[6], 10 - 4)
+        done.set()
+        staying.result(BOUND)
+        self.assertEqual(self.texts(3, subscriber), ["2", "3", "4"])
 
     def test_rule_7_covered_ahead_means_that_a_frame_was_lost(self):
         subscriber, _ = self.subscribe(start=zabmq.first())
