@@ -132,6 +132,37 @@ class PublishingRules(FakeServerTest):
         self.server.receipt(2, 1, 2)
         self.assertEqual((first.result(BOUND).offset, second.result(BOUND).offset), (1, 2))
 
+    def test_rule_8_what_a_hole_says_of_the_batches_before_it(self):
+        publisher = self.open()
+        first = publisher.publish_async("t", "1", timeout=0.5)
+        self.expect_publish(1)
+        second = publisher.publish_async("t", "2", timeout=0.5)
+        self.expect_publish(2)
+        self.server.refuse(1, 2, "refused", hole=True, last=0)  # so 1 did not arrive
+        self.server.expect(HELLO)
+        self.assert_error("unavailable", "no", first)
+        self.assert_error("unavailable", "no", second)
+
+    def test_rule_8_nothing_is_sent_behind_what_is_refused_for_good(self):
+        publisher = self.open()
+        futures = [publisher.publish_async("t", "1", timeout=BOUND)]
+        self.expect_publish(1)
+        futures.append(publisher.publish_async("t", "2", timeout=BOUND))
+        self.expect_publish(2)
+        self.server.refuse(1, 2, "too_large")
+        self.server.reset()
+        futures.append(publisher.publish_async("t", "3", timeout=BOUND))
+        self.welcome_again()
+        self.expect_publish(1)
+        self.server.receipt(1, 1, 1)
+        self.assertEqual(futures[0].result(BOUND).offset, 1)
+        self.assertEqual([self.assert_error("too_large", "no", f).sequence for f in futures[1:]], [2, 3])
+        future = publisher.publish_async("t", "other")
+        self.welcome_again(opens=2, last=1)
+        self.expect_publish(2, instance=2)
+        self.server.receipt(2, 1, 2)
+        self.assertEqual(future.result(BOUND).sequence, 2)
+
     def test_rule_8_busy_and_no_space_are_tried_again_until_the_deadline(self):
         for code in ("busy", "no_space"):
             publisher = self.open()
