@@ -32,7 +32,6 @@ from typing import Iterable, Iterator, Mapping, NamedTuple, NoReturn
 import msgpack
 import xxhash
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 __all__ = ["Publisher", "Subscriber", "status", "first", "new", "at_offset", "at_zxid", "Error",
            "Message", "Receipt", "Zxid", "ServerStatus", "ClusterStatus"]
@@ -454,9 +453,9 @@ class Publisher:
     first that failed. After `maybe` nothing is taken until retry() has the outcome known.
 
     session_file keeps the publisher's id, so that its sequence goes on after a restart of the
-    process, in Python or C++; resumed_after says how far the previous process got. With it any
-    failure ends the publisher (retry() excepted), so that what the cluster took is an unbroken
-    beginning of what was published: open it again to go on.
+    process, in Python or C++; resumed_after says how far the previous process got. With it the first
+    message that is not taken ends the publisher (retry() excepted), so that what the cluster took is
+    an unbroken beginning of what was published: open it again to go on.
 
     window, window_bytes: how much may be unacknowledged before publishing waits.
     """
@@ -937,7 +936,7 @@ class Publisher:
             self._settle(batch, not_taken)
         if failed:
             self._next_sequence = failed[0].first
-        if self._file:
+        if failed and self._file:
             self._ended = Error("refused", "no", f"a message failed ({not_taken.text}), and nothing may "
                                 "overtake it: open the publisher again")
 

@@ -249,6 +249,14 @@ class PublishingRules(FakeServerTest):
                 self.expect_publish(1, instance=instance)
                 self.server.receipt(1, 1, 1)
                 self.assertEqual(retry.result(BOUND).offset, 1)
+                # With a file nothing may stand where the second should have been.
+                third = self.start(publisher.publish, "t", "3")
+                if session_file:
+                    self.assert_error("refused", "no", third)
+                else:
+                    self.expect_publish(2, instance=2)
+                    self.server.receipt(2, 1, 2)
+                    self.assertEqual(third.result(BOUND).sequence, 2)
                 publisher.stop()
 
     def test_rule_10_fenced_by_an_own_hello_that_was_late(self):
@@ -463,6 +471,7 @@ class SubscribingRules(FakeServerTest):
         self.assertEqual(self.texts(1, subscriber), ["1"])
         self.server.reset()
         done = threading.Event()
+        self.addCleanup(done.set)
 
         def stay():
             while not done.is_set():
