@@ -10,8 +10,8 @@
             handle(message.offset, message.topic, message.payload)
 
 The contract is that of the C++ library: one order of messages, without gap or duplicate; a receipt
-means durable on a quorum; each (publisher, sequence) is taken at most once, over lost connections and
-changes of leader; every call has a deadline; every failure is an `Error` that says what may be
+means durable on a quorum; each (publisher, sequence) is taken at most once, over lost connections
+and changes of leader; every call has a deadline; every failure is an `Error` that says what may be
 concluded. Sections and rules named in comments are those of docs/wire.md.
 """
 from __future__ import annotations
@@ -45,9 +45,9 @@ NO_ID = bytes(16)
 class Error(Exception):
     """What went wrong; the text says what happened, to what, and what to do next.
 
-    code: one of CODES. outcome: 'no', it did not happen; 'maybe', it may have happened. sequence: of
-    the publish concerned, else 0. first: with code gap the first offset there is; of a start beyond
-    the end the last one; else None.
+    code: one of CODES. outcome: 'no', it did not happen; 'maybe', it may have happened. sequence:
+    of the publish concerned, else 0. first: with code gap the first offset there is; of a start
+    beyond the end the last one; else None.
     """
 
     def __init__(self, code: str, outcome: str, text: str, sequence: int = 0,
@@ -70,7 +70,8 @@ class Zxid(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """The message is durable on a quorum at `offset`. Messages of one transaction share its zxid."""
+    """The message is durable on a quorum at `offset`. Messages of one transaction share its
+    zxid."""
     offset: int
     zxid: Zxid
     sequence: int
@@ -160,7 +161,8 @@ def decode(header: bytes) -> Frame:
     for (name, what), value in zip(elements, values):
         kind, low, high = ELEMENTS[what or "u64"]
         text = value.encode("utf-8", "surrogateescape") if type(value) is str else value
-        if type(value) is not kind or not low <= (text if kind in (int, bool) else len(text)) <= high:
+        size = text if kind in (int, bool) or type(value) is not kind else len(text)
+        if type(value) is not kind or not low <= size <= high:
             raise Malformed(f"a {command} with a wrong {name}")
     frame = Frame(command=command, **{name: v for (name, _), v in zip(elements, values)})
     if command == "REFUSED":
@@ -184,7 +186,7 @@ def encode_message(topic: str, payload: bytes | str, headers: Mapping[str, str] 
                     "control characters and without '*'")
     packed = msgpack.packb({str(k): str(v) for k, v in headers.items()}) if headers else b""
     if len(packed) > 0xffff or (headers and len(headers) > 256):
-        raise Error("too_large", "no", "the headers take more than 65535 bytes, or are more than 256")
+        raise Error("too_large", "no", "the headers take more than 65535 bytes, or are over 256")
     name, data = topic.encode(), payload.encode() if isinstance(payload, str) else payload
     return MESSAGE.pack(len(data), len(name), 0, len(packed)) + name + packed + data
 
@@ -227,8 +229,8 @@ def parse_records(data: bytes) -> Iterator[Record]:
     while rest:
         if len(rest) < RECORD.size:
             raise Malformed("half a record")
-        (magic, version, words, kind, _, size, count, epoch, zero, counter, offset, log_time, _, _, _,
-         body_checksum, _, reserved, digest) = RECORD.unpack_from(rest)
+        (magic, version, words, kind, _, size, count, epoch, zero, counter, offset, log_time, _, _,
+         _, body_checksum, _, reserved, digest) = RECORD.unpack_from(rest)
         end = RECORD.size + size
         body, padding = rest[RECORD.size:end], rest[end:end + -size % 8]
         if (magic, version, words) != (b"ZBR1", 1, 16) or digest != checksum(rest[:120]):
@@ -433,8 +435,8 @@ class Batch:
     def outcome_of(self, sequence: int, answer: Frame | Error) -> Receipt | Error:
         if isinstance(answer, Error):
             return answer.of(sequence)
-        return Receipt(answer.base_offset + sequence - self.first, Zxid(answer.epoch, answer.counter),
-                       sequence)
+        return Receipt(answer.base_offset + sequence - self.first,
+                       Zxid(answer.epoch, answer.counter), sequence)
 
 
 class Publisher:
@@ -443,19 +445,20 @@ class Publisher:
     Opening waits up to `timeout` for a leader. A thread of its own keeps the connection: heartbeats
     go on while the caller does nothing, and after a silence too long for the server (a suspended
     machine) it connects again with the same instance. All methods may be called from any thread.
-    Callbacks of futures run on the publisher's thread, in the order of publication, and must neither
-    block nor wait for the publisher.
+    Callbacks of futures run on the publisher's thread, in the order of publication, and must
+    neither block nor wait for the publisher.
 
-    Errors: too_large, protocol (nothing was sent), busy, no_space, refused (fenced by a newer process
-    with the same session file), expired, unavailable (no: not taken), unknown_outcome (maybe: sent,
-    no answer before the deadline). When a message fails, those published behind it and still pending
-    fail as well: they may not overtake it. After `no` the next message gets the sequence of the
-    first that failed. After `maybe` nothing is taken until retry() has the outcome known.
+    Errors: too_large, protocol (nothing was sent), busy, no_space, refused (fenced by a newer
+    process with the same session file), expired, unavailable (no: not taken), unknown_outcome
+    (maybe: sent, no answer before the deadline). When a message fails, those published behind it
+    and still pending fail as well: they may not overtake it. After `no` the next message gets the
+    sequence of the first that failed. After `maybe` nothing is taken until retry() has the outcome
+    known.
 
     session_file keeps the publisher's id, so that its sequence goes on after a restart of the
-    process, in Python or C++; resumed_after says how far the previous process got. With it the first
-    message that is not taken ends the publisher (retry() excepted), so that what the cluster took is
-    an unbroken beginning of what was published: open it again to go on.
+    process, in Python or C++; resumed_after says how far the previous process got. With it the
+    first message that is not taken ends the publisher (retry() excepted), so that what the cluster
+    took is an unbroken beginning of what was published: open it again to go on.
 
     window, window_bytes: how much may be unacknowledged before publishing waits.
     """
@@ -468,7 +471,8 @@ class Publisher:
         self._file = SessionFile(session_file) if session_file else None
         session = self._file.session if self._file else Session(os.urandom(16))
         self.id: bytes = session.publisher
-        self._cluster, self._history, self._known_last = session.cluster, session.history, session.last
+        self._cluster, self._history = session.cluster, session.history
+        self._known_last = session.last
         self.instance = 0             # 0: a new one is to be opened
         self._openings = 0            # HELLOs that may each have opened an instance
         self._receipts_seen = False   # of this instance
@@ -527,9 +531,10 @@ class Publisher:
         """publish_async that never waits: with a full window it raises Error `busy`."""
         return self._take(encode_message(topic, payload, headers), timeout, wait=False)
 
-    def publish_many(self, messages: Iterable[tuple], timeout: float | None = None) -> list[Receipt]:
-        """Publishes (topic, payload) or (topic, payload, headers) tuples, pipelined, and waits for all
-        receipts. Raises the Error of the first that failed."""
+    def publish_many(self, messages: Iterable[tuple],
+                     timeout: float | None = None) -> list[Receipt]:
+        """Publishes (topic, payload) or (topic, payload, headers) tuples, pipelined, and waits for
+        all receipts. Raises the Error of the first that failed."""
         futures: list[Future[Receipt]] = []
         try:
             for message in messages:
@@ -576,8 +581,9 @@ class Publisher:
             return failed == 0
 
     def close(self, timeout: float | None = None) -> None:
-        """Ends the publisher for good, behind everything published: its entry in the cluster is freed,
-        a session file becomes useless. Raises Error. (stop() ends only this process's part.)"""
+        """Ends the publisher for good, behind everything published: its entry in the cluster is
+        freed, a session file becomes useless. Raises Error. (stop() ends only this process's
+        part.)"""
         with self._changed:
             if self._dead or self._closing:
                 raise self._dead or Error("refused", "no", "the publisher is being closed")
@@ -587,8 +593,8 @@ class Publisher:
         self.stop()
 
     def stop(self) -> None:
-        """Ends the thread and the connection. What is not acknowledged is abandoned: its futures get
-        an Error. Call flush() first, or use `with`, which does."""
+        """Ends the thread and the connection. What is not acknowledged is abandoned: its futures
+        get an Error. Call flush() first, or use `with`, which does."""
         with self._changed:
             self._stopping = True
             self._wake()
@@ -614,16 +620,17 @@ class Publisher:
                                          and self._pending_bytes + size <= self._window_bytes)
         with self._changed:
             if MESSAGE.unpack_from(data)[0] > self._limits[0] or size > self._limits[1]:
-                raise Error("too_large", "no", f"a message of {size} bytes, the cluster takes a payload"
-                            f" of {self._limits[0]}: send it in parts")
+                raise Error("too_large", "no", f"a message of {size} bytes, the cluster takes a "
+                            f"payload of {self._limits[0]}: send it in parts")
             if wait:
                 self._changed.wait_for(lambda: has_room() or self._why_not_taking(),
                                        deadline - time.monotonic())
             if reason := self._why_not_taking():
                 raise reason
             if not has_room():
-                raise Error("unavailable" if wait else "busy", "no", "never sent: the window is full, "
-                            f"{self._pending} messages are unacknowledged ({self._route.trouble})")
+                raise Error("unavailable" if wait else "busy", "no", "never sent: the window is "
+                            f"full, {self._pending} messages are unacknowledged "
+                            f"({self._route.trouble})")
             if self._pending:  # what comes later may not be given up first
                 deadline = max(deadline, self._last_deadline)
             self._last_deadline = deadline
@@ -641,8 +648,8 @@ class Publisher:
         if over := self._dead or self._ended:
             return Error(over.code, "no", over.text)
         if self._batches and self._batches[0].reported:
-            return Error("refused", "no", f"the outcome of sequence {self._batches[0].first} is open, "
-                         "and nothing may overtake it: retry it first")
+            return Error("refused", "no", f"the outcome of sequence {self._batches[0].first} is "
+                         "open, and nothing may overtake it: retry it first")
         if self._closing or self._stopping:
             return Error("refused", "no", "the publisher is being closed")
         return None
@@ -664,7 +671,8 @@ class Publisher:
                         self._connection.register(poller)
                     idle = self._connection and not (self._batches or self._queue or self._closing)
                 self._tell()
-                if (self._wakeup, zmq.POLLIN) in poller.poll(TICK_IDLE_MS if idle else TICK_BUSY_MS):
+                ready = poller.poll(TICK_IDLE_MS if idle else TICK_BUSY_MS)
+                if (self._wakeup, zmq.POLLIN) in ready:
                     os.eventfd_read(self._wakeup)
         finally:
             with self._changed:
@@ -709,8 +717,8 @@ class Publisher:
                                else Error("unavailable", "no", why))
         oldest = self._batches or self._queue
         if oldest and oldest[0].deadline <= now and not self._is_resting():
-            code = self._last_refusal or "unavailable"
-            self._give_up(Error(code, "no", f"no receipt before the deadline: {self._route.trouble}"))
+            self._give_up(Error(self._last_refusal or "unavailable", "no",
+                                f"no receipt before the deadline: {self._route.trouble}"))
 
     def _watch_connection(self, now: float) -> None:
         if self._connection:
@@ -732,8 +740,8 @@ class Publisher:
         return self._suspended and bool(self._batches)
 
     def _instance_is_over(self) -> bool:
-        """Sequences are to carry other messages than before (rule 9). Not with a session file: there
-        a failure ends the publisher, and a newer process may have taken over."""
+        """Sequences are to carry other messages than before (rule 9). Not with a session file:
+        there a failure ends the publisher, and a newer process may have taken over."""
         return self._new_instance_needed and not self._file
 
     def _forget_instance(self) -> None:
@@ -765,25 +773,29 @@ class Publisher:
                 self._on_close_refused(frame)
         elif frame.command == "PONG":
             self._route.succeeded()
-        elif frame.command == "CLOSED" and self._close_ever_sent and frame.instance == self.instance:
-            self._finish_close(None)
+        elif frame.command == "CLOSED" and self._close_ever_sent:
+            if frame.instance == self.instance:
+                self._finish_close(None)
 
     def _on_welcome(self, welcome: Frame) -> None:
         last = welcome.last_sequence
         if not welcome.publisher_open:
             self._go_to_leader("it does not lead", welcome.leader_endpoint)
         if not self._opened and last < self._known_last:
-            return self._die(Error("expired", "maybe", "the cluster has forgotten this publisher, which "
-                                   f"had reached sequence {self._known_last}: whether anything behind "
-                                   "that was taken cannot be told; open a new one"))
+            return self._die(Error(
+                "expired", "maybe", "the cluster has forgotten this publisher, which had reached "
+                f"sequence {self._known_last}: whether anything behind that was taken cannot be "
+                "told; open a new one"))
         if last < self._acknowledged:
-            return self._die(Error("protocol", "maybe", f"the cluster has taken {last} messages of this "
-                                   f"publisher, but acknowledged {self._acknowledged}: acknowledged "
-                                   "messages are lost, or this is another cluster"))
+            return self._die(Error(
+                "protocol", "maybe", f"the cluster has taken {last} messages of this publisher, "
+                f"but acknowledged {self._acknowledged}: acknowledged messages are lost, or it is "
+                "another cluster"))
         if self.instance == 0:
             if self._opened and last >= self._next_sequence:
-                return self._die(Error("refused", "no", "another process published as this publisher: "
-                                       f"it reached {last}, this one {self._next_sequence - 1}"))
+                return self._die(Error(
+                    "refused", "no", "another process published as this publisher: it reached "
+                    f"{last}, this one {self._next_sequence - 1}"))
             for batch in self._batches:  # all copies were of older instances, which are fenced now
                 batch.maybe &= batch.first <= last
             self._receipts_seen = False
@@ -908,15 +920,15 @@ class Publisher:
 
     def _send_batch(self, batch: Batch) -> None:
         batch.sent = batch.ever_sent = True
-        self._connection.send(PUBLISH, self.instance, batch.first, batch.count, checksum(batch.body),
-                              body=batch.body)
+        self._connection.send(PUBLISH, self.instance, batch.first, batch.count,
+                              checksum(batch.body), body=batch.body)
 
     # -- outcomes --
 
     def _give_up(self, not_taken: Error) -> None:
         """Everything pending fails: nothing may overtake what failed. Batches of which a copy may
-        still be taken keep their sequences, for retry(). From the first one on that was certainly not
-        taken nothing was or will be, since sequences leave no holes (rule 7)."""
+        still be taken keep their sequences, for retry(). From the first one on that was certainly
+        not taken nothing was or will be, since sequences leave no holes (rule 7)."""
         kept = list(takewhile(Batch.is_open, self._batches))
         failed = list(self._batches)[len(kept):]
         if self._queue:
@@ -928,8 +940,8 @@ class Publisher:
             if batch.not_taken():
                 batch.answer = None  # that copy was not; an earlier one may be
             self._settle(batch, batch.answer or Error(
-                "unknown_outcome", "maybe", "sent, but without an answer: it may have happened, and "
-                f"retrying the same sequence is safe ({not_taken.text})"), resolved=False)
+                "unknown_outcome", "maybe", "sent, but without an answer: it may have happened, "
+                f"and retrying the same sequence is safe ({not_taken.text})"), resolved=False)
             batch.reported = True
         for batch in failed:
             self._new_instance_needed |= batch.ever_sent
@@ -937,8 +949,8 @@ class Publisher:
         if failed:
             self._next_sequence = failed[0].first
         if failed and self._file:
-            self._ended = Error("refused", "no", f"a message failed ({not_taken.text}), and nothing may "
-                                "overtake it: open the publisher again")
+            self._ended = Error("refused", "no", f"a message failed ({not_taken.text}), and "
+                                "nothing may overtake it: open the publisher again")
 
     def _settle(self, batch: Batch, answer: Frame | Error, resolved: bool = True) -> None:
         for sequence, future in enumerate(batch.futures, batch.first):
@@ -1027,9 +1039,9 @@ class Session(NamedTuple):
     @staticmethod
     def from_text(text: str) -> Session:
         """Raises ValueError for all but what to_text() gives."""
-        ids_and_numbers = [line.partition(" ")[2] for line in text.splitlines()[1:6]]
-        if len(ids_and_numbers) == 5:
-            session = Session(*map(bytes.fromhex, ids_and_numbers[:3]), *map(int, ids_and_numbers[3:]))
+        values = [line.partition(" ")[2] for line in text.splitlines()[1:6]]
+        if len(values) == 5:
+            session = Session(*map(bytes.fromhex, values[:3]), *map(int, values[3:]))
             if session.to_text() == text and any(session.publisher):
                 return session
         raise ValueError("damaged, or no session file of version 1: move it away to begin a new "
@@ -1037,7 +1049,8 @@ class Session(NamedTuple):
 
 
 class SessionFile:
-    """Locked while in use, replaced as a whole, durable when store() returns. Raises Error(refused)."""
+    """Locked while in use, replaced as a whole, durable when store() returns. Raises
+    Error(refused)."""
 
     def __init__(self, path: str):
         self.path, self._fd = os.fspath(path), -1
@@ -1152,17 +1165,19 @@ class Delivery(NamedTuple):
 class Subscriber:
     """The cluster's one sequence of messages from a chosen start, complete and in order.
 
-    An iterator of Message: it waits for each, and ends only at the end of an until_end subscription.
-    Opening waits until a server has taken the subscription. When a server is lost the subscriber goes
-    on at another given one, at its own next offset: no gap, no duplicate, no reordering. There is no
-    thread: heartbeats are said inside next(), and a subscriber whose caller was away for too long
-    subscribes again, at its next offset, without a word. One thread at a time.
+    An iterator of Message: it waits for each, and ends only at the end of an until_end
+    subscription. Opening waits until a server has taken the subscription. When a server is lost the
+    subscriber goes on at another given one, at its own next offset: no gap, no duplicate, no
+    reordering. There is no thread: heartbeats are said inside next(), and a subscriber whose caller
+    was away for too long subscribes again, at its next offset, without a word. One thread at a
+    time.
 
-    Errors: unavailable (no server has served it for `timeout`; the subscriber goes on trying, and so
-    may the caller), gap (`first`: where the log begins), refused (a start beyond the end, `first`: the
-    last offset; another cluster), protocol (what no server gets right).
+    Errors: unavailable (no server has served it for `timeout`; the subscriber goes on trying, and
+    so may the caller), gap (`first`: where the log begins), refused (a start beyond the end,
+    `first`: the last offset; another cluster), protocol (what no server gets right).
 
-    topics: exact names, none for all. credit_messages, credit_bytes: how much servers may send ahead.
+    topics: exact names, none for all. credit_messages, credit_bytes: how much servers may send
+    ahead.
     """
 
     SUBSCRIBE_PATIENCE = 3.0  # a question to the leader, or a server that has to catch up first
@@ -1185,7 +1200,7 @@ class Subscriber:
         self._open = False      # SUBSCRIBED has come
         self._cluster = self._history = NO_ID
         self._subscription = 0
-        self._next = 0          # what the servers are to send next; 0: the first SUBSCRIBED will tell
+        self._next = 0          # what is to be sent next; 0: the first SUBSCRIBED will tell
         self._end: int | None = None  # until_end
         self._first_batch = True      # since SUBSCRIBED: it may begin below _next
         self._complete = self._over = False
@@ -1204,8 +1219,8 @@ class Subscriber:
             raise self._error
 
     def next(self, timeout: float | None = None) -> Message | None:
-        """The next message; None: `timeout` is over (without one it waits for ever), or the end of an
-        until_end subscription is reached (at_end)."""
+        """The next message; None: `timeout` is over (without one it waits for ever), or the end of
+        an until_end subscription is reached (at_end)."""
         deadline = time.monotonic() + timeout if timeout is not None else float("inf")
         if time.monotonic() > self._turned_at + 0.5:
             self._turn(0)  # heartbeats, also while there is much to read
@@ -1258,8 +1273,9 @@ class Subscriber:
             except Malformed as error:
                 self._deliveries.clear()
                 self._complete = False
-                self._finish(Error("protocol", "no", f"the batch at offset {self._position} has its "
-                                   f"checksum, but not the form of one: {error}"))
+                self._finish(Error(
+                    "protocol", "no", f"the batch at offset {self._position} has its checksum, but "
+                    f"not the form of one: {error}"))
                 break
             done = self._deliveries.popleft()
             self._position = max(self._position, done.last + 1)
@@ -1300,8 +1316,8 @@ class Subscriber:
         if now > self._served_at + self._timeout:
             self._served_at = now  # told once in a timeout
             self._error = self._error or Error(
-                "unavailable", "no", f"no server has served this subscription for {self._timeout} s: "
-                f"{self._route.trouble}")
+                "unavailable", "no", f"no server has served this subscription for {self._timeout} "
+                f"s: {self._route.trouble}")
 
     def _converse(self, now: float) -> None:
         if not self._connection:
@@ -1317,8 +1333,9 @@ class Subscriber:
         self._connection.tick()
         if self._open:
             self._grant_credit()
-        elif self._connection.welcomed and now > self._subscribed_by and len(self._route.endpoints) > 1:
-            raise Leave("no answer to SUBSCRIBE: it may have to catch up")
+        elif self._connection.welcomed and now > self._subscribed_by:
+            if len(self._route.endpoints) > 1:
+                raise Leave("no answer to SUBSCRIBE: it may have to catch up")
 
     def _on_frame(self, frame: Frame, body: bytes) -> None:
         if frame.command == "WELCOME" and not self._connection.welcomed:
@@ -1409,7 +1426,8 @@ class Subscriber:
             self._finish()
 
     def _on_bad(self, what: str) -> NoReturn:
-        """Subscribing again repairs what was lost. What no server gets right is told, not skipped."""
+        """Subscribing again repairs what was lost. What no server gets right is told, not
+        skipped."""
         self._bad += 1
         if self._bad >= self.BAD_MAX:
             self._over = True
@@ -1421,14 +1439,16 @@ class Subscriber:
             # Another server may think otherwise, when one endpoint is of another cluster.
             self._refused_by.add(self._route.endpoint)
             if self._refused_by.issuperset(self._route.endpoints):
-                return self._finish(Error(refused.code, "no", f"{self._route.endpoint}: {refused.text}"))
+                return self._finish(Error(
+                    refused.code, "no", f"{self._route.endpoint}: {refused.text}"))
         raise Leave(refused.text)
 
     def _on_subscribe_refused(self, refused: Frame) -> None:
         if refused.code in ("unavailable", "busy", "no_space", "unknown_outcome"):
             raise Leave(refused.text)
         bound = {"gap": refused.first_offset, "refused": refused.last_offset}.get(refused.code)
-        self._finish(Error(refused.code, "no", f"{self._route.endpoint}: {refused.text}", first=bound))
+        self._finish(Error(refused.code, "no", f"{self._route.endpoint}: {refused.text}",
+                           first=bound))
 
     def _finish(self, error: Error | None = None) -> None:
         self._over, self._open = True, False
@@ -1509,8 +1529,8 @@ def status(endpoints: str | Iterable[str] | None = None, timeout: float = 1.0) -
 
 def _server_status(endpoint: str, answer: Frame) -> ServerStatus:
     counters = (counter.partition("=") for counter in answer.counters)
-    return ServerStatus(answer.server, endpoint, ROLES[answer.role], PHASES[answer.phase], answer.epoch,
-                        Zxid(answer.logged_epoch, answer.logged_counter),
+    return ServerStatus(answer.server, endpoint, ROLES[answer.role], PHASES[answer.phase],
+                        answer.epoch, Zxid(answer.logged_epoch, answer.logged_counter),
                         Zxid(answer.committed_epoch, answer.committed_counter),
                         answer.first_offset, answer.last_offset, answer.durability, answer.standing,
                         {name: int(value) for name, _, value in counters})

@@ -1,4 +1,4 @@
-# lines.py: publishes the lines of standard input, then prints the topic from its beginning to its end.
+# lines.py: publishes the lines of standard input, then prints the topic from beginning to end.
 # PYTHONPATH=clients/python python3 examples/python/lines.py TOPIC < FILE
 import sys
 

@@ -46,17 +46,17 @@ class FakeServer:
 
     def welcome(self, *, opened: bool = True, leader_endpoint: str = "", instance: int = 0,
                 last: int = 0, heartbeat_ms: int = 1000) -> None:
-        self.send(65, 1, CLUSTER, HISTORY, 0, 1, 1, leader_endpoint, opened, instance, last, 1 << 20,
-                  2 << 20, heartbeat_ms)
+        self.send(65, 1, CLUSTER, HISTORY, 0, 1, 1, leader_endpoint, opened, instance, last,
+                  1 << 20, 2 << 20, heartbeat_ms)
 
     def receipt(self, first: int, count: int, offset: int) -> None:
         self.send(66, first, count, offset, 1, offset)
 
-    def refuse(self, about: int, number: int, code: str, outcome: str = "no", *, text: str = "because",
-               last: int = 0, hole: bool = False, leader_endpoint: str = "", not_leading: bool = False,
-               last_offset: int = 0) -> None:
-        self.send(67, about, number, zabmq.CODES.index(code) + 1, zabmq.OUTCOMES.index(outcome), text,
-                  last, hole, leader_endpoint, not_leading, 1, last_offset)
+    def refuse(self, about: int, number: int, code: str, outcome: str = "no", *,
+               text: str = "because", last: int = 0, hole: bool = False,
+               leader_endpoint: str = "", not_leading: bool = False) -> None:
+        self.send(67, about, number, zabmq.CODES.index(code) + 1, zabmq.OUTCOMES.index(outcome),
+                  text, last, hole, leader_endpoint, not_leading, 0, 0)
 
     def reset(self) -> None:
         self.send(73, "test")
@@ -90,7 +90,7 @@ class FakeServerTest(unittest.TestCase):
 def record(offset: int, payloads: list[str], *, kind: int = 1, topic: str = "t") -> bytes:
     """A record as a DELIVER has it; without payloads of a kind that is no batch."""
     body = b"".join(zabmq.encode_message(topic, payload, None) for payload in payloads)
-    header = struct.pack("<4s4B2I2I3Q16s2Q8s2Q16s", b"ZBR1", 1, 16, kind, 0, len(body), len(payloads), 1,
-                         0, offset, offset, 1000, bytes(16), 1, 1, b"\xff" * 8, zabmq.checksum(body), 0,
-                         bytes(16))
-    return (header + zabmq.checksum(header).to_bytes(8, "little") + body + bytes(-len(body) % 8))
+    header = struct.pack("<4s4B2I2I3Q16s2Q8s2Q16s", b"ZBR1", 1, 16, kind, 0, len(body),
+                         len(payloads), 1, 0, offset, offset, 1000, bytes(16), 1, 1, b"\xff" * 8,
+                         zabmq.checksum(body), 0, bytes(16))
+    return header + zabmq.checksum(header).to_bytes(8, "little") + body + bytes(-len(body) % 8)

@@ -29,7 +29,8 @@ class Sessions(ClusterTest):
 
         def cpp(count):
             text = "".join(line + "\n" for line in lines[:count])
-            return self.cluster.tool("pub", "t", "--lines", "--session", self.file, "--json", text=text)
+            return self.cluster.tool("pub", "t", "--lines", "--session", self.file, "--json",
+                                     text=text)
 
         ran = cpp(5)
         self.assertEqual(ran.returncode, 0, ran.stderr)
@@ -57,8 +58,8 @@ class Sessions(ClusterTest):
         self.publisher(session_file=self.file).stop()
         with open(self.file) as file:
             text = file.read()
-        for damaged in ("", text[:-1], text.replace("instance 1", "instance 2"), text + "\n", "x" * 9999,
-                        text.replace("zabmq-session 1", "zabmq-session 2")):
+        for damaged in ("", text[:-1], text.replace("instance 1", "instance 2"), text + "\n",
+                        "x" * 9999, text.replace("zabmq-session 1", "zabmq-session 2")):
             with open(self.file, "w") as file:
                 file.write(damaged)
             error = self.assert_error("refused", "no", self.publisher, session_file=self.file)

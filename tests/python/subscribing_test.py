@@ -26,7 +26,8 @@ class Subscribing(ClusterTest):
 
         self.assertEqual(self.texts(4, self.subscriber(start=zabmq.first())), ["1", "2", "3", "4"])
         self.assertEqual(self.texts(2, self.subscriber(start=zabmq.at_offset(3))), ["3", "4"])
-        self.assertEqual(self.texts(1, self.subscriber(start=zabmq.at_zxid(*receipts[3].zxid))), ["4"])
+        at_zxid = zabmq.at_zxid(*receipts[3].zxid)
+        self.assertEqual(self.texts(1, self.subscriber(start=at_zxid)), ["4"])
         fresh, end = self.subscriber(start=zabmq.new()), self.subscriber(start=zabmq.at_offset(5))
         self.assertEqual((fresh.next_offset, end.next_offset), (5, 5))
         self.assertIsNone(fresh.next(0))

@@ -79,8 +79,9 @@ class Cluster:
     def start(self, server: int) -> None:
         with open(self.path / f"{server}.log", "ab") as log:
             self._processes[server] = subprocess.Popen(  # dies with this process, however that dies
-                ["setpriv", "--pdeathsig", "KILL", BIN / "zabmqd", "--id", str(server), "--servers", self._list,
-                 "--data-dir", self.path / str(server), *self._settings], stdout=log, stderr=log)
+                ["setpriv", "--pdeathsig", "KILL", BIN / "zabmqd", "--id", str(server), "--servers",
+                 self._list, "--data-dir", self.path / str(server), *self._settings],
+                stdout=log, stderr=log)
 
     def kill(self, server: int) -> None:
         self._processes[server].kill()
@@ -105,8 +106,8 @@ class Cluster:
 
     def tool(self, *words, text: str = "") -> subprocess.CompletedProcess:
         return subprocess.run([BIN / "zabmq", *map(str, words), "--endpoints",
-                               ",".join(self.endpoints)], input=text, capture_output=True, text=True,
-                              timeout=60)
+                               ",".join(self.endpoints)], input=text, capture_output=True,
+                              text=True, timeout=60)
 
     def payloads(self) -> list[str]:
         """Everything from first to end, as the C++ tool sees it."""
@@ -168,7 +169,7 @@ class ClusterTest(unittest.TestCase):
 
 
 class Child:
-    """A process with a Publisher of its own: publishes each line it is given, tells the receipts."""
+    """A process with a Publisher of its own: publishes each line it is given, tells receipts."""
 
     PROGRAM = """
 import sys, zabmq
