@@ -260,6 +260,24 @@ class PublishingRules(FakeServerTest):
                     self.assertEqual(third.result(BOUND).sequence, 2)
                 publisher.stop()
 
+    def test_rule_9_no_copy_of_an_older_instance_counts_any_more(self):
+        publisher = self.open()
+        first = publisher.publish_async("t", "1", timeout=0.5)
+        self.expect_publish(1)
+        second = publisher.publish_async("t", "2", timeout=0.5)
+        self.expect_publish(2)
+        self.server.refuse(1, 2, "unavailable", not_leading=True)
+        self.server.refuse(1, 1, "unknown_outcome", "maybe")
+        self.server.expect(HELLO)  # is not answered in time
+        self.assert_error("unknown_outcome", "maybe", first)
+        self.assert_error("unavailable", "no", second)
+        retry = self.start(publisher.retry, 1, BOUND)
+        self.server.reset()
+        self.welcome_again(opens=2, last=0)  # sequence 1 was not taken, and now never will be
+        self.expect_publish(1, instance=2)
+        self.server.refuse(1, 1, "too_large")
+        self.assert_error("too_large", "no", retry)
+
     def test_rule_10_fenced_by_an_own_hello_that_was_late(self):
         opening = self.start(zabmq.Publisher, self.server.endpoint, timeout=BOUND)
         self.server.expect(HELLO)
