@@ -4,9 +4,9 @@ import threading
 import unittest
 from unittest import mock
 
-from fake_server import (CLOSE, CREDIT, CLUSTER, HELLO, HISTORY, PUBLISH, SUBSCRIBE, FakeServerTest,
-                         record)
-from support import BOUND, zabmq
+from fake_server import (CLOSE, CLUSTER, CREDIT, HELLO, HISTORY, PING, PUBLISH, SUBSCRIBE,
+                         FakeServerTest, record)
+from support import BOUND, eventually, zabmq
 
 
 class PublishingRules(FakeServerTest):
@@ -295,10 +295,16 @@ class PublishingRules(FakeServerTest):
         self.assertEqual(future.result(BOUND).offset, 1)
 
     def test_rule_11_close_is_sent_last_and_again(self):
-        publisher = self.open()
+        self.server.answers_pings = False
+        publisher = self.open(heartbeat_ms=50)
         future = publisher.publish_async("t", "1")
         self.expect_publish(1)
         closing = self.start(publisher.close, BOUND)
+        eventually(lambda: publisher._closing)
+        for _ in range(3):
+            self.server.expect(PING)  # not CLOSE, before the receipt
+            self.server.send(72, 0)
+        self.server.answers_pings = True
         self.server.receipt(1, 1, 1)
         self.assertEqual(self.server.expect(CLOSE)[0], [1])
         self.server.reset()
@@ -509,6 +515,16 @@ class SubscribingRules(FakeServerTest):
         self.server.send(71, self.subscription, 0)
         self.server.send(71, self.subscription, 1)
         self.expect_resume(1)
+        self.deliver(0, 1, record(1, ["one"]))
+        self.assertEqual(rest.result(BOUND), ["one"])
+
+    def test_after_an_absence_it_asks_before_it_leaves(self):
+        self.server.answers_pings = False
+        subscriber, _ = self.subscribe(start=zabmq.first())
+        subscriber._connection._heard -= 1000  # as long as that nobody called next()
+        subscriber._connection._ticked -= 1000
+        rest = self.start(self.texts, 1, subscriber)
+        self.server.expect(PING)
         self.deliver(0, 1, record(1, ["one"]))
         self.assertEqual(rest.result(BOUND), ["one"])
 
