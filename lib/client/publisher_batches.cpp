@@ -82,8 +82,8 @@ void PublisherSession::exchange(Intake& intake, std::uint64_t now_ms) {
   if (oldest_in_intake && intake.deadline_ms() <= now_ms && !ZABMQ_MUTANT(deadline_ignored)) {
     give_up(Code::unavailable, "not sent before its deadline: " + trouble_);
   }
-  set_stopped(intake);
   if (give_up_) give_up_intake(intake);
+  set_stopped(intake);
 
   while (wants_batch(intake)) add(intake.cut());
   intake_empty_ = intake.empty();
@@ -252,17 +252,22 @@ void PublisherSession::give_up(Code code_if_not_taken, const std::string& why) {
       complete(flight->batch, not_taken);
     }
   }
+  const bool any_not_taken = kept != batches_.end();
   batches_.erase(kept, batches_.end());
   unanswered_ = static_cast<std::size_t>(std::count_if(
       batches_.begin(), batches_.end(),
       [](const InFlight& f) { return f.state == InFlight::State::sent && !f.answered(); }));
   held_until_ms_.reset();
   give_up_ = not_taken;
-  if (options_.ends_at_failure && batches_.empty() && !ended_) {
-    ended_ = Error(Code::refused, Outcome::no,
-                   "sequence " + std::to_string(next_cut_) +
-                       " failed, and nothing may overtake it: open the publisher again");
-  }
+  if (any_not_taken) end_at_failure();
+}
+
+// Also when outcomes before it are open, and found out by retry(): its place must stay empty.
+void PublisherSession::end_at_failure() {
+  if (!options_.ends_at_failure || ended_) return;
+  ended_ = Error(Code::refused, Outcome::no,
+                 "sequence " + std::to_string(next_cut_) +
+                     " failed, and nothing may overtake it: open the publisher again");
 }
 
 void PublisherSession::report_open(InFlight& flight, const std::string& why) {
@@ -283,6 +288,7 @@ void PublisherSession::report_open(InFlight& flight, const std::string& why) {
 
 void PublisherSession::give_up_intake(Intake& intake) {
   const Error error = *std::exchange(give_up_, std::nullopt);
+  if (!intake.empty()) end_at_failure();
   for (const BatchPtr& batch : intake.give_up(next_cut_)) completions_.push_back({batch, error});
 }
 

@@ -184,6 +184,7 @@ class PublisherSession {
   void give_up(Code code_if_not_taken, const std::string& why);
   void report_open(InFlight& flight, const std::string& why);
   void give_up_intake(Intake& intake);
+  void end_at_failure();
   void set_stopped(Intake& intake) const;
   void settle_waiters(std::uint64_t now_ms);
   void reply(Waiter& waiter, Result<Receipt> result);

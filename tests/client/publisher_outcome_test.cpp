@@ -414,6 +414,25 @@ TEST_SUITE("client/publisher_outcomes") {
     CHECK(f.put("2") == 2);
   }
 
+  TEST_CASE("session file: not taken behind an open outcome -> over, also when that is known") {
+    PublisherFixture f(session_file_options());
+    f.open();
+    f.put("1", 200);
+    f.put("2", 200);
+    f.queue("3", 200);  // two frames are on their way: this one is not sent
+    f.advance(250);
+    REQUIRE(f.outcomes.size() == 3);
+    REQUIRE(f.outcomes[2].error->outcome == Outcome::no);
+    f.session.retry(1, f.now + 500, [](const Result<Receipt>&) {});
+    f.give(f.receipt(1, 1, 1));
+    f.give(f.receipt(2, 1, 2));
+
+    const Result<Sequence> next = f.publish("4");  // would take the place of "3"
+    REQUIRE_FALSE(next);
+    CHECK(next.error().code == Code::refused);
+    CHECK(next.error().outcome == Outcome::no);
+  }
+
   TEST_CASE("abandon: sent -> unknown (maybe), never sent -> unavailable (no), waiting calls too") {
     PublisherFixture f;
     f.open();

@@ -49,9 +49,9 @@ struct PublishOptions {
 // sequence says which). When a message fails, those published behind it and still pending fail as
 // well: they may not overtake it. After `no` the next message gets the sequence of the first that
 // failed. After `maybe` nothing is taken until retry() has the outcome known, or the publisher is
-// opened again with its session file. With a session file any failure ends the publisher (retry()
-// excepted), so that what the cluster took is an unbroken beginning of what was published: open it
-// again to go on.
+// opened again with its session file. With a session file the first message that is not taken ends
+// the publisher (retry() excepted), so that what the cluster took is an unbroken beginning of what
+// was published: open it again to go on.
 class Publisher {
  public:
   using Done = std::function<void(Result<Receipt>)>;
