@@ -192,14 +192,14 @@ void add_sub(CLI::App& app, SubArguments& sub) {
   const auto take_topics = [&sub](const std::vector<std::string>& topics) {
     for (const std::string& word : topics) {
       const std::string topic = unshielded(word);
-      const std::string problem = topic_problem(topic);
+      const std::string problem = topic_filter_problem(topic);
       if (!problem.empty()) reject("TOPIC", topic, problem);
       sub.topics.push_back(topic);
     }
   };
   command
-      ->add_option_function<std::vector<std::string>>("TOPIC", take_topics,
-                                                      "Exact topics; none: all")
+      ->add_option_function<std::vector<std::string>>(
+          "TOPIC", take_topics, "Topics, or prefixes like 'orders/*'; none: all")
       ->expected(-1);
   const auto take_from = [&sub](const std::string& text) {
     if (text.starts_with("time:")) reject("--from", text, "starting at a time is not there yet");

@@ -136,14 +136,19 @@ bool is_utf8(std::string_view text) {
 std::string topic_problem(std::string_view topic) {
   if (topic.empty()) return "a topic has at least one byte";
   if (topic.size() > topic_size_max) return "a topic has at most 200 bytes";
-  if (topic.find('*') != std::string_view::npos) {
-    return "topic prefixes are not there yet: give the exact name";
-  }
+  if (topic.find('*') != std::string_view::npos) return "a topic has no '*'";
   for (const char c : topic) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) return "a topic has no control characters";
   }
   return is_utf8(topic) ? "" : "a topic is UTF-8";
+}
+
+std::string topic_filter_problem(std::string_view filter) {
+  if (!filter.ends_with('*')) return topic_problem(filter);
+  if (filter.size() > topic_size_max) return "a topic has at most 200 bytes";
+  if (filter.size() == 1) return "";
+  return topic_problem(filter.substr(0, filter.size() - 1));
 }
 
 }  // namespace zabmq::cli

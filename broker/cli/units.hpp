@@ -45,5 +45,7 @@ bool is_utf8(std::string_view text);
 
 // Why `topic` is no topic; empty when it is one.
 std::string topic_problem(std::string_view topic);
+// The same for a topic or a prefix of topics ("orders/*").
+std::string topic_filter_problem(std::string_view filter);
 
 }  // namespace zabmq::cli

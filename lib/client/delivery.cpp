@@ -89,7 +89,9 @@ bool MessageCursor::wanted(std::string_view topic) {
   if (topics_.empty()) return true;
   if (last_topic_.empty() || topic != last_topic_) {
     last_topic_ = topic;
-    last_wanted_ = std::find(topics_.begin(), topics_.end(), topic) != topics_.end();
+    last_wanted_ = std::any_of(topics_.begin(), topics_.end(), [topic](const std::string& filter) {
+      return wire::matches(filter, topic);
+    });
   }
   return last_wanted_;
 }

@@ -36,7 +36,7 @@ std::optional<std::string> wrong_with_records(Bytes records, Offset next, Offset
 // Walks deliveries and keeps the messages of the wanted topics.
 class MessageCursor {
  public:
-  explicit MessageCursor(std::vector<std::string> topics);  // none: all
+  explicit MessageCursor(std::vector<std::string> topics);  // filters; none: all
 
   void start(Delivery delivery);  // the one before is dropped, and with it what its messages show
   // The next message; nullptr: the delivery is through, or malformed.

@@ -41,8 +41,10 @@ SubscriberSession::Options session_options(const SubscriberOptions& options) {
                     std::to_string(wire::topics_max));
   }
   for (const std::string& topic : options.topics) {
-    if (!wire::valid_topic(topic)) {
-      throw Error(Code::protocol, Outcome::no, "an invalid topic: \"" + topic + "\"");
+    if (!wire::valid_topic_filter(topic)) {
+      throw Error(Code::protocol, Outcome::no,
+                  "no topic and no prefix of topics: \"" + topic +
+                      "\"; expected a name, or its beginning and '*', like orders/*");
     }
   }
   SubscriberSession::Options session{.endpoints = options.endpoints};

@@ -54,6 +54,13 @@ void Subscriptions::subscribe(ConnectionId from, const wire::Subscribe& request)
                       "this connection has " + std::to_string(options_.subscriptions_max) +
                           " subscriptions already"));
   }
+  for (const std::string& topic : request.topics) {
+    if (wire::valid_topic_filter(topic)) continue;
+    return clients_.answer(
+        from, refused(wire::About::subscribe, request.subscription, Code::protocol, Outcome::no,
+                      "no topic and no prefix of topics among those asked for: a name of 1 to 200 "
+                      "bytes, or its beginning and '*'"));
+  }
   if (request.start == wire::StartKind::offset && request.offset == 0) {
     return clients_.answer(
         from, refused(wire::About::subscribe, request.subscription, Code::protocol, Outcome::no,

@@ -87,7 +87,7 @@ struct Subscribe {
   bool until_end = false;  // ask the leader for the end; SUBSCRIBED carries it
   std::uint64_t credit_messages = 0;
   std::uint64_t credit_bytes = 0;
-  std::vector<std::string> topics;  // exact names; empty: all. The client filters in version 1
+  std::vector<std::string> topics;  // or prefixes; empty: all. The client filters in version 1
   friend bool operator==(const Subscribe&, const Subscribe&) = default;
 };
 

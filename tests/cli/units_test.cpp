@@ -111,7 +111,16 @@ TEST_SUITE("cli/units") {
     CHECK_FALSE(topic_problem("a\nb").empty());
     CHECK_FALSE(topic_problem("\x7f").empty());
     CHECK_FALSE(topic_problem("\xff").empty());
-    CHECK(topic_problem("a/*").find("not there yet") != std::string::npos);
+    CHECK_FALSE(topic_problem("a/*").empty());
+  }
+
+  TEST_CASE("topic filter: a topic, or its beginning and '*'") {
+    for (const char* good : {"orders", "orders/*", "*"}) CHECK(topic_filter_problem(good).empty());
+    for (const char* bad : {"", "*a", "**", "a\n*", "\xff*"}) {
+      CAPTURE(bad);
+      CHECK_FALSE(topic_filter_problem(bad).empty());
+    }
+    CHECK_FALSE(topic_filter_problem(std::string(200, 'a') + "*").empty());
   }
 }
 

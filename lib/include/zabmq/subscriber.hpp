@@ -57,7 +57,9 @@ inline From at_zxid(Zxid zxid) {
 }
 
 struct SubscriberOptions : ClientOptions {
-  std::vector<std::string> topics;  // exact names; empty: all
+  // Exact names, and prefixes with a '*' behind them ("orders/*"); empty: all. What is left out
+  // still moves the resume point, and is still checked for gaps.
+  std::vector<std::string> topics;
   From from = fresh();
   bool until_end = false;  // stop at what was the end when subscribing
   std::size_t credit_messages = 65536;
