@@ -113,6 +113,12 @@ std::size_t encoded_size(const BatchMessage& message) {
          message.payload.size();
 }
 
+std::size_t encoded_size(std::span<const BatchMessage> messages) {
+  std::size_t size = 0;
+  for (const BatchMessage& message : messages) size += encoded_size(message);
+  return size;
+}
+
 void append_message(std::vector<std::byte>& body, const BatchMessage& message) {
   ZABMQ_CHECK(message.topic.size() <= topic_max);
   ZABMQ_CHECK(message.headers.size() <= message_headers_max);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,6 +42,7 @@ bool matches(std::string_view filter, std::string_view topic);  // both valid
 bool valid_utf8(std::string_view text);
 
 std::size_t encoded_size(const BatchMessage& message);
+std::size_t encoded_size(std::span<const BatchMessage> messages);
 void append_message(std::vector<std::byte>& body,
                     const BatchMessage& message);  // limits are the caller's
 
