@@ -59,6 +59,11 @@ SubscriberSession::Options session_options(const SubscriberOptions& options) {
   return session;
 }
 
+LogTime start_time(const From& from) {
+  const auto* since = std::get_if<FromTime>(&from);
+  return since ? since->time : 0;
+}
+
 struct Consumed {
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
@@ -116,7 +121,7 @@ class Subscriber::Impl {
 
 Subscriber::Impl::Impl(SubscriberOptions options)
     : options_(std::move(options)),
-      cursor_(options_.topics),
+      cursor_(options_.topics, start_time(options_.from)),
       session_(session_options(options_), steady_now_ms()) {
   thread_ = std::thread([this] { run(); });
 }

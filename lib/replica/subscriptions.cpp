@@ -74,6 +74,7 @@ void Subscriptions::subscribe(ConnectionId from, const wire::Subscribe& request)
   s.start = request.start;
   s.start_offset = request.offset;
   s.start_zxid = request.zxid;
+  s.start_time = request.time;
   s.until_end = request.until_end;
   s.credit_messages = add_up(0, request.credit_messages);
   s.credit_bytes = add_up(0, request.credit_bytes);
@@ -153,7 +154,11 @@ void Subscriptions::on_delivered() {
     if (!s || s->parked != Parked::behind) continue;
     if (s->start_zxid <= delivered_.delivered()) {
       s->parked = Parked::no;
-      locate(*s);
+      if (s->start == wire::StartKind::time) {
+        resolve_time(*s, std::nullopt);
+      } else {
+        locate(*s);
+      }
     } else {
       park(*s, Parked::behind);
     }

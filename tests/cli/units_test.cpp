@@ -55,15 +55,15 @@ TEST_SUITE("cli/units") {
   }
 
   TEST_CASE("from: first, new, an offset, a zxid") {
-    CHECK(std::holds_alternative<FromFirst>(*parse_from("first")));
-    CHECK(std::holds_alternative<FromNew>(*parse_from("new")));
-    CHECK(std::get<FromOffset>(*parse_from("1001")).offset == 1001);
-    CHECK(std::get<FromZxidStart>(*parse_from("zxid:7.42")).zxid == Zxid{Epoch{7}, 42});
+    CHECK(std::holds_alternative<FromFirst>(*parse_from("first", 0)));
+    CHECK(std::holds_alternative<FromNew>(*parse_from("new", 0)));
+    CHECK(std::get<FromOffset>(*parse_from("1001", 0)).offset == 1001);
+    CHECK(std::get<FromZxidStart>(*parse_from("zxid:7.42", 0)).zxid == Zxid{Epoch{7}, 42});
     for (const char* text :
          {"", "0", "last", "First", "-10", "zxid:", "zxid:7", "zxid:7.", "zxid:.42", "zxid:7.42.1",
           "zxid:4294967296.1", "zxid 7.42", "time:-10m"}) {
       CAPTURE(text);
-      CHECK_FALSE(parse_from(text));
+      CHECK_FALSE(parse_from(text, 0));
     }
   }
 
@@ -98,6 +98,27 @@ TEST_SUITE("cli/units") {
           "\xf4\x90\x80\x80", "\xff", "\xe2\x82", "a\xc3(", "\xf8\x88\x80\x80\x80"}) {
       CHECK_FALSE(is_utf8(text));
     }
+  }
+
+  TEST_CASE("time: RFC 3339 in any zone, or so long ago") {
+    constexpr LogTime hour = 3'600'000'000;
+    constexpr LogTime noon = 1'764'072'000'000'000;  // 2025-11-25T12:00:00Z
+    CHECK(parse_time("2025-11-25T12:00:00Z", 0) == noon);
+    CHECK(parse_time("2025-11-25T13:00:00+01:00", 0) == noon);
+    CHECK(parse_time("2025-11-25T06:30:00-05:30", 0) == noon);
+    CHECK(parse_time("2025-11-25T12:00:00.25Z", 0) == noon + 250'000);
+    CHECK(parse_time("2025-11-25T12:00:00.1234567Z", 0) == noon + 123'456);
+    CHECK(parse_time("1970-01-01T00:00:00Z", 0) == 0);
+    CHECK(parse_time("-1h", noon) == noon - hour);
+    CHECK(parse_time("-1h", 5) == 0);
+    for (const char* bad : {"", "-", "-10", "10m", "2025-11-25", "2025-11-25T12:00:00",
+                            "2025-11-25 12:00:00Z", "2025-02-30T12:00:00Z", "2025-11-25T12:00:00.Z",
+                            "2025-11-25T12:00:00+1:00", "1969-12-31T23:59:59Z", "now"}) {
+      CAPTURE(bad);
+      CHECK_FALSE(parse_time(bad, noon));
+    }
+    CHECK(std::get<FromTime>(*parse_from("time:-1h", noon)).time == noon - hour);
+    CHECK_FALSE(parse_from("time:", noon));
   }
 
   TEST_CASE("topic: 1 to 200 bytes of UTF-8 without control characters and '*'") {

@@ -41,7 +41,10 @@ struct FromOffset {
 struct FromZxidStart {
   Zxid zxid;
 };  // first message of the first transaction >= zxid
-using From = std::variant<FromFirst, FromNew, FromOffset, FromZxidStart>;
+struct FromTime {
+  LogTime time = 0;
+};  // first message with a log time >= time (microseconds since 1970); may lie ahead
+using From = std::variant<FromFirst, FromNew, FromOffset, FromZxidStart, FromTime>;
 
 inline From first() {
   return FromFirst{};
@@ -54,6 +57,9 @@ inline From at_offset(Offset offset) {
 }
 inline From at_zxid(Zxid zxid) {
   return FromZxidStart{zxid};
+}
+inline From at_time(LogTime time) {
+  return FromTime{time};
 }
 
 struct SubscriberOptions : ClientOptions {
