@@ -18,7 +18,9 @@ constexpr std::uint64_t generated_size_max = 64u << 20;
 
 constexpr const char* duration_form = "a duration such as 500ms, 5s or 1m (at most 24h)";
 constexpr const char* size_form = "a size such as 100, 64KiB or 1MiB";
-constexpr const char* from_form = "first, new, an offset from 1, or zxid:EPOCH.COUNTER";
+constexpr const char* from_form =
+    "first, new, an offset from 1, zxid:EPOCH.COUNTER, or time: with "
+    "-10m or 2026-11-25T21:00:00Z behind it";
 
 constexpr const char* exit_codes =
     "Exit codes: 0 done, 1 usage, 2 unavailable (try again), 3 refused, 4 outcome unknown.";
@@ -182,34 +184,41 @@ void add_pub(CLI::App& app, PubArguments& pub) {
   add_common(*command, pub.client);
 }
 
+LogTime now_us() {
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<LogTime>(
+      std::chrono::duration_cast<std::chrono::microseconds>(since_1970).count());
+}
+
 void add_sub(CLI::App& app, SubArguments& sub) {
   CLI::App* command =
       add_command(app, "sub", "Prints the cluster's one sequence of messages",
                   "  zabmq sub                              everything from now on\n"
                   "  zabmq sub orders --from first --until-end\n"
                   "  zabmq sub --from 1001 --count 10 --json\n"
+                  "  zabmq sub 'orders/*' --from time:-10m\n"
                   "  zabmq sub --from zxid:7.42 --endpoints tcp://127.0.0.1:9480\n");
   const auto take_topics = [&sub](const std::vector<std::string>& topics) {
     for (const std::string& word : topics) {
       const std::string topic = unshielded(word);
-      const std::string problem = topic_problem(topic);
+      const std::string problem = topic_filter_problem(topic);
       if (!problem.empty()) reject("TOPIC", topic, problem);
       sub.topics.push_back(topic);
     }
   };
   command
-      ->add_option_function<std::vector<std::string>>("TOPIC", take_topics,
-                                                      "Exact topics; none: all")
+      ->add_option_function<std::vector<std::string>>(
+          "TOPIC", take_topics, "Topics, or prefixes like 'orders/*'; none: all")
       ->expected(-1);
   const auto take_from = [&sub](const std::string& text) {
-    if (text.starts_with("time:")) reject("--from", text, "starting at a time is not there yet");
-    const auto from = parse_from(text);
+    const auto from = parse_from(text, now_us());
     if (!from) reject("--from", text, std::string("expected ") + from_form);
     sub.from = *from;
   };
   command
       ->add_option_function<std::string>("--from", take_from,
-                                         "first, new, OFFSET or zxid:E.C; inclusive (default new)")
+                                         "first, new, OFFSET, zxid:E.C, time:-10m or time:RFC3339; "
+                                         "inclusive (default new)")
       ->type_name("START");
   add(*command, "--count", sub.count, number_between(1, UINT64_MAX), "a number from 1",
       "End after so many messages")

@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <ctime>
+#include <string>
 
 namespace zabmq::cli {
 
@@ -90,13 +92,70 @@ std::optional<Zxid> parse_zxid(std::string_view text) {
   return Zxid{Epoch{static_cast<std::uint32_t>(*epoch)}, *counter};
 }
 
-std::optional<From> parse_from(std::string_view text) {
+namespace {
+
+// "Z", "+01:00", "-05:30": minutes ahead of UTC.
+std::optional<int> parse_zone(std::string_view text) {
+  if (text == "Z" || text == "z") return 0;
+  if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':') return std::nullopt;
+  const auto hours = parse_number(text.substr(1, 2), 0, 23);
+  const auto minutes = parse_number(text.substr(4, 2), 0, 59);
+  if (!hours || !minutes) return std::nullopt;
+  const int ahead = static_cast<int>(*hours * 60 + *minutes);
+  return text[0] == '+' ? ahead : -ahead;
+}
+
+// ".5" at the front of `text`, which is taken off: microseconds; nothing at the front: 0.
+std::optional<LogTime> take_fraction(std::string_view& text) {
+  if (!text.starts_with('.')) return 0;
+  text.remove_prefix(1);
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  if (digits == 0) return std::nullopt;
+  std::string micros(text.substr(0, std::min<std::size_t>(digits, 6)));
+  micros.resize(6, '0');
+  text.remove_prefix(digits);
+  return parse_number(micros, 0);
+}
+
+}  // namespace
+
+std::optional<LogTime> parse_time(std::string_view text, LogTime now) {
+  constexpr LogTime second_us = 1'000'000;
+  if (text.starts_with('-')) {
+    const auto ago = parse_duration(text.substr(1));
+    if (!ago) return std::nullopt;
+    return now - std::min(now, static_cast<LogTime>(ago->count()) * 1000);
+  }
+  constexpr std::size_t date_and_time = 19;  // YYYY-MM-DDTHH:MM:SS
+  if (text.size() <= date_and_time) return std::nullopt;
+  const std::string clock(text.substr(0, date_and_time));
+  std::tm parts{};
+  const char* end = ::strptime(clock.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (!end || *end != '\0') return std::nullopt;
+  const int day = parts.tm_mday;
+  const std::time_t seconds = ::timegm(&parts);
+  if (seconds < 0 || parts.tm_mday != day) return std::nullopt;  // such as February 30
+  text.remove_prefix(date_and_time);
+  const auto fraction = take_fraction(text);
+  const auto ahead = parse_zone(text);
+  if (!fraction || !ahead) return std::nullopt;
+  const std::int64_t utc = static_cast<std::int64_t>(seconds) - std::int64_t{*ahead} * 60;
+  if (utc < 0) return std::nullopt;
+  return static_cast<LogTime>(utc) * second_us + *fraction;
+}
+
+std::optional<From> parse_from(std::string_view text, LogTime now) {
   constexpr std::string_view zxid_prefix = "zxid:";
+  constexpr std::string_view time_prefix = "time:";
   if (text == "first") return first();
   if (text == "new") return fresh();
   if (text.starts_with(zxid_prefix)) {
     const auto zxid = parse_zxid(text.substr(zxid_prefix.size()));
     return zxid ? std::optional<From>(at_zxid(*zxid)) : std::nullopt;
+  }
+  if (text.starts_with(time_prefix)) {
+    const auto time = parse_time(text.substr(time_prefix.size()), now);
+    return time ? std::optional<From>(at_time(*time)) : std::nullopt;
   }
   const auto offset = parse_number(text, 1);
   return offset ? std::optional<From>(at_offset(*offset)) : std::nullopt;
@@ -136,14 +195,19 @@ bool is_utf8(std::string_view text) {
 std::string topic_problem(std::string_view topic) {
   if (topic.empty()) return "a topic has at least one byte";
   if (topic.size() > topic_size_max) return "a topic has at most 200 bytes";
-  if (topic.find('*') != std::string_view::npos) {
-    return "topic prefixes are not there yet: give the exact name";
-  }
+  if (topic.find('*') != std::string_view::npos) return "a topic has no '*'";
   for (const char c : topic) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) return "a topic has no control characters";
   }
   return is_utf8(topic) ? "" : "a topic is UTF-8";
+}
+
+std::string topic_filter_problem(std::string_view filter) {
+  if (!filter.ends_with('*')) return topic_problem(filter);
+  if (filter.size() > topic_size_max) return "a topic has at most 200 bytes";
+  if (filter.size() == 1) return "";
+  return topic_problem(filter.substr(0, filter.size() - 1));
 }
 
 }  // namespace zabmq::cli

@@ -32,8 +32,11 @@ std::optional<double> parse_rate(std::string_view text);
 
 std::optional<Zxid> parse_zxid(std::string_view text);
 
-// "first", "new", an offset from 1, "zxid:E.C".
-std::optional<From> parse_from(std::string_view text);
+// RFC 3339 ("2026-11-25T21:00:00Z", "...T22:00:00.5+01:00"), or so long before `now` ("-10m").
+std::optional<LogTime> parse_time(std::string_view text, LogTime now);
+
+// "first", "new", an offset from 1, "zxid:E.C", "time:" and what parse_time takes.
+std::optional<From> parse_from(std::string_view text, LogTime now);
 
 // "tcp://HOST:PORT".
 bool is_endpoint(std::string_view text);
@@ -45,5 +48,7 @@ bool is_utf8(std::string_view text);
 
 // Why `topic` is no topic; empty when it is one.
 std::string topic_problem(std::string_view topic);
+// The same for a topic or a prefix of topics ("orders/*").
+std::string topic_filter_problem(std::string_view filter);
 
 }  // namespace zabmq::cli

@@ -179,6 +179,13 @@ def valid_topic(topic: str) -> bool:
         unicodedata.category(c) in ("Cc", "Cs") for c in topic)  # control characters, surrogates
 
 
+def valid_topic_filter(text: str) -> bool:
+    """A topic, or the beginning of topics with a '*' behind it."""
+    if not text.endswith("*"):
+        return valid_topic(text)
+    return text == "*" or (len(text.encode("utf-8", "replace")) <= 200 and valid_topic(text[:-1]))
+
+
 def encode_message(topic: str, payload: bytes | str, headers: Mapping[str, str] | None) -> bytes:
     """One message as it stands in a batch body. Raises Error: protocol, too_large."""
     if not valid_topic(topic):
@@ -1131,6 +1138,7 @@ class Start(NamedTuple):
     offset: int = 0
     epoch: int = 0
     counter: int = 0
+    time: int = 0
 
 
 def first() -> Start:
@@ -1151,6 +1159,11 @@ def at_offset(offset: int) -> Start:
 def at_zxid(epoch: int, counter: int) -> Start:
     """With the first message of the first transaction from that one on."""
     return Start(3, 0, epoch, counter)
+
+
+def at_time(time: int) -> Start:
+    """With the first message whose log time is not below it: microseconds since 1970, may lie ahead."""
+    return Start(4, time=time)
 
 
 class Delivery(NamedTuple):
@@ -1176,7 +1189,7 @@ class Subscriber:
     so may the caller), gap (`first`: where the log begins), refused (a start beyond the end,
     `first`: the last offset; another cluster), protocol (what no server gets right).
 
-    topics: exact names, none for all. credit_messages, credit_bytes: how much servers may send
+    topics: names, or prefixes like orders/*, none for all. credit_messages, credit_bytes: how much servers may send
     ahead.
     """
 
@@ -1188,8 +1201,10 @@ class Subscriber:
                  credit_bytes: int = 8 << 20, timeout: float = 5.0):
         self._topics = frozenset([topics] if isinstance(topics, str) else topics)
         for topic in self._topics:
-            if not valid_topic(topic):
-                raise Error("protocol", "no", f"an invalid topic: {topic!r}")
+            if not valid_topic_filter(topic):
+                raise Error("protocol", "no", f"no topic and no prefix of topics: {topic!r}")
+        self._names = frozenset(topic for topic in self._topics if not topic.endswith("*"))
+        self._prefixes = tuple(topic[:-1] for topic in self._topics if topic.endswith("*"))
         if len(self._topics) > 64:
             raise Error("too_large", "no", f"{len(self._topics)} topics, a subscription takes 64")
         self._route, self._timeout = Route(endpoints), timeout
@@ -1289,8 +1304,11 @@ class Subscriber:
                 offset = batch.offset + i
                 if delivery.first <= offset <= delivery.last:
                     self._position = offset + 1
-                    if not self._topics or topic in self._topics:
+                    if batch.time >= self._start.time and self._wanted(topic):
                         yield Message(offset, batch.zxid, batch.time, topic, payload, headers)
+
+    def _wanted(self, topic: str) -> bool:
+        return not self._topics or topic in self._names or topic.startswith(self._prefixes)
 
     # -- the conversation --
 
@@ -1373,9 +1391,9 @@ class Subscriber:
         self._subscribed_by = time.monotonic() + min(
             self.SUBSCRIBE_PATIENCE, self._timeout / (len(self._route.endpoints) + 1))
         # The end stays what it was first said to be.
-        self._connection.send(SUBSCRIBE, self._subscription, *start,
-                              self._until_end and self._end is None, *credit,
-                              sorted(self._topics))
+        self._connection.send(SUBSCRIBE, self._subscription, start.kind, start.offset, start.epoch,
+                              start.counter, self._until_end and self._end is None, *credit,
+                              sorted(self._topics), start.time)
 
     def _on_subscribed(self, subscribed: Frame) -> None:
         if subscribed.next == 0 or self._next not in (0, subscribed.next):

@@ -30,7 +30,8 @@ std::optional<std::string> wrong_with_records(Bytes records, Offset next, Offset
   return std::nullopt;
 }
 
-MessageCursor::MessageCursor(std::vector<std::string> topics) : topics_(std::move(topics)) {}
+MessageCursor::MessageCursor(std::vector<std::string> topics, LogTime since)
+    : topics_(std::move(topics)), since_(since) {}
 
 void MessageCursor::start(Delivery delivery) {
   delivery_ = std::move(delivery);
@@ -52,7 +53,7 @@ const Message* MessageCursor::next() {
     --left_;
     if (offset < delivery_.first || offset > delivery_.last) continue;
     next_offset_ = offset + 1;
-    if (!wanted(read->topic)) continue;
+    if (header_.time < since_ || !wanted(read->topic)) continue;
     message_ = {.offset = offset,
                 .zxid = header_.zxid,
                 .time = header_.time,
@@ -89,7 +90,9 @@ bool MessageCursor::wanted(std::string_view topic) {
   if (topics_.empty()) return true;
   if (last_topic_.empty() || topic != last_topic_) {
     last_topic_ = topic;
-    last_wanted_ = std::find(topics_.begin(), topics_.end(), topic) != topics_.end();
+    last_wanted_ = std::any_of(topics_.begin(), topics_.end(), [topic](const std::string& filter) {
+      return wire::matches(filter, topic);
+    });
   }
   return last_wanted_;
 }

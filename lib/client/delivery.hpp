@@ -36,7 +36,8 @@ std::optional<std::string> wrong_with_records(Bytes records, Offset next, Offset
 // Walks deliveries and keeps the messages of the wanted topics.
 class MessageCursor {
  public:
-  explicit MessageCursor(std::vector<std::string> topics);  // none: all
+  // Filters, none: all topics; and what is older than `since` is left out.
+  explicit MessageCursor(std::vector<std::string> topics, LogTime since = 0);
 
   void start(Delivery delivery);  // the one before is dropped, and with it what its messages show
   // The next message; nullptr: the delivery is through, or malformed.
@@ -51,6 +52,7 @@ class MessageCursor {
   bool wanted(std::string_view topic);
 
   const std::vector<std::string> topics_;
+  const LogTime since_;
   Delivery delivery_;
   Bytes rest_;  // records behind the open batch
   RecordHeader header_;

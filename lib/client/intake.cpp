@@ -11,23 +11,53 @@ namespace zabmq::client {
 
 Result<Sequence> Intake::take(const wire::BatchMessage& message, Publisher::Done& done,
                               std::uint64_t deadline_ms) {
-  if (stopped_) return *stopped_;
   const std::size_t size = wire::encoded_size(message);
-  if (message.payload.size() > limits_.batch.payload_max || size > limits_.batch.batch_max) {
-    return too_large(message);
-  }
-  if (!has_room(size)) {
-    return Error(Code::busy, Outcome::no,
-                 "the publisher's window is full (" + std::to_string(window_messages_) +
-                     " messages, " + std::to_string(window_bytes_) +
-                     " bytes are not acknowledged): try again when some are");
-  }
+  if (auto error = wrong_with({&message, 1}, size)) return *error;
   const bool fits = open_ && open_->body.size() < limits_.body_bytes &&
                     open_->body.size() + size <= limits_.batch.batch_max &&
                     open_->count() < wire::batch_count_max;
   if (open_ && !fits) full_.push_back(std::exchange(open_, nullptr));
   append(message, done, deadline_ms);
   return next_sequence_++;
+}
+
+Result<Sequence> Intake::take_batch(std::span<const wire::BatchMessage> messages,
+                                    Publisher::Done& done, std::uint64_t deadline_ms) {
+  if (auto error = wrong_with(messages, wire::encoded_size(messages))) return *error;
+  if (open_) full_.push_back(std::exchange(open_, nullptr));
+  const Sequence first = next_sequence_;
+  for (const wire::BatchMessage& message : messages) {
+    Publisher::Done none;
+    append(message, next_sequence_ == first ? done : none, deadline_ms);
+    ++next_sequence_;
+  }
+  full_.push_back(std::exchange(open_, nullptr));
+  return first;
+}
+
+// Why the messages cannot be taken together now; `size` is theirs.
+std::optional<Error> Intake::wrong_with(std::span<const wire::BatchMessage> messages,
+                                        std::size_t size) const {
+  if (stopped_) return stopped_;
+  for (const wire::BatchMessage& message : messages) {
+    if (message.payload.size() <= limits_.batch.payload_max) continue;
+    return Error(Code::too_large, Outcome::no,
+                 "a payload of " + std::to_string(message.payload.size()) +
+                     " bytes, the cluster takes " + std::to_string(limits_.batch.payload_max) +
+                     ": send it in parts");
+  }
+  if (size > limits_.batch.batch_max || messages.size() > wire::batch_count_max) {
+    return Error(Code::too_large, Outcome::no,
+                 "a batch of " + std::to_string(messages.size()) + " messages and " +
+                     std::to_string(size) + " bytes, the cluster takes " +
+                     std::to_string(wire::batch_count_max) + " and " +
+                     std::to_string(limits_.batch.batch_max) + ": make it smaller");
+  }
+  if (has_room(size)) return std::nullopt;
+  return Error(Code::busy, Outcome::no,
+               "the publisher's window is full (" + std::to_string(window_messages_) +
+                   " messages, " + std::to_string(window_bytes_) +
+                   " bytes are not acknowledged): try again when some are");
 }
 
 void Intake::append(const wire::BatchMessage& message, Publisher::Done& done,
@@ -52,12 +82,6 @@ void Intake::append(const wire::BatchMessage& message, Publisher::Done& done,
 bool Intake::has_room(std::size_t size) const {
   if (window_messages_ == 0) return true;  // else a message larger than the window could never go
   return window_messages_ < limits_.window_messages && window_bytes_ + size <= limits_.window_bytes;
-}
-
-Error Intake::too_large(const wire::BatchMessage& message) const {
-  return {Code::too_large, Outcome::no,
-          "a payload of " + std::to_string(message.payload.size()) + " bytes, the cluster takes " +
-              std::to_string(limits_.batch.payload_max) + ": send it in parts"};
 }
 
 bool Intake::has_full_body() const {

@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "wire/batch.hpp"
@@ -49,6 +50,10 @@ class Intake {
   // stop_taking() said. `done` is moved from only when the message was taken.
   Result<Sequence> take(const wire::BatchMessage& message, Publisher::Done& done,
                         std::uint64_t deadline_ms);
+  // The same for messages that are one batch of their own, all or nothing; precondition: at least
+  // two. `done` is for the first. The result is the sequence of the first.
+  Result<Sequence> take_batch(std::span<const wire::BatchMessage> messages, Publisher::Done& done,
+                              std::uint64_t deadline_ms);
   // True when the session waits for what take() has just brought; false until it asks again.
   bool take_wake();
   // Whether a message of this encoded size fits into the window now.
@@ -75,7 +80,8 @@ class Intake {
 
  private:
   void append(const wire::BatchMessage& message, Publisher::Done& done, std::uint64_t deadline_ms);
-  Error too_large(const wire::BatchMessage& message) const;
+  std::optional<Error> wrong_with(std::span<const wire::BatchMessage> messages,
+                                  std::size_t size) const;
 
   Limits limits_;
   std::deque<BatchPtr> full_;

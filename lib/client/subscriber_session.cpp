@@ -169,6 +169,9 @@ void SubscriberSession::subscribe(std::uint64_t) {
   } else if (const auto* zxid = std::get_if<FromZxidStart>(&options_.from)) {
     request.start = wire::StartKind::zxid;
     request.zxid = zxid->zxid;
+  } else if (const auto* since = std::get_if<FromTime>(&options_.from)) {
+    request.start = wire::StartKind::time;
+    request.time = since->time;
   } else {
     const bool first = std::holds_alternative<FromFirst>(options_.from);
     request.start = first ? wire::StartKind::first : wire::StartKind::fresh;

@@ -54,6 +54,34 @@ Error headers_too_large() {
               " bytes, or are more than " + std::to_string(wire::header_entries_max)};
 }
 
+// What a caller publishes, with its headers as the wire has them. Holds views into the caller's.
+class Encoded {
+ public:
+  explicit Encoded(std::span<const OutgoingMessage> messages) {
+    headers_.reserve(messages.size());
+    messages_.reserve(messages.size());
+    if (messages.empty()) wrong_ = Error(Code::protocol, Outcome::no, "a batch of no messages");
+    for (const OutgoingMessage& message : messages) add(message);
+  }
+  const std::optional<Error>& wrong() const { return wrong_; }
+  std::span<const wire::BatchMessage> messages() const { return messages_; }
+
+ private:
+  void add(const OutgoingMessage& message) {
+    if (!wrong_) wrong_ = wrong_with(message.topic);
+    auto headers = wire::encode_headers(message.headers);
+    if (!headers && !wrong_) wrong_ = headers_too_large();
+    if (wrong_) return;
+    headers_.push_back(std::move(*headers));
+    messages_.push_back(
+        {.topic = message.topic, .headers = headers_.back(), .payload = message.payload});
+  }
+
+  std::vector<std::vector<std::byte>> headers_;
+  std::vector<wire::BatchMessage> messages_;
+  std::optional<Error> wrong_;
+};
+
 Error with_sequence(const Error& error, Sequence sequence) {
   return {error.code, error.outcome, error.what(), sequence};
 }
@@ -67,8 +95,8 @@ class Publisher::Impl {
 
   Result<Sequence> try_publish(std::string_view topic, Bytes payload, Done done,
                                const PublishOptions& options);
-  std::future<Receipt> publish(std::string_view topic, Bytes payload,
-                               const PublishOptions& options);
+  std::future<Receipt> publish(std::span<const OutgoingMessage> messages,
+                               std::optional<Millis> timeout);
   Receipt retry(Sequence sequence, Millis timeout);
   bool flush(Millis timeout);
   void close(Millis timeout);
@@ -82,7 +110,8 @@ class Publisher::Impl {
 
   PublisherSession::Options session_options() const;
   void wait_until_open();
-  Result<Sequence> take(const wire::BatchMessage& message, Done& done, std::uint64_t deadline_ms);
+  Result<Sequence> take(std::span<const wire::BatchMessage> messages, Done& done,
+                        std::uint64_t deadline_ms);
   std::optional<Error> wait_for_room(std::size_t size, std::uint64_t deadline_ms);
   void run();
   void turn();
@@ -97,8 +126,8 @@ class Publisher::Impl {
   std::optional<Error> remember();
   void remember_progress();
   void stop_thread();
-  std::uint64_t deadline_of(const PublishOptions& options) const {
-    return deadline_in(options.timeout.value_or(options_.timeout));
+  std::uint64_t deadline_of(std::optional<Millis> timeout) const {
+    return deadline_in(timeout.value_or(options_.timeout));
   }
 
   const PublisherOptions options_;
@@ -192,39 +221,41 @@ Result<Sequence> Publisher::Impl::try_publish(std::string_view topic, Bytes payl
   if (auto error = wrong_with(topic)) return *error;
   const auto headers = wire::encode_headers(options.headers);
   if (!headers) return headers_too_large();
-  return take({.topic = topic, .headers = *headers, .payload = payload}, done,
-              deadline_of(options));
+  const wire::BatchMessage message{.topic = topic, .headers = *headers, .payload = payload};
+  return take({&message, 1}, done, deadline_of(options.timeout));
 }
 
-Result<Sequence> Publisher::Impl::take(const wire::BatchMessage& message, Done& done,
+// One message joins others on their way; several are a batch of their own.
+Result<Sequence> Publisher::Impl::take(std::span<const wire::BatchMessage> messages, Done& done,
                                        std::uint64_t deadline_ms) {
   std::unique_lock lock(mutex_);
-  Result<Sequence> taken = intake_.take(message, done, deadline_ms);
+  Result<Sequence> taken = messages.size() == 1 ? intake_.take(messages.front(), done, deadline_ms)
+                                                : intake_.take_batch(messages, done, deadline_ms);
   if (!taken) return taken;
-  ++taken_;
+  taken_ += messages.size();
   const bool wake = intake_.take_wake();
   lock.unlock();
   if (wake) wakeup_.signal();
   return taken;
 }
 
-std::future<Receipt> Publisher::Impl::publish(std::string_view topic, Bytes payload,
-                                              const PublishOptions& options) {
+std::future<Receipt> Publisher::Impl::publish(std::span<const OutgoingMessage> messages,
+                                              std::optional<Millis> timeout) {
   const auto promise = std::make_shared<std::promise<Receipt>>();
   Done done = [promise](const Result<Receipt>& result) {
     if (result) return promise->set_value(result.value());
     promise->set_exception(std::make_exception_ptr(Error(result.error())));
   };
-  const std::uint64_t deadline = deadline_of(options);
-  const auto headers = wire::encode_headers(options.headers);
-  std::optional<Error> error = wrong_with(topic);
-  if (!error && !headers) error = headers_too_large();
+  const std::uint64_t deadline = deadline_of(timeout);
+  Encoded encoded(messages);
+  std::optional<Error> error = encoded.wrong();
   while (!error) {
-    const wire::BatchMessage message{.topic = topic, .headers = *headers, .payload = payload};
-    const Result<Sequence> taken = take(message, done, deadline);
+    const Result<Sequence> taken = take(encoded.messages(), done, deadline);
     if (taken) return promise->get_future();
     error = taken.error();
-    if (error->code == Code::busy) error = wait_for_room(wire::encoded_size(message), deadline);
+    if (error->code == Code::busy) {
+      error = wait_for_room(wire::encoded_size(encoded.messages()), deadline);
+    }
   }
   done(std::move(*error));
   return promise->get_future();
@@ -415,13 +446,29 @@ Publisher::~Publisher() = default;
 
 std::future<Receipt> Publisher::publish(std::string_view topic, Bytes payload,
                                         const PublishOptions& options) {
-  return impl_->publish(topic, payload, options);
+  const OutgoingMessage message{topic, payload, options.headers};
+  return impl_->publish({&message, 1}, options.timeout);
 }
 
 std::future<Receipt> Publisher::publish(std::string_view topic, std::string_view payload,
                                         const PublishOptions& options) {
-  return impl_->publish(
-      topic, Bytes{reinterpret_cast<const std::byte*>(payload.data()), payload.size()}, options);
+  return publish(topic, Bytes{reinterpret_cast<const std::byte*>(payload.data()), payload.size()},
+                 options);
+}
+
+Receipt Publisher::publish_sync(std::string_view topic, Bytes payload,
+                                const PublishOptions& options) {
+  return publish(topic, payload, options).get();
+}
+
+Receipt Publisher::publish_sync(std::string_view topic, std::string_view payload,
+                                const PublishOptions& options) {
+  return publish(topic, payload, options).get();
+}
+
+std::future<Receipt> Publisher::publish_batch(std::span<const OutgoingMessage> messages,
+                                              std::optional<Millis> timeout) {
+  return impl_->publish(messages, timeout);
 }
 
 Result<Sequence> Publisher::try_publish(std::string_view topic, Bytes payload, Done done,

@@ -41,8 +41,10 @@ SubscriberSession::Options session_options(const SubscriberOptions& options) {
                     std::to_string(wire::topics_max));
   }
   for (const std::string& topic : options.topics) {
-    if (!wire::valid_topic(topic)) {
-      throw Error(Code::protocol, Outcome::no, "an invalid topic: \"" + topic + "\"");
+    if (!wire::valid_topic_filter(topic)) {
+      throw Error(Code::protocol, Outcome::no,
+                  "no topic and no prefix of topics: \"" + topic +
+                      "\"; expected a name, or its beginning and '*', like orders/*");
     }
   }
   SubscriberSession::Options session{.endpoints = options.endpoints};
@@ -55,6 +57,11 @@ SubscriberSession::Options session_options(const SubscriberOptions& options) {
   session.credit_bytes = std::max<std::size_t>(options.credit_bytes, 1);
   session.seed = client::random_seed();
   return session;
+}
+
+LogTime start_time(const From& from) {
+  const auto* since = std::get_if<FromTime>(&from);
+  return since ? since->time : 0;
 }
 
 struct Consumed {
@@ -114,7 +121,7 @@ class Subscriber::Impl {
 
 Subscriber::Impl::Impl(SubscriberOptions options)
     : options_(std::move(options)),
-      cursor_(options_.topics),
+      cursor_(options_.topics, start_time(options_.from)),
       session_(session_options(options_), steady_now_ms()) {
   thread_ = std::thread([this] { run(); });
 }

@@ -10,6 +10,7 @@
 namespace zabmq::replica {
 
 using storage::AtOffset;
+using storage::FromTime;
 using storage::FromZxid;
 using wire::StartKind;
 
@@ -18,7 +19,8 @@ using wire::StartKind;
 void Subscriptions::begin(Subscription& s) {
   const bool beyond_here =
       (s.start == StartKind::offset && s.start_offset > delivered_.delivered_offset() + 1) ||
-      (s.start == StartKind::zxid && s.start_zxid > delivered_.delivered());
+      (s.start == StartKind::zxid && s.start_zxid > delivered_.delivered()) ||
+      (s.start == StartKind::time && s.start_time > delivered_.delivered_time());
   if (ZABMQ_MUTANT(end_not_asked) && !beyond_here) {
     resolve(s, End{delivered_.delivered_offset(), delivered_.delivered()});
   } else if (s.start == StartKind::fresh || s.until_end || beyond_here) {
@@ -50,6 +52,8 @@ void Subscriptions::resolve(Subscription& s, std::optional<End> end) {
       return resolve_offset(s, end);
     case StartKind::zxid:
       return resolve_zxid(s, end);
+    case StartKind::time:
+      return resolve_time(s, end);
   }
 }
 
@@ -74,10 +78,23 @@ void Subscriptions::resolve_zxid(Subscription& s, std::optional<End> end) {
   refuse_beyond_end(s, end ? end->offset : delivered_.delivered_offset());
 }
 
+// Log times never go back. Nothing so young here: it begins behind the cluster's end, as a quorum
+// knows it, and the client leaves out what is older still.
+void Subscriptions::resolve_time(Subscription& s, std::optional<End> end) {
+  if (s.start_time <= delivered_.delivered_time()) return locate(s);
+  if (end && end->zxid > delivered_.delivered()) {
+    s.start_zxid = end->zxid;
+    s.state = State::behind;
+    return park(s, Parked::behind);
+  }
+  start_behind(s, delivered_.delivered_offset());
+}
+
 void Subscriptions::locate(Subscription& s) {
   s.state = State::locating;
   constexpr std::size_t one_record = 1;
-  s.from = FromZxid{s.start_zxid};
+  s.from = s.start == StartKind::time ? storage::ReadFrom{FromTime{s.start_time}}
+                                      : storage::ReadFrom{FromZxid{s.start_zxid}};
   if (const auto hot = log_.read_hot(s.from, delivered_.delivered(), one_record)) {
     return on_located(s.id, *hot);
   }
@@ -89,7 +106,7 @@ void Subscriptions::on_located(std::uint64_t id, const storage::ReadResult& resu
   if (!s) return;
   if (result.slices.empty()) {
     return refuse(*s, Code::unavailable,
-                  "transaction " + to_string(s->start_zxid) + " could not be read from the log");
+                  "the start of the subscription could not be read from the log");
   }
   const auto header = RecordWalk(result.slices.front().bytes()).next();
   const bool batch = header->kind == RecordKind::batch;

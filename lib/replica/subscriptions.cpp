@@ -54,6 +54,13 @@ void Subscriptions::subscribe(ConnectionId from, const wire::Subscribe& request)
                       "this connection has " + std::to_string(options_.subscriptions_max) +
                           " subscriptions already"));
   }
+  for (const std::string& topic : request.topics) {
+    if (wire::valid_topic_filter(topic)) continue;
+    return clients_.answer(
+        from, refused(wire::About::subscribe, request.subscription, Code::protocol, Outcome::no,
+                      "no topic and no prefix of topics among those asked for: a name of 1 to 200 "
+                      "bytes, or its beginning and '*'"));
+  }
   if (request.start == wire::StartKind::offset && request.offset == 0) {
     return clients_.answer(
         from, refused(wire::About::subscribe, request.subscription, Code::protocol, Outcome::no,
@@ -67,6 +74,7 @@ void Subscriptions::subscribe(ConnectionId from, const wire::Subscribe& request)
   s.start = request.start;
   s.start_offset = request.offset;
   s.start_zxid = request.zxid;
+  s.start_time = request.time;
   s.until_end = request.until_end;
   s.credit_messages = add_up(0, request.credit_messages);
   s.credit_bytes = add_up(0, request.credit_bytes);
@@ -146,7 +154,11 @@ void Subscriptions::on_delivered() {
     if (!s || s->parked != Parked::behind) continue;
     if (s->start_zxid <= delivered_.delivered()) {
       s->parked = Parked::no;
-      locate(*s);
+      if (s->start == wire::StartKind::time) {
+        resolve_time(*s, std::nullopt);
+      } else {
+        locate(*s);
+      }
     } else {
       park(*s, Parked::behind);
     }

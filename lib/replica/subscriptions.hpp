@@ -65,7 +65,7 @@ class Subscriptions {
   enum class State : std::uint8_t {
     asking,      // the leader for the cluster's end
     behind,      // the start is committed, but not delivered here yet
-    locating,    // the offset of a zxid is looked up
+    locating,    // the offset of a zxid or a time is looked up
     announcing,  // SUBSCRIBED is to be sent
     streaming
   };
@@ -77,7 +77,8 @@ class Subscriptions {
     std::uint64_t name = 0;  // the client's
     wire::StartKind start = wire::StartKind::fresh;
     Offset start_offset = 0;
-    Zxid start_zxid;
+    Zxid start_zxid;  // start at a zxid; at a time: what must be delivered here first
+    LogTime start_time = 0;
     bool until_end = false;
     State state = State::asking;
     Parked parked = Parked::no;
@@ -98,6 +99,7 @@ class Subscriptions {
   void resolve(Subscription& s, std::optional<End> end);
   void resolve_offset(Subscription& s, std::optional<End> end);
   void resolve_zxid(Subscription& s, std::optional<End> end);
+  void resolve_time(Subscription& s, std::optional<End> end);
   void locate(Subscription& s);
   void on_located(std::uint64_t id, const storage::ReadResult& result);
   void start_behind(Subscription& s, Offset covered);

@@ -2,6 +2,7 @@
 #include "sim/subscriber_actor.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "zabmq/record.hpp"
@@ -45,16 +46,35 @@ std::vector<std::string> SubscriberActor::endpoints() {
 }
 
 From SubscriberActor::choose_start() {
-  switch (random_.below(5)) {
+  switch (random_.below(6)) {
     case 0:
       return fresh();
     case 1:
       return at_offset(random_.between(1, acknowledged_() + 1));
     case 2:
       return at_zxid({Epoch{static_cast<std::uint32_t>(random_.below(4))}, random_.below(20)});
+    case 3:
+      return some_time();
     default:
       return first();
   }
+}
+
+// Around the time of a message seen before, or any time.
+From SubscriberActor::some_time() {
+  if (times_.empty()) return at_time(random_.below(2));
+  auto at = times_.begin();
+  std::advance(at, static_cast<std::ptrdiff_t>(random_.below(times_.size())));
+  return at_time(at->second + random_.below(3) - 1);
+}
+
+// A prefix that stands for one topic, now and then.
+std::vector<std::string> SubscriberActor::filters_of_topics() {
+  std::vector<std::string> filters = topics_;
+  for (std::string& filter : filters) {
+    if (random_.coin()) filter += "*";
+  }
+  return filters;
 }
 
 void SubscriberActor::begin() {
@@ -89,7 +109,7 @@ void SubscriberActor::start() {
     beyond_ = true;
     options.from = at_offset(acknowledged_() + 100'000);
   }
-  options.topics = topics_;
+  options.topics = filters_of_topics();
   options.until_end = !beyond_ && !finishing_ && random_.chance(500'000);
   open_session(std::move(options));
 }
@@ -105,7 +125,7 @@ void SubscriberActor::restart() {
   client::SubscriberSession::Options options;
   options.from = at_offset(next_);
   beyond_ = false;
-  options.topics = topics_;
+  options.topics = filters_of_topics();
   open_session(std::move(options));
 }
 
@@ -141,7 +161,7 @@ void SubscriberActor::open_session(client::SubscriberSession::Options options) {
   queue_.clear();
   next_ = 0;
   acknowledged_before_ = acknowledged_();
-  cursor_.emplace(topics_);
+  cursor_.emplace(options.topics);  // a time ahead leaves messages out: the history would miss them
   session_ = std::make_unique<client::SubscriberSession>(std::move(options), now_ms());
   link_.serve(session_.get());
   turn_chain(life_);
@@ -204,7 +224,27 @@ void SubscriberActor::tell_start() {
                                 std::to_string(acknowledged_before_) +
                                 " had been acknowledged before");
   }
+  if (const auto* since = std::get_if<FromTime>(&from_)) judge_time_start(since->time, first_one);
   around_.history.subscribe(around_.timeline.now(), key_, first_one, topics_);
+}
+
+// Everything before the start is older, and nothing behind it.
+void SubscriberActor::judge_time_start(LogTime time, Offset first_one) {
+  for (const auto& [offset, logged] : times_) {
+    if ((logged >= time) == (offset >= first_one)) continue;
+    around_.report("start", "time " + std::to_string(time) + " began at " +
+                                std::to_string(first_one) + ", where offset " +
+                                std::to_string(offset) + " is of " + std::to_string(logged));
+  }
+}
+
+void SubscriberActor::remember_time(const Message& message) {
+  constexpr std::size_t times_max = 32;
+  if (times_.size() >= times_max) {
+    if (!random_.chance(20'000)) return;
+    times_.erase(times_.begin());
+  }
+  times_.emplace(message.offset, message.time);
 }
 
 // True: there was something.
@@ -244,6 +284,7 @@ void SubscriberActor::take(client::Delivery delivery) {
   cursor_->start(std::move(delivery));
   while (const Message* message = cursor_->next()) {
     const MessageName name = name_of(message->payload);
+    remember_time(*message);
     around_.history.deliver(around_.timeline.now(), key_, message->offset, message->zxid,
                             name.publisher, name.sequence, message->topic,
                             static_cast<std::uint64_t>(checksum(message->payload)));

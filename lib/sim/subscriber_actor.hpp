@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,11 +54,15 @@ class SubscriberActor {
   void open_session(client::SubscriberSession::Options options);
   std::vector<std::string> endpoints();
   From choose_start();
+  From some_time();
+  std::vector<std::string> filters_of_topics();
   void turn_chain(std::uint64_t life);
   void plan_turn();
   void turn();
   void take_input();
   void tell_start();
+  void judge_time_start(LogTime time, Offset first_one);
+  void remember_time(const Message& message);
   bool consume();
   void on_complete();
   void take(client::Delivery delivery);
@@ -75,7 +80,8 @@ class SubscriberActor {
   std::unique_ptr<client::SubscriberSession> session_;
   ClientLink<client::SubscriberSession> link_;
   std::optional<client::MessageCursor> cursor_;
-  std::vector<std::string> topics_;
+  std::vector<std::string> topics_;  // as the history knows them: exact names
+  std::map<Offset, LogTime> times_;  // of some messages seen, in all of its lives
   From from_ = first();
   std::optional<ServerId> drained_;  // the one server whose whole history is wanted
   bool started_ = false;             // the history knows where it begins

@@ -35,7 +35,10 @@ struct AtOffset {
 struct FromZxid {
   Zxid zxid;
 };  // the first record with a zxid >= this one
-using ReadFrom = std::variant<After, AtOffset, FromZxid>;
+struct FromTime {
+  LogTime time = 0;
+};  // the first record with a log time >= this one
+using ReadFrom = std::variant<After, AtOffset, FromZxid, FromTime>;
 
 // Whole records, back to back in each slice, verified against their checksums. Empty: nothing
 // there.

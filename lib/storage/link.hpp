@@ -64,6 +64,7 @@ inline bool continues(const Link& link, const LastRecord& last) {
 inline bool reaches(const LastRecord& end, const ReadFrom& from) {
   if (const auto* after = std::get_if<After>(&from)) return end.zxid > after->zxid;
   if (const auto* first = std::get_if<FromZxid>(&from)) return end.zxid >= first->zxid;
+  if (const auto* since = std::get_if<FromTime>(&from)) return end.time >= since->time;
   return end.offset >= std::get<AtOffset>(from).offset;
 }
 

@@ -74,6 +74,15 @@ bool is_control(std::string_view character) {
   return lead == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;
 }
 
+bool topic_characters(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0 || text[0] == '*' || is_control(text.substr(0, length))) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 }  // namespace
 
 bool valid_utf8(std::string_view text) {
@@ -86,18 +95,28 @@ bool valid_utf8(std::string_view text) {
 }
 
 bool valid_topic(std::string_view topic) {
-  if (topic.empty() || topic.size() > topic_max) return false;
-  while (!topic.empty()) {
-    const std::size_t length = utf8_length(topic);
-    if (length == 0 || topic[0] == '*' || is_control(topic.substr(0, length))) return false;
-    topic.remove_prefix(length);
-  }
-  return true;
+  return !topic.empty() && topic.size() <= topic_max && topic_characters(topic);
+}
+
+bool valid_topic_filter(std::string_view filter) {
+  if (!filter.ends_with('*')) return valid_topic(filter);
+  return filter.size() <= topic_max && topic_characters(filter.substr(0, filter.size() - 1));
+}
+
+bool matches(std::string_view filter, std::string_view topic) {
+  if (!filter.ends_with('*')) return topic == filter;
+  return topic.starts_with(filter.substr(0, filter.size() - 1));
 }
 
 std::size_t encoded_size(const BatchMessage& message) {
   return message_header_size + message.topic.size() + message.headers.size() +
          message.payload.size();
+}
+
+std::size_t encoded_size(std::span<const BatchMessage> messages) {
+  std::size_t size = 0;
+  for (const BatchMessage& message : messages) size += encoded_size(message);
+  return size;
 }
 
 void append_message(std::vector<std::byte>& body, const BatchMessage& message) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,9 +34,15 @@ struct BatchMessage {
 
 // 1 to 200 bytes of UTF-8 without control characters and without '*'.
 bool valid_topic(std::string_view topic);
+// What a subscription asks for: a topic, or the beginning of topics with a '*' behind it
+// ("orders/*";
+// "*" alone: all).
+bool valid_topic_filter(std::string_view filter);
+bool matches(std::string_view filter, std::string_view topic);  // both valid
 bool valid_utf8(std::string_view text);
 
 std::size_t encoded_size(const BatchMessage& message);
+std::size_t encoded_size(std::span<const BatchMessage> messages);
 void append_message(std::vector<std::byte>& body,
                     const BatchMessage& message);  // limits are the caller's
 

@@ -46,7 +46,7 @@ struct LayoutOf<Subscribe>
     : Layout<Command::subscribe, Field<&Subscribe::subscription>, Field<&Subscribe::start>,
              Field<&Subscribe::offset>, Field<&Subscribe::zxid>, Field<&Subscribe::until_end>,
              Field<&Subscribe::credit_messages>, Field<&Subscribe::credit_bytes>,
-             Field<&Subscribe::topics, topics_max, topic_size_max>> {};
+             Field<&Subscribe::topics, topics_max, topic_size_max>, Field<&Subscribe::time>> {};
 template <>
 struct LayoutOf<Credit> : Layout<Command::credit, Field<&Credit::subscription>,
                                  Field<&Credit::messages>, Field<&Credit::bytes>> {};
@@ -123,7 +123,7 @@ struct Between {
   static constexpr auto high = static_cast<std::uint64_t>(High);
 };
 template <>
-struct Range<StartKind> : Between<StartKind::first, StartKind::zxid> {};
+struct Range<StartKind> : Between<StartKind::first, StartKind::time> {};
 template <>
 struct Range<About> : Between<About::connection, About::close> {};
 template <>

@@ -77,7 +77,7 @@ struct Publish {
 };
 
 // fresh: "new", behind everything acknowledged to anyone before.
-enum class StartKind : std::uint8_t { first = 0, fresh = 1, offset = 2, zxid = 3 };
+enum class StartKind : std::uint8_t { first = 0, fresh = 1, offset = 2, zxid = 3, time = 4 };
 
 struct Subscribe {
   std::uint64_t subscription = 0;  // chosen by the client, unique on its connection
@@ -87,7 +87,8 @@ struct Subscribe {
   bool until_end = false;  // ask the leader for the end; SUBSCRIBED carries it
   std::uint64_t credit_messages = 0;
   std::uint64_t credit_bytes = 0;
-  std::vector<std::string> topics;  // exact names; empty: all. The client filters in version 1
+  std::vector<std::string> topics;  // or prefixes; empty: all. The client filters in version 1
+  LogTime time = 0;                 // start == time
   friend bool operator==(const Subscribe&, const Subscribe&) = default;
 };
 

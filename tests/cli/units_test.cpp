@@ -55,15 +55,15 @@ TEST_SUITE("cli/units") {
   }
 
   TEST_CASE("from: first, new, an offset, a zxid") {
-    CHECK(std::holds_alternative<FromFirst>(*parse_from("first")));
-    CHECK(std::holds_alternative<FromNew>(*parse_from("new")));
-    CHECK(std::get<FromOffset>(*parse_from("1001")).offset == 1001);
-    CHECK(std::get<FromZxidStart>(*parse_from("zxid:7.42")).zxid == Zxid{Epoch{7}, 42});
+    CHECK(std::holds_alternative<FromFirst>(*parse_from("first", 0)));
+    CHECK(std::holds_alternative<FromNew>(*parse_from("new", 0)));
+    CHECK(std::get<FromOffset>(*parse_from("1001", 0)).offset == 1001);
+    CHECK(std::get<FromZxidStart>(*parse_from("zxid:7.42", 0)).zxid == Zxid{Epoch{7}, 42});
     for (const char* text :
          {"", "0", "last", "First", "-10", "zxid:", "zxid:7", "zxid:7.", "zxid:.42", "zxid:7.42.1",
-          "zxid:4294967296.1", "zxid 7.42", "time:-10m"}) {
+          "zxid:4294967296.1", "zxid 7.42", "time:10m", "time:-10"}) {
       CAPTURE(text);
-      CHECK_FALSE(parse_from(text));
+      CHECK_FALSE(parse_from(text, 0));
     }
   }
 
@@ -100,6 +100,27 @@ TEST_SUITE("cli/units") {
     }
   }
 
+  TEST_CASE("time: RFC 3339 in any zone, or so long ago") {
+    constexpr LogTime hour = 3'600'000'000;
+    constexpr LogTime noon = 1'764'072'000'000'000;  // 2025-11-25T12:00:00Z
+    CHECK(parse_time("2025-11-25T12:00:00Z", 0) == noon);
+    CHECK(parse_time("2025-11-25T13:00:00+01:00", 0) == noon);
+    CHECK(parse_time("2025-11-25T06:30:00-05:30", 0) == noon);
+    CHECK(parse_time("2025-11-25T12:00:00.25Z", 0) == noon + 250'000);
+    CHECK(parse_time("2025-11-25T12:00:00.1234567Z", 0) == noon + 123'456);
+    CHECK(parse_time("1970-01-01T00:00:00Z", 0) == 0);
+    CHECK(parse_time("-1h", noon) == noon - hour);
+    CHECK(parse_time("-1h", 5) == 0);
+    for (const char* bad : {"", "-", "-10", "10m", "2025-11-25", "2025-11-25T12:00:00",
+                            "2025-11-25 12:00:00Z", "2025-02-30T12:00:00Z", "2025-11-25T12:00:00.Z",
+                            "2025-11-25T12:00:00+1:00", "1969-12-31T23:59:59Z", "now"}) {
+      CAPTURE(bad);
+      CHECK_FALSE(parse_time(bad, noon));
+    }
+    CHECK(std::get<FromTime>(*parse_from("time:-1h", noon)).time == noon - hour);
+    CHECK_FALSE(parse_from("time:", noon));
+  }
+
   TEST_CASE("topic: 1 to 200 bytes of UTF-8 without control characters and '*'") {
     CHECK(topic_problem("orders").empty());
     CHECK(topic_problem("gr\xc3\xbc\xc3\x9f"
@@ -111,7 +132,16 @@ TEST_SUITE("cli/units") {
     CHECK_FALSE(topic_problem("a\nb").empty());
     CHECK_FALSE(topic_problem("\x7f").empty());
     CHECK_FALSE(topic_problem("\xff").empty());
-    CHECK(topic_problem("a/*").find("not there yet") != std::string::npos);
+    CHECK_FALSE(topic_problem("a/*").empty());
+  }
+
+  TEST_CASE("topic filter: a topic, or its beginning and '*'") {
+    for (const char* good : {"orders", "orders/*", "*"}) CHECK(topic_filter_problem(good).empty());
+    for (const char* bad : {"", "*a", "**", "a\n*", "\xff*"}) {
+      CAPTURE(bad);
+      CHECK_FALSE(topic_filter_problem(bad).empty());
+    }
+    CHECK_FALSE(topic_filter_problem(std::string(200, 'a') + "*").empty());
   }
 }
 

@@ -109,6 +109,28 @@ TEST_SUITE("client/delivery") {
     CHECK(cursor.next_offset() == 6);
   }
 
+  TEST_CASE("cursor: prefixes of topics, several at once") {
+    const std::vector<TopicAndPayload> messages = {
+        {"orders/eu", "1"}, {"orders", "2"}, {"prices", "3"}, {"orders/us", "4"}, {"price", "5"}};
+    MessageCursor cursor({"orders/*", "price"});
+    cursor.start({.records = RecordBuilder().batch(messages).take(), .first = 1, .last = 5});
+    CHECK(all(cursor) == Texts{"1 orders/eu 1", "4 orders/us 4", "5 price 5"});
+    CHECK(cursor.next_offset() == 6);
+  }
+
+  TEST_CASE("cursor: what is older than the start's time is left out") {
+    const Slice records = RecordBuilder().batch_of(2).batch_of(2).take();
+    RecordHeader second;
+    const auto first = parse_record(records.bytes());
+    REQUIRE(first);
+    second = *parse_record(records.bytes().subspan(record_size(first->body_size)));
+    REQUIRE(second.time > first->time);
+    MessageCursor cursor({}, second.time);
+    cursor.start({.records = records, .first = 1, .last = 4});
+    CHECK(all(cursor) == Texts{"3 t 3", "4 t 4"});
+    CHECK(cursor.next_offset() == 5);
+  }
+
   TEST_CASE("cursor: a body that is no batch though its checksum fits -> malformed") {
     RecordBuilder builder;
     builder.add(RecordKind::batch, std::vector<std::byte>(20, std::byte{0xff}), 2);

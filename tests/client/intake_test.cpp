@@ -63,6 +63,46 @@ TEST_SUITE("client/intake") {
     CHECK(take(intake, std::string(10, 'x')).value() == 1);
   }
 
+  TEST_CASE("a batch of its own: nothing joins it, sequences go on, one callback") {
+    Intake intake({});
+    fill(intake, 1, "a");
+    int told = 0;
+    Publisher::Done done = [&told](const Result<Receipt>&) { ++told; };
+    const auto one = bytes_of("b");
+    const std::vector<wire::BatchMessage> two(2, {.topic = "t", .payload = one});
+
+    const Result<Sequence> taken = intake.take_batch(two, done, 100);
+    fill(intake, 1, "c");
+
+    CHECK(taken.value() == 2);
+    CHECK(intake.cut()->count() == 1);
+    const BatchPtr batch = intake.cut();
+    CHECK(batch->first == 2);
+    CHECK(payloads_of(batch->body) == Strings{"b", "b"});
+    REQUIRE(batch->done.front());
+    CHECK_FALSE(batch->done.back());
+    CHECK(intake.cut()->first == 4);
+  }
+
+  TEST_CASE("a batch of its own: too large in any way -> none of it is taken") {
+    Intake intake({.window_messages = 200000, .batch = {.payload_max = 10, .batch_max = 100}});
+    Publisher::Done done;
+    const auto small = bytes_of("b");
+    const auto large = bytes_of(std::string(11, 'x'));
+    const auto code_of = [&](const std::vector<wire::BatchMessage>& messages) {
+      return intake.take_batch(messages, done, 100).error().code;
+    };
+    CHECK(code_of({{.topic = "t", .payload = small}, {.topic = "t", .payload = large}}) ==
+          Code::too_large);
+    CHECK(code_of(std::vector<wire::BatchMessage>(20, {.topic = "t", .payload = small})) ==
+          Code::too_large);
+    Intake wide({.window_messages = 200000, .batch = {1 << 20, 10 << 20}});
+    const std::vector<wire::BatchMessage> many(wire::batch_count_max + 1, {.topic = "t"});
+    CHECK(wide.take_batch(many, done, 100).error().code == Code::too_large);
+    CHECK(intake.next_sequence() == 1);
+    CHECK(intake.empty());
+  }
+
   TEST_CASE("window: full in messages or bytes -> busy, released -> open again") {
     Intake messages({.window_messages = 2});
     fill(messages, 2, "x");

@@ -300,6 +300,30 @@ TEST_SUITE("client/sockets") {
     std::filesystem::remove_all(name);
   }
 
+  TEST_CASE("publisher: a batch is one transaction, and what is wrong in it stops all of it") {
+    Cluster cluster;
+    Publisher publisher(cluster.publisher());
+    CHECK(publisher.publish_sync("t", "1").offset == 1);
+    const std::string payload = "x";
+    const Bytes bytes = std::as_bytes(std::span(payload));
+
+    const std::vector<OutgoingMessage> three = {{"a", bytes, {}}, {"b", {}, {}}, {"c", bytes, {}}};
+    const Receipt receipt = publisher.publish_batch(three).get();
+    CHECK(receipt.offset == 2);
+    CHECK(receipt.sequence == 2);
+    CHECK(cluster.state->payloads() == Strings{"1", "x", "", "x"});
+    {
+      const std::lock_guard lock(cluster.state->mutex);
+      CHECK(cluster.state->log.back().count == 3);
+    }
+
+    const std::vector<OutgoingMessage> bad = {{"a", bytes, {}}, {"*", bytes, {}}};
+    CHECK(error_of(publisher.publish_batch(bad)).code == Code::protocol);
+    CHECK(error_of(publisher.publish_batch({})).code == Code::protocol);
+    CHECK(publisher.publish_sync("t", "5").offset == 5);
+    CHECK(publisher.flush(long_enough));  // what was not taken is no failure
+  }
+
   TEST_CASE("publisher: close -> the cluster forgets it, nothing more is taken") {
     Cluster cluster;
     Publisher publisher(cluster.publisher());

@@ -156,6 +156,8 @@ TEST_SUITE("client/subscriber_session") {
     CHECK(asked(at_offset(17)).offset == 17);
     CHECK(asked(at_zxid({Epoch{7}, 42})).start == wire::StartKind::zxid);
     CHECK(asked(at_zxid({Epoch{7}, 42})).zxid == Zxid{Epoch{7}, 42});
+    CHECK(asked(at_time(99)).start == wire::StartKind::time);
+    CHECK(asked(at_time(99)).time == 99);
     CHECK(asked(first()).topics == Strings{"x"});
     CHECK(asked(first()).credit_messages == 65536);
   }

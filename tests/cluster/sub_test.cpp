@@ -41,6 +41,8 @@ TEST_SUITE("cluster/sub") {
     CHECK(printed({"--from", "first", "--until-end"}) == "a1\nb1\na2\nb2\na3\nb3\n");
     CHECK(printed({"a", "--from", "first", "--until-end"}) == "a1\na2\na3\n");
     CHECK(printed({"a", "b", "--from", "5", "--until-end"}) == "a3\nb3\n");
+    CHECK(printed({"*", "--from", "5", "--until-end"}) == "a3\nb3\n");
+    CHECK(printed({"b*", "x/*", "--from", "first", "--until-end"}) == "b1\nb2\nb3\n");
     CHECK(printed({"nothing", "--from", "first", "--until-end"}).empty());
     CHECK(printed({"--from", "3", "--count", "2"}) == "a2\nb2\n");
     CHECK(printed({"--from", "first", "--count", "1", "--raw"}) == "a1");

@@ -403,11 +403,13 @@ class SubscribingRules(FakeServerTest):
 
     def test_what_is_asked_for(self):
         starts = [(zabmq.first(), [0, 0, 0, 0]), (zabmq.new(), [1, 0, 0, 0]),
-                  (zabmq.at_offset(7), [2, 7, 0, 0]), (zabmq.at_zxid(7, 42), [3, 0, 7, 42])]
+                  (zabmq.at_offset(7), [2, 7, 0, 0]), (zabmq.at_zxid(7, 42), [3, 0, 7, 42]),
+                  (zabmq.at_time(99), [4, 0, 0, 0])]
         for start, elements in starts:
-            _, asked = self.subscribe(start=start, topics=["b", "a"], credit_messages=5,
+            _, asked = self.subscribe(start=start, topics=["b", "a/*"], credit_messages=5,
                                       credit_bytes=6)
-            self.assertEqual(asked[1:], elements + [False, 5, 6, ["a", "b"]])
+            self.assertEqual(asked[1:],
+                             elements + [False, 5, 6, ["a/*", "b"], 99 if start.time else 0])
 
     def test_rule_3_a_gap_is_noticed_and_filled(self):
         subscriber, _ = self.subscribe(start=zabmq.new(), next=5)

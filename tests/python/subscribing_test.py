@@ -28,6 +28,10 @@ class Subscribing(ClusterTest):
         self.assertEqual(self.texts(2, self.subscriber(start=zabmq.at_offset(3))), ["3", "4"])
         at_zxid = zabmq.at_zxid(*receipts[3].zxid)
         self.assertEqual(self.texts(1, self.subscriber(start=at_zxid)), ["4"])
+        times = [m.time for m in self.subscriber(start=zabmq.first(), until_end=True)]
+        self.assertEqual(self.texts(1, self.subscriber(start=zabmq.at_time(times[3]))), ["4"])
+        ahead = self.subscriber(start=zabmq.at_time(times[3] + 3_600_000_000))
+        self.assertEqual(ahead.next_offset, 5)
         fresh, end = self.subscriber(start=zabmq.new()), self.subscriber(start=zabmq.at_offset(5))
         self.assertEqual((fresh.next_offset, end.next_offset), (5, 5))
         self.assertIsNone(fresh.next(0))

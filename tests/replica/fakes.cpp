@@ -207,6 +207,7 @@ ReadResult FakeLog::read(storage::ReadFrom from, Zxid up_to, std::size_t max_byt
     if (const auto* at = std::get_if<storage::AtOffset>(&from)) {
       return h.kind == RecordKind::batch && h.end_offset() >= at->offset;
     }
+    if (const auto* since = std::get_if<storage::FromTime>(&from)) return h.time >= since->time;
     return h.zxid >= std::get<storage::FromZxid>(from).zxid;
   };
   auto at = std::find_if(records_.begin(), records_.end(),

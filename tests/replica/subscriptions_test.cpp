@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "replica/records.hpp"
 #include "server.hpp"
 
 using namespace zabmq;
@@ -125,6 +126,45 @@ TEST_SUITE("replica/subscriptions") {
     history.server.subscribe(bob, request);
     CHECK(history.subscribed().next == 3);
     CHECK(history.delivered() == numbers(3, 4));
+  }
+
+  TEST_CASE("start: time -> the first message as young as that, one ahead waits behind the end") {
+    History history(1);
+    const auto time_of_last = [&] {
+      const auto read = history.server.log.read_hot(
+          storage::After{}, history.replica().status().last_committed, 1 << 20);
+      LogTime time = 0;
+      for (const Slice& slice : read->slices) {
+        replica::RecordWalk walk(slice.bytes());
+        while (const auto header = walk.next()) time = header->time;
+      }
+      return time;
+    };
+    const LogTime one = time_of_last();
+    history.server.tick(1000);
+    history.add();
+    const LogTime two = time_of_last();
+    REQUIRE(two > one);
+    wire::Subscribe request = from_first(1);
+    request.start = wire::StartKind::time;
+    const auto begins = [&](LogTime time) {
+      request.time = time;
+      history.server.clients.take();
+      history.server.subscribe(bob, request);
+      return history.subscribed().next;
+    };
+
+    CHECK(begins(0) == 1);
+    CHECK(begins(one) == 1);
+    CHECK(begins(one + 1) == 3);
+    CHECK(begins(two) == 3);
+    CHECK(history.delivered() == numbers(3, 4));
+    history.server.log.cold = true;
+    CHECK(begins(one + 1) == 3);
+    history.server.log.cold = false;
+    CHECK(begins(two + 1) == 5);
+    history.add();
+    CHECK(history.delivered() == numbers(5, 6));
   }
 
   TEST_CASE("start: below what is kept -> GAP with the first offset, never a silent skip") {

@@ -36,6 +36,7 @@ std::vector<Digest> expected(const std::vector<RecordHeader>& all, const ReadFro
     bool begun = false;
     if (const auto* a = std::get_if<After>(&from)) begun = h.zxid > a->zxid;
     if (const auto* f = std::get_if<FromZxid>(&from)) begun = h.zxid >= f->zxid;
+    if (const auto* t = std::get_if<FromTime>(&from)) begun = h.time >= t->time;
     if (const auto* o = std::get_if<AtOffset>(&from))
       begun = !digests.empty() || (h.kind == RecordKind::batch && h.end_offset() >= o->offset);
     if (!begun) continue;
@@ -61,6 +62,7 @@ TEST_SUITE("storage/reads") {
       const Zxid before = i == 0 ? Zxid{} : all[i - 1].zxid;
       const std::size_t max_bytes = i % 4 == 0 ? 1 : i * 53;
       for (const ReadFrom& from : {ReadFrom{After{before}}, ReadFrom{FromZxid{all[i].zxid}},
+                                   ReadFrom{FromTime{all[i].time}},
                                    ReadFrom{AtOffset{std::max<Offset>(1, all[i].base_offset)}},
                                    ReadFrom{AtOffset{std::max<Offset>(1, all[i].end_offset())}}}) {
         CAPTURE(i);

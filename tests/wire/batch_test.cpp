@@ -131,6 +131,27 @@ TEST_SUITE("wire/batch") {
     CHECK_FALSE(valid_topic(std::string_view("a\0b", 3)));
   }
 
+  TEST_CASE("topic filters: a name, or its beginning and '*'") {
+    for (const char* good : {"a", "a/*", "*", "\xc3\xa9*", "orders*"}) {
+      CAPTURE(good);
+      CHECK(valid_topic_filter(good));
+    }
+    for (const char* bad : {"", "**", "a*b", "*a", "a*/*", "\xc3*", "a\n*"}) {
+      CAPTURE(bad);
+      CHECK_FALSE(valid_topic_filter(bad));
+    }
+    CHECK(valid_topic_filter(std::string(199, 't') + "*"));
+    CHECK_FALSE(valid_topic_filter(std::string(200, 't') + "*"));
+
+    CHECK(matches("a", "a"));
+    CHECK_FALSE(matches("a", "a/b"));
+    CHECK(matches("a/*", "a/b"));
+    CHECK(matches("a/*", "a/"));
+    CHECK_FALSE(matches("a/*", "a"));
+    CHECK_FALSE(matches("a/*", "b/a/"));
+    CHECK(matches("*", "anything"));
+  }
+
   TEST_CASE("UTF-8: overlong, surrogate, too great, cut or stray bytes -> refused") {
     for (const char* bad : {"\x80", "\xc3", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80",
                             "\xe2\x82", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",

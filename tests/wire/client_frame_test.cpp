@@ -38,7 +38,7 @@ Buffer frame_of(const Elements&... elements) {
 }
 
 Buffer subscribe_with(const std::vector<std::string>& topics) {
-  return frame_of(3, 9, 0, 0, 0, 0, false, 1, 1, topics);
+  return frame_of(3, 9, 0, 0, 0, 0, false, 1, 1, topics, 0);
 }
 
 bool refused(const Buffer& bytes) {
@@ -129,8 +129,8 @@ TEST_SUITE("wire/client_frame") {
     CHECK(refused(refusal(4, 0, 1)));
     CHECK(refused(refusal(4, 12, 1)));
     CHECK(refused(refusal(4, 11, 2)));
-    CHECK(decode_client(frame_of(3, 9, 3, 0, 0, 0, false, 1, 1, std::vector<int>{})));
-    CHECK(refused(frame_of(3, 9, 4, 0, 0, 0, false, 1, 1, std::vector<int>{})));
+    CHECK(decode_client(frame_of(3, 9, 4, 0, 0, 0, false, 1, 1, std::vector<int>{}, 0)));
+    CHECK(refused(frame_of(3, 9, 5, 0, 0, 0, false, 1, 1, std::vector<int>{}, 0)));
   }
 
   TEST_CASE("decoder: lists and texts over their limit -> refused, at their limit -> taken") {

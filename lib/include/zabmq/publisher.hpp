@@ -7,6 +7,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,13 @@ struct PublishOptions {
   std::optional<Millis> timeout = std::nullopt;
 };
 
+// A message of publish_batch(). Views into the caller's memory, copied before the call returns.
+struct OutgoingMessage {
+  std::string_view topic;
+  Bytes payload;
+  Headers headers = {};
+};
+
 // All members may be called from any thread. One background thread owns the socket; `done`
 // callbacks run on it, in the order of publication, and must neither block (so no publish(),
 // retry(), flush() or close() in them) nor throw.
@@ -68,6 +76,17 @@ class Publisher {
                                const PublishOptions& options = {});
   std::future<Receipt> publish(std::string_view topic, std::string_view payload,
                                const PublishOptions& options = {});
+
+  // The same, waiting for the outcome: at most until the deadline. Throws Error.
+  Receipt publish_sync(std::string_view topic, Bytes payload, const PublishOptions& options = {});
+  Receipt publish_sync(std::string_view topic, std::string_view payload,
+                       const PublishOptions& options = {});
+
+  // One transaction: all of the messages, back to back, or none. The receipt is the first one's;
+  // message i has offset + i, sequence + i and the same zxid. At most 65,535 messages and the bytes
+  // of one batch of the cluster (2 MiB): else too_large, and none was taken.
+  std::future<Receipt> publish_batch(std::span<const OutgoingMessage> messages,
+                                     std::optional<Millis> timeout = std::nullopt);
 
   // Never blocks. The result says whether the message was taken (its sequence) or not: busy,
   // too_large, protocol. `done` is called exactly once for a message that was taken.

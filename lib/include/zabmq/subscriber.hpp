@@ -41,7 +41,10 @@ struct FromOffset {
 struct FromZxidStart {
   Zxid zxid;
 };  // first message of the first transaction >= zxid
-using From = std::variant<FromFirst, FromNew, FromOffset, FromZxidStart>;
+struct FromTime {
+  LogTime time = 0;
+};  // first message with a log time >= time (microseconds since 1970); may lie ahead
+using From = std::variant<FromFirst, FromNew, FromOffset, FromZxidStart, FromTime>;
 
 inline From first() {
   return FromFirst{};
@@ -55,9 +58,14 @@ inline From at_offset(Offset offset) {
 inline From at_zxid(Zxid zxid) {
   return FromZxidStart{zxid};
 }
+inline From at_time(LogTime time) {
+  return FromTime{time};
+}
 
 struct SubscriberOptions : ClientOptions {
-  std::vector<std::string> topics;  // exact names; empty: all
+  // Exact names, and prefixes with a '*' behind them ("orders/*"); empty: all. What is left out
+  // still moves the resume point, and is still checked for gaps.
+  std::vector<std::string> topics;
   From from = fresh();
   bool until_end = false;  // stop at what was the end when subscribing
   std::size_t credit_messages = 65536;
