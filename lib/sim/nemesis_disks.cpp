@@ -101,7 +101,7 @@ bool Nemesis::may_damage(const Server& server) const {
 // Of a file that programs see under the name that it has durably.
 std::optional<std::string> Nemesis::file_at(const Server& server,
                                             const Platter::Place& place) const {
-  const std::optional<std::string> name = server.platter().file_name(place.file);
+  std::optional<std::string> name = server.platter().file_name(place.file);
   const auto& live = server.disk().state().live;
   if (!name || !live.contains(*name) || live.at(*name) != place.file) return std::nullopt;
   return name;
