@@ -37,10 +37,12 @@ void print(const Message& message, SubFormat format) {
   }
 }
 
-void tell_how_to_resume(Offset next) {
+void tell_how_to_resume(const SubArguments& arguments, Offset next) {
   if (next == 0) return;
-  std::fprintf(stderr, "zabmq sub: interrupted; go on with: zabmq sub --from %llu\n",
-               static_cast<unsigned long long>(next));
+  std::string topics;
+  for (const std::string& topic : arguments.topics) topics += " '" + topic + "'";
+  std::fprintf(stderr, "zabmq sub: interrupted; go on with: zabmq sub%s --from %llu\n",
+               topics.c_str(), static_cast<unsigned long long>(next));
 }
 
 }  // namespace
@@ -59,7 +61,7 @@ ExitCode run(const SubArguments& arguments) {
     left -= subscriber.poll(take, limit, signal_interval);
     flush_out();
   }
-  if (stop.arrived()) tell_how_to_resume(next);
+  if (stop.arrived()) tell_how_to_resume(arguments, next);
   return ExitCode::done;
 }
 

@@ -195,7 +195,9 @@ bool is_utf8(std::string_view text) {
 std::string topic_problem(std::string_view topic) {
   if (topic.empty()) return "a topic has at least one byte";
   if (topic.size() > topic_size_max) return "a topic has at most 200 bytes";
-  if (topic.find('*') != std::string_view::npos) return "a topic has no '*'";
+  if (topic.find('*') != std::string_view::npos) {
+    return "a topic has no '*'; a subscription may have one at the end, as in orders/*";
+  }
   for (const char c : topic) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) return "a topic has no control characters";

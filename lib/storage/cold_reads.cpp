@@ -175,6 +175,8 @@ bool SegmentedLog::take_chunk(Scan& s, const Slice& chunk) {
   bool complete = false;
   while (!complete && at < chunk.size()) {
     const Bytes rest = chunk.bytes().subspan(at);
+    // The chunk may end inside a mark, and a mark may be the last thing in the segment.
+    if (rest.size() < mark_size && rest.size() < segment.end - s.position) break;
     if (looks_like_mark(rest)) {
       if (!is_mark_of(segment.header, rest, s.position)) return damaged(s, "not the mark written");
       add_run(s.result, chunk, run, at);

@@ -242,7 +242,7 @@ TEST_SUITE("cluster/status") {
 
   TEST_CASE("usage: exit 1, one line, nothing on standard output") {
     for (const Words& words :
-         {Words{"pub", "t", "m", "--bogus"}, Words{"sub", "--from", "time:-1m"},
+         {Words{"pub", "t", "m", "--bogus"}, Words{"sub", "--from", "time:soon"},
           Words{"status", "--watch"}, Words{"log", "repair", "--data-dir", "x"},
           Words{"bench", "e2e"}, Words{"nonsense"}, Words{}}) {
       const Ended ended = zabmq_tool(words);
