@@ -182,17 +182,24 @@ bool Nemesis::leader_knows_better(const Server& leading, const Server& server) c
 }
 
 // An old copy is excused as long as it can be found out and nothing can be decided with its help: a
-// quorum without it, and without this server, follows the leader that knows better.
+// quorum without it, and without this server, follows the leader that knows better. Both sides must
+// see it so: a follower that the leader has lost helps nobody to find it out (seed 1795646611577).
 bool Nemesis::excused_without(const Server* lost) const {
   const replica::Replica* leading = old_copy_->leader->replica();
   if (!leading || !leading->core().leading_in_broadcast()) return false;
   if (leading->core().identity().current != old_copy_->epoch) return false;
+  const auto& learners = std::get<zab::Leading>(leading->core().role_state()).learners;
   std::size_t following = 0;
   for (const auto& server : at_.servers) {
     if (server.get() == old_copy_->server || server.get() == lost || !server->replica()) continue;
     const zab::Core& core = server->replica()->core();
+    const auto learner = learners.find(server->id());
+    const bool heard =
+        server.get() == old_copy_->leader ||
+        (learner != learners.end() && learner->second.counts && learner->second.acked_leader);
     const bool same = core.identity().current == old_copy_->epoch;
-    if (same && core.role() != Role::looking && core.phase() == Phase::broadcast) ++following;
+    if (heard && same && core.role() != Role::looking && core.phase() == Phase::broadcast)
+      ++following;
   }
   return following > at_.servers.size() / 2;
 }
