@@ -119,7 +119,7 @@ TEST_SUITE("storage/reads") {
     CHECK(is_none(m.read_cold(FromZxid{Zxid{Epoch{9}, 1}}, no_end, 100).last));
   }
 
-  // Taken for damage once, and so for the end of a healthy server: the simulator's seed 1795646611080.
+  // Taken for damage once, and a healthy server stopped: the simulator's seed 1795646611080.
   TEST_CASE("read cold: a chunk ends inside the last mark -> the records, and no damage") {
     Machine m;
     m.start();
