@@ -226,20 +226,24 @@ class PublishingRules(FakeServerTest):
         self.assert_error("too_large", "no", first)
         self.assertEqual(self.assert_error("too_large", "no", second).sequence, 2)
 
+    def open_with_an_open_outcome(self, **options):
+        """A publisher whose message 1 may have been taken, and whose message 2 was not."""
+        publisher = self.open(**options)
+        first = publisher.publish_async("t", "1", timeout=0.5)
+        self.expect_publish(1)
+        second = publisher.publish_async("t", "2", timeout=0.5)
+        self.expect_publish(2)
+        self.server.refuse(1, 2, "unavailable", not_leading=True)
+        self.server.refuse(1, 1, "unknown_outcome", "maybe")
+        self.server.expect(HELLO)  # is not answered in time
+        self.assert_error("unknown_outcome", "maybe", first)
+        self.assert_error("unavailable", "no", second)
+        return publisher
+
     def test_rule_9_retry_before_a_new_instance_is_needed_or_after(self):
         with tempfile.TemporaryDirectory(prefix="zabmq-test.") as directory:
             for session_file in (None, directory + "/session"):
-                publisher = self.open(session_file=session_file)
-                first = publisher.publish_async("t", "1", timeout=0.5)
-                self.expect_publish(1)
-                second = publisher.publish_async("t", "2", timeout=0.5)
-                self.expect_publish(2)
-                self.server.refuse(1, 2, "unavailable", not_leading=True)
-                self.server.refuse(1, 1, "unknown_outcome", "maybe")
-                self.server.expect(HELLO)  # is not answered in time
-                self.assert_error("unknown_outcome", "maybe", first)
-                self.assert_error("unavailable", "no", second)
-
+                publisher = self.open_with_an_open_outcome(session_file=session_file)
                 retry = self.start(publisher.retry, 1, BOUND)
                 self.server.reset()
                 hello, _ = self.server.expect(HELLO)
@@ -261,16 +265,7 @@ class PublishingRules(FakeServerTest):
                 publisher.stop()
 
     def test_rule_9_no_copy_of_an_older_instance_counts_any_more(self):
-        publisher = self.open()
-        first = publisher.publish_async("t", "1", timeout=0.5)
-        self.expect_publish(1)
-        second = publisher.publish_async("t", "2", timeout=0.5)
-        self.expect_publish(2)
-        self.server.refuse(1, 2, "unavailable", not_leading=True)
-        self.server.refuse(1, 1, "unknown_outcome", "maybe")
-        self.server.expect(HELLO)  # is not answered in time
-        self.assert_error("unknown_outcome", "maybe", first)
-        self.assert_error("unavailable", "no", second)
+        publisher = self.open_with_an_open_outcome()
         retry = self.start(publisher.retry, 1, BOUND)
         self.server.reset()
         self.welcome_again(opens=2, last=0)  # sequence 1 was not taken, and now never will be
