@@ -47,6 +47,36 @@ struct ReadResult {
   Zxid last;  // of the last record returned; none when empty
 };
 
+// The last counter of one epoch that has transactions.
+struct EpochLast {
+  Epoch epoch = Epoch::none;
+  std::uint64_t last = 0;
+  friend bool operator==(const EpochLast&, const EpochLast&) = default;
+};
+
+// Server state as of one delivered transaction. With it a log needs no records in front of `at` to
+// be understood: neither at start, nor by a server that is given both.
+struct Snapshot {
+  LastRecord at;                // the last transaction that the state contains
+  Floor retained;               // as the state has it: what lies at or below it is not wanted any more
+  Floor floor;                  // where `ends` begins
+  std::vector<EpochLast> ends;  // the epoch table from `floor` up to `at`
+  Slice state;                  // lib/replica's; not looked into here
+};
+
+// One segment of the chain that is written to the end.
+struct SegmentSpan {
+  LastRecord end;  // of its last record
+  std::uint64_t bytes = 0;
+};
+
+// A history that replaces this one (SNAP): it begins behind `floor`, and its server state is known.
+struct Installation {
+  LastRecord floor;
+  std::uint32_t generation = 0;  // of the history on this disk; one more than the present one
+  Snapshot snapshot;
+};
+
 // What a failure means: `corrupt` names file, offset and zxid and is final, as is every write
 // error.
 struct Failure {
@@ -71,8 +101,7 @@ class HistoryLog {
 
   virtual LastRecord last() const = 0;
   virtual Zxid durable() const = 0;
-  virtual Floor floor() const = 0;
-  virtual Offset first_offset() const = 0;  // of the oldest kept message (floor.offset + 1)
+  virtual LastRecord floor() const = 0;  // the last transaction in front of the oldest record kept
 
   // True when the records in `records` (whole, headers and bodies already verified) continue
   // last(): zxid, base offset and previous digest, each record behind the one before.
@@ -92,6 +121,33 @@ class HistoryLog {
   virtual void rewind(Zxid to, Digest digest) = 0;
   // Drops what no write has begun to take; on_drained tells when running writes have ended.
   virtual void drain() = 0;
+
+  // --- snapshots and retention ---
+
+  // Writes a snapshot of the state at a delivered point that is durable here; at most one is under
+  // way. The newest three that were verified are kept. Then whole segments at or below the
+  // `retained` of the *oldest* of them are freed, so that any of the three can be started from: the
+  // floor rises, their files become spares. An ENOSPC is no failure: the snapshot is dropped.
+  virtual void save_snapshot(Snapshot snapshot) = 0;
+  virtual bool saving_snapshot() const = 0;
+  // Nothing behind `zxid` is freed until the next call: somebody reads there. {}: no hold.
+  virtual void hold_behind(std::optional<Zxid> zxid) = 0;
+  // The closed segments, oldest first, of which retention frees the first ones.
+  virtual std::vector<SegmentSpan> segments() const = 0;
+
+  // --- installing another history (SNAP) ---
+
+  // From now on the log is that history, empty behind its floor: last(), append(), reads and all.
+  // on_rewound(true) tells when the snapshot and the first segment are durable; nothing may be
+  // appended before. The present history stays on disk, and comes back as the log's when drain() is
+  // called, or after a crash.
+  virtual void install(Installation installation) = 0;
+  // It stays: no drain takes it back. The identity record with its generation is stored next.
+  virtual void adopt_installed() = 0;
+  // That record is durable: the old history's files are removed. Does nothing without an adoption.
+  virtual void remove_replaced() = 0;
+  virtual bool installing() const = 0;  // installed, and not adopted
+
   // The delivered point, written into the next mark.
   virtual void set_delivered(Zxid zxid) = 0;
   virtual void tick(std::uint64_t now_ms) = 0;  // idle mark, spare segments
