@@ -57,9 +57,9 @@ struct EpochLast {
 // Server state as of one delivered transaction. With it a log needs no records in front of `at` to
 // be understood: neither at start, nor by a server that is given both.
 struct Snapshot {
-  LastRecord at;                // the last transaction that the state contains
-  Floor retained;               // as the state has it: what lies at or below it is not wanted any more
-  Floor floor;                  // where `ends` begins
+  LastRecord at;   // the last transaction that the state contains
+  Floor retained;  // as the state has it: what lies at or below it is not wanted any more
+  Floor floor;     // where `ends` begins
   std::vector<EpochLast> ends;  // the epoch table from `floor` up to `at`
   Slice state;                  // lib/replica's; not looked into here
 };

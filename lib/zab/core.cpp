@@ -111,8 +111,8 @@ void Core::session_lost(ServerId peer) {
 // --- completions ---
 
 void Core::durable(Zxid up_to) {
+  if (stopped_ || !taking_part()) return;  // drained() will tell what is
   ZABMQ_CHECK(up_to <= history_.last());
-  if (stopped_) return;
   durable_ = std::max(durable_, up_to);
   advance();
 }
@@ -123,6 +123,12 @@ void Core::stored() {
   standing_ = identity_.standing;
   if (stopped_) return;
   advance();
+}
+
+void Core::raise_floor(const Floor& floor) {
+  if (stopped_) return;
+  ZABMQ_CHECK(floor.zxid <= delivered_);
+  history_.raise_floor(floor);
 }
 
 void Core::rewound(bool matched) {
@@ -206,14 +212,23 @@ bool Core::taking_part() const {
 void Core::become_looking(const std::string& why) {
   if (const auto* leading = std::get_if<Leading>(&role_)) {
     for (const auto& [id, learner] : leading->learners) close_session(id);
-  } else if (const auto* following = std::get_if<Following>(&role_)) {
+  } else if (auto* following = std::get_if<Following>(&role_)) {
     close_session(following->leader);
+    if (following->replaced) take_back(*following);
   }
   const Role old = role();
   role_ = Looking{};
   ready_.drain = true;
   note(Event::Kind::role_changed, ServerId::none,
        std::string(to_string(old)) + "..looking (" + why + ")");
+}
+
+// The installation is given up: the old history stands, all of it durable.
+void Core::take_back(Following& self) {
+  history_ = std::move(self.replaced->history);
+  durable_ = history_.last();
+  committed_ = std::max(delivered_, std::min(committed_, durable_));
+  rewinding_to_.reset();
 }
 
 void Core::become_leading() {
@@ -273,6 +288,7 @@ void Core::advance() {
 void Core::store(const Identity& wanted) {
   ZABMQ_CHECK(!storing_);
   ZABMQ_CHECK(wanted.current <= wanted.accepted);
+  ZABMQ_CHECK(wanted.generation >= identity_.generation);
   ZABMQ_CHECK(wanted.accepted >= identity_.accepted && wanted.current >= identity_.current);
   identity_ = wanted;
   storing_ = true;

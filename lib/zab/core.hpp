@@ -70,6 +70,9 @@ class Core {
 
   void session_lost(ServerId peer);  // the channel's promise is broken; told once a session
 
+  // The log has freed what lies at or below `floor`, all of it delivered.
+  void raise_floor(const Floor& floor);
+
   // A delivered transaction was this admit. Told of each, whomever it names.
   void delivered_admit(Zxid zxid, const Admit& admit);
 
@@ -107,6 +110,7 @@ class Core {
 
   // core.cpp: inputs and transitions
   void become_looking(const std::string& why);
+  void take_back(Following& self);
   void become_leading();
   void become_following(ServerId leader, const std::string& why);
   void enter(Phase& phase, Phase next, const std::string& why);
@@ -161,6 +165,8 @@ class Core {
   void on_new_epoch(Following& self, const NewEpoch& message);
   void on_sync_start(Following& self, Zxid common, Digest digest);
   bool in_order(const Following& self, const Propose& message) const;
+  void on_snap(Following& self, const Snap& message);
+  void adopt_installed(Following& self, Identity& wanted);
   void on_propose(Following& self, const Propose& message);
   void on_new_leader(Following& self, const NewLeader& message);
   void on_up_to_date(Following& self, const UpToDate& message);

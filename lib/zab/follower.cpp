@@ -1,5 +1,6 @@
 // Follower: phases 1 to 3 as a learner.
 #include <algorithm>
+#include <utility>
 
 #include "zab/core.hpp"
 #include "zabmq/check.hpp"
@@ -30,14 +31,7 @@ void Core::step_following(Following& self, ServerId from, const Message& message
   }
   if (const auto* m = std::get_if<Trunc>(&message))
     return on_sync_start(self, m->common, m->digest);
-  if (const auto* m = std::get_if<Snap>(&message)) {
-    note(Event::Kind::alarm, from,
-         "this server ends at " + to_string(history_.last()) +
-             ", the leader keeps only what is behind " + to_string(m->floor.zxid) +
-             ": empty the data directory of one that never had more");
-    distrust(from);
-    return become_looking("SNAP is needed: this history ends below the leader's floor");
-  }
+  if (const auto* m = std::get_if<Snap>(&message)) return on_snap(self, *m);
   if (const auto* m = std::get_if<Propose>(&message)) return on_propose(self, *m);
   if (const auto* m = std::get_if<NewLeader>(&message)) return on_new_leader(self, *m);
   if (const auto* m = std::get_if<UpToDate>(&message)) return on_up_to_date(self, *m);
@@ -94,6 +88,38 @@ void Core::on_sync_start(Following& self, Zxid common, Digest digest) {
   }
   rewinding_to_ = common;
   ready_.rewind = Rewind{common, digest};
+}
+
+// The no-regress rule of zab.md 1.7: the old history stands until the new one, its tail included,
+// is durable; then one identity record makes the switch. Committed and delivered points of the old
+// one lie below the leader's floor, or the two would have a common point that is still kept.
+void Core::on_snap(Following& self, const Snap& message) {
+  if (self.phase != Phase::synchronization || self.synchronizing) {
+    return end_session(self, "synchronization began twice or too early");
+  }
+  const Zxid known = std::max(delivered_, history_.floor.zxid);
+  const bool older = message.state < known || message.floor.zxid < history_.floor.zxid;
+  if (message.state < message.floor.zxid || (older && !ZABMQ_MUTANT(older_snap_installed))) {
+    note(Event::Kind::alarm, self.leader,
+         "its SNAP of " + to_string(message.state) + " is older than what this server delivered, " +
+             to_string(known));
+    distrust(self.leader);
+    return become_looking("a SNAP that is older than this history");
+  }
+  self.replaced =
+      Following::Replaced{std::exchange(history_, History{message.floor, {}}), message.state};
+  durable_ = message.floor.zxid;
+  rewinding_to_ = message.floor.zxid;
+  ready_.install = Install{message.floor, identity_.generation + 1};
+}
+
+void Core::adopt_installed(Following& self, Identity& wanted) {
+  const Zxid state = std::exchange(self.replaced, std::nullopt)->state;
+  ZABMQ_CHECK(history_.contains(state) && state <= durable_);
+  delivered_ = state;
+  committed_ = std::max(committed_, state);
+  ++wanted.generation;
+  ready_.adopt = true;
 }
 
 bool Core::in_order(const Following& self, const Propose& message) const {
@@ -160,9 +186,11 @@ void Core::advance_following(Following& self) {
   }
   if (self.new_leader_at && !self.acked_leader && !storing_) {
     const bool logged = durable_ >= *self.new_leader_at || ZABMQ_MUTANT(ack_ld_before_history);
-    if (identity_.current < self.epoch && (logged || ZABMQ_MUTANT(epoch_before_history))) {
+    const bool behind = identity_.current < self.epoch || self.replaced;
+    if (behind && (logged || (ZABMQ_MUTANT(epoch_before_history) && !self.replaced))) {
       Identity wanted = identity_;
       wanted.current = self.epoch;
+      if (self.replaced) adopt_installed(self, wanted);
       store(wanted);
     } else if (logged) {
       send(self.leader, AckLeader{self.epoch});

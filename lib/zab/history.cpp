@@ -81,6 +81,12 @@ void History::truncate_after(Zxid last_kept) {
   }
 }
 
+void History::raise_floor(const Floor& to) {
+  ZABMQ_CHECK(contains(to.zxid));
+  std::erase_if(ends, [&](const EpochEnd& end) { return Zxid{end.epoch, end.last} <= to.zxid; });
+  floor = to;
+}
+
 History History::newest(std::size_t entries_max) const {
   if (ends.size() <= entries_max) return *this;
   return {floor, {ends.end() - static_cast<std::ptrdiff_t>(entries_max), ends.end()}};

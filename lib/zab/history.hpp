@@ -38,6 +38,7 @@ struct History {
   void append(Run run);                           // precondition: continues(run)
   bool continues(Run run) const;                  // run.first follows last()
   void truncate_after(Zxid last_kept);            // precondition: contains(last_kept)
+  void raise_floor(const Floor& to);              // precondition: contains(to.zxid)
   History newest(std::size_t entries_max) const;  // what ACK-E carries
   bool valid() const;  // the invariants above hold; asked of what peers send
 

@@ -139,7 +139,7 @@ void Core::advance_synchronization(Leading& self) {
     const auto at = self.learners.find(id);
     if (at == self.learners.end()) continue;
     const Learner& learner = at->second;
-    if (learner.ack_epoch && !learner.synchronizing && !learner.below_floor) {
+    if (learner.ack_epoch && !learner.synchronizing) {
       start_sync(self, id, at->second);
     }
   }
@@ -168,18 +168,20 @@ void Core::start_sync(Leading& self, ServerId id, Learner& learner) {
     return lose_learner(self, id, "conflicting histories");
   }
   learner.progress_at = now_ms_;
-  if (common.kind == CommonPoint::Kind::none || common.zxid < history_.floor.zxid) {
-    learner.below_floor = true;
-    return send(id, Snap{history_.floor});
-  }
+  const bool below_floor =
+      common.kind == CommonPoint::Kind::none || common.zxid < history_.floor.zxid;
+  if (below_floor) common.zxid = history_.floor.zxid;
   const bool cut = common.zxid != theirs.last();
-  if (ZABMQ_MUTANT(trunc_one_too_many) && cut && common.zxid.counter > 1) --common.zxid.counter;
+  if (ZABMQ_MUTANT(trunc_one_too_many) && cut && !below_floor && common.zxid.counter > 1)
+    --common.zxid.counter;
   learner.synchronizing = true;
   learner.cursor = learner.durable = common.zxid;
   // Not I_e' but all we have now: a joiner that acknowledges NEWLEADER with less than is already
   // committed would let committed transactions be cut (found by model checking).
   learner.target = history_.last();
-  if (cut) {
+  if (below_floor) {
+    send(id, Snap{history_.floor});
+  } else if (cut) {
     send(id, Trunc{common.zxid});
   } else {
     send(id, Diff{common.zxid});

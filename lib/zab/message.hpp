@@ -124,10 +124,16 @@ struct Trunc {
   Digest digest = Digest::none;
   friend bool operator==(const Trunc&, const Trunc&) = default;
 };  // cut what is behind `common`
+// SNAP: the learner's history is replaced by another one, which begins behind `floor` and whose
+// server state, up to the transaction `state`, comes with it in `parts` frames. The core leaves
+// `state` and the parts empty; the replicas put them in and take them out.
 struct Snap {
   Floor floor;
+  Zxid state = {};
+  std::uint32_t part = 0;  // from 0
+  std::uint32_t parts = 1;
   friend bool operator==(const Snap&, const Snap&) = default;
-};  // the learner is below the leader's floor
+};
 // PROPOSE: a frame of records. The core sees only which; the bytes go past it.
 struct Propose {
   std::vector<Run> runs;  // what the frame holds, in order; never empty

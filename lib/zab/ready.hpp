@@ -21,6 +21,7 @@ struct Identity {
   Uuid incarnation;  // drawn when the directory was created, and anew when it was found to be old
   Epoch accepted = Epoch::none;  // acceptedEpoch
   Epoch current = Epoch::none;   // currentEpoch; never above accepted
+  std::uint32_t generation = 0;  // of the history on disk: raised when SNAP replaces it
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
@@ -37,6 +38,13 @@ struct Admit {
 struct Rewind {
   Zxid to;
   Digest digest = Digest::none;
+};
+
+// SNAP: from now on the log is another history, empty behind `floor`; the present one is kept, and
+// `drain` brings it back. Answered by Core::rewound(true).
+struct Install {
+  Floor floor;
+  std::uint32_t generation = 0;
 };
 
 // --- outputs, in the order in which they must enter the sessions' queues ---
@@ -88,6 +96,10 @@ struct Ready {
   //    that frame. (With `drain` when the same frame then ends the session.)
   bool append = false;
   std::optional<Rewind> rewind;
+  std::optional<Install> install;
+  // What was installed stays: this server's state is now that of the SNAP, and no `drain` brings
+  // the old history back. On disk the identity record of the same Ready makes the switch.
+  bool adopt = false;
   // Drop records that no write has begun to take, let running writes end, forget the sessions'
   // queues, then call drained() with the durable end. Until then the server has no role.
   bool drain = false;
@@ -109,8 +121,8 @@ struct Ready {
   std::optional<std::string> fatal;
 
   bool empty() const {
-    return !append && !rewind && !drain && !store && outputs.empty() && !deliver_up_to &&
-           !rounds_answered && admit.empty() && events.empty() && !fatal;
+    return !append && !rewind && !install && !adopt && !drain && !store && outputs.empty() &&
+           !deliver_up_to && !rounds_answered && admit.empty() && events.empty() && !fatal;
   }
 };
 

@@ -38,11 +38,17 @@ struct Looking {
 struct Following {
   ServerId leader = ServerId::none;
   Phase phase = Phase::discovery;
-  std::uint64_t heard_at = 0;         // any frame of the session is a sign of life
-  std::uint64_t phase_deadline = 0;   // discovery: a bounded wait
-  Epoch epoch = Epoch::none;          // of NEWEPOCH
-  bool promised = false;              // the ACK-E to send counts: the promise is new
-  bool synchronizing = false;         // DIFF or TRUNC was accepted: records may come
+  std::uint64_t heard_at = 0;        // any frame of the session is a sign of life
+  std::uint64_t phase_deadline = 0;  // discovery: a bounded wait
+  Epoch epoch = Epoch::none;         // of NEWEPOCH
+  bool promised = false;             // the ACK-E to send counts: the promise is new
+  bool synchronizing = false;        // DIFF, TRUNC or SNAP was accepted: records may come
+  // SNAP: what the history will replace, and comes back unless it is replaced.
+  struct Replaced {
+    History history;
+    Zxid state;  // delivered, once it is replaced
+  };
+  std::optional<Replaced> replaced;
   std::optional<Zxid> new_leader_at;  // last record before NEWLEADER
   bool acked_leader = false;          // ACK-LD was sent; ACKs may be
   bool up_to_date = false;
@@ -58,8 +64,7 @@ struct Learner {
   Furthest before;               // what it said in earlier sessions
   bool sent_new_epoch = false;
   std::optional<AckEpoch> ack_epoch;
-  bool synchronizing = false;  // DIFF or TRUNC was sent
-  bool below_floor = false;    // SNAP was sent: it leaves by itself
+  bool synchronizing = false;  // DIFF, TRUNC or SNAP was sent
   Zxid cursor;                 // records up to here are in its queue
   Zxid target;                 // NEWLEADER goes behind this record
   bool sent_new_leader = false;

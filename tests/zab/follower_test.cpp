@@ -240,12 +240,57 @@ TEST_SUITE("zab/follower") {
     CHECK(probe.count<AckLeader>(3) == 0);
   }
 
-  TEST_CASE("follower: SNAP -> a clear alarm, history untouched") {
+  TEST_CASE("follower: SNAP -> the tail is logged, then one identity record makes the switch") {
+    Probe probe(1, 3, past);
+    probe.follow(3);
+    probe.receive(3, new_epoch(2));
+    probe.server().hold_log = probe.server().hold_store = true;
+
+    probe.receive_snap(3, records_of("1:9"));
+    CHECK(probe.core().history().floor.zxid == zxid(1, 9));
+    probe.complete();
+    probe.receive_records(3, {records_of("1:10").back()});
+    probe.receive(3, NewLeader{Epoch{2}});
+    CHECK_FALSE(probe.disk().storing());
+    CHECK(probe.core().last_delivered() == zxid(1, 2));
+    probe.server().complete_log();
+
+    REQUIRE(probe.disk().storing());
+    CHECK(probe.disk().being_stored()->generation == 1);
+    CHECK(probe.disk().being_stored()->current == Epoch{2});
+    CHECK(probe.core().last_delivered() == zxid(1, 9));
+    CHECK(probe.count<AckLeader>(3) == 0);
+    probe.complete();
+    CHECK(probe.count<AckLeader>(3) == 1);
+  }
+
+  TEST_CASE("follower: the session is lost during SNAP -> the old history, whole") {
+    Probe probe(1, 3, past);
+    probe.follow(3);
+    probe.receive(3, new_epoch(2));
+    probe.server().hold_log = true;
+    probe.receive_snap(3, records_of("1:9"));
+    SUBCASE("before its first segment is there") {}
+    SUBCASE("while its tail is being written") {
+      probe.complete();
+      probe.receive_records(3, {records_of("1:10").back()});
+    }
+    probe.session_lost(3);
+    probe.complete();
+
+    CHECK(probe.core().role() == Role::looking);
+    CHECK(probe.core().last_logged() == zxid(1, 3));
+    CHECK(probe.core().last_delivered() == zxid(1, 2));
+    CHECK(probe.disk().last() == zxid(1, 3));
+    CHECK(probe.disk().identity().generation == 0);
+  }
+
+  TEST_CASE("follower: a SNAP older than what it has delivered -> alarm, history untouched") {
     Probe probe(1, 3, past, [](Checker& checker) { checker.alarm_allowed = true; });
     probe.follow(3);
     probe.receive(3, new_epoch(2));
 
-    probe.receive(3, Snap{{zxid(1, 9), 9, Digest{1}}});
+    probe.receive(3, Snap{{zxid(1, 1), 1, Digest{1}}, zxid(1, 1)});
 
     check_left(probe);
     REQUIRE(probe.server().count_events(Event::Kind::alarm) == 1);

@@ -146,6 +146,25 @@ TEST_SUITE("zab/history") {
     CHECK(common("floor=2.5 3:1", "2:3") == "2.3");  // the leader compares it with its floor
   }
 
+  TEST_CASE("history: the floor rises -> entries at or below it go, the end stays") {
+    struct Row {
+      const char* before;
+      Zxid to;
+      const char* after;
+    };
+    for (const Row& row :
+         {Row{"1:5 3:4", zxid(1, 2), "floor=1.2 1:5 3:4"},
+          Row{"1:5 3:4", zxid(1, 5), "floor=1.5 3:4"}, Row{"1:5 3:4", zxid(3, 4), "floor=3.4"},
+          Row{"floor=1.2 1:5", zxid(1, 2), "floor=1.2 1:5"}}) {
+      History history = parse_history(row.before);
+      const Zxid last = history.last();
+      history.raise_floor({row.to, 0, Digest::none});
+      CHECK(text(history) == row.after);
+      CHECK(history.last() == last);
+      CHECK(history.valid());
+    }
+  }
+
   TEST_CASE("history: more epochs than an ACK-E carries -> the newest decide") {
     History leader;
     for (unsigned e = 1; e <= 3000; ++e) leader.append({epoch(e), 1, 2});

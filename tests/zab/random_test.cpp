@@ -22,12 +22,13 @@ void run_seeds(std::uint64_t first, std::uint64_t last) {
     sum.wipes += result.wipes;
     sum.old_copies += result.old_copies;
     sum.admitted += result.admitted;
+    sum.snaps += result.snaps;
   }
   const std::uint64_t runs = last - first + 1;
   MESSAGE("seeds " << first << ".." << last << ": " << sum.committed << " committed, " << sum.epochs
                    << " epochs, " << sum.crashes << " crashes, " << sum.sessions_lost
                    << " sessions lost, " << sum.wipes << " wipes, " << sum.old_copies
-                   << " old copies, " << sum.admitted << " admitted");
+                   << " old copies, " << sum.admitted << " admitted, " << sum.snaps << " SNAPs");
   CHECK(sum.committed > 10 * runs);
   CHECK(sum.epochs > 2 * runs);
 }

@@ -268,7 +268,7 @@ void Checker::check_follower(const Server& server, const Seen& seen) {
 // --- committed ---
 
 std::size_t Checker::committed_on(const Server& server) const {
-  return common_prefix(committed_, server.disk().records(), server.disk().durable_count());
+  return common_prefix(committed_, server.disk().crash_records(), server.disk().crash_count());
 }
 
 // A disk on which so many records were, up to the one with this digest, and whose loss came after
@@ -337,6 +337,19 @@ void Checker::check_initial_history(const Established& established, Epoch epoch)
 }
 
 // --- delivered ---
+
+// The state of a SNAP stands for everything up to it.
+void Checker::adopting(const Server& server, Zxid state) {
+  Seen& seen = seen_[server.id()];
+  const auto count = server.disk().count_up_to(state);
+  const bool known = peers_ == Peers::fictional || (count && *count <= delivered_.size());
+  if (!count || *count < seen.delivered_count || !known) {
+    return complain(server, "takes over the state of " + to_string(state) +
+                                ", which is older than its own, or was delivered nowhere");
+  }
+  seen.delivered_count = *count;
+  ++adopted_;
+}
 
 void Checker::delivering(const Server& server, Zxid up_to, std::optional<std::size_t> count) {
   if (!count) return complain(server, "delivers " + to_string(up_to) + ", which it does not have");

@@ -57,6 +57,7 @@ class Checker {
 
   void asked(const Server& server, std::uint64_t ticket);  // after
 
+  void adopting(const Server& server, Zxid state);
   void check();  // the whole state
 
   const std::vector<std::string>& violations() const { return violations_; }
@@ -64,6 +65,7 @@ class Checker {
   const std::vector<Record>& delivered() const { return delivered_; }
   std::size_t epochs_established() const { return established_.size(); }
   std::size_t checks_made() const { return checks_made_; }
+  std::size_t adopted() const { return adopted_; }    // histories replaced by SNAP
   std::size_t admitted() const { return admitted_; }  // wiped servers that became voters again
 
  private:
@@ -138,6 +140,7 @@ class Checker {
   std::vector<Record> delivered_;    // the canonical list C, grows only
   std::map<Epoch, Established> established_;
   std::size_t checks_made_ = 0;
+  std::size_t adopted_ = 0;
   std::size_t admitted_ = 0;
 };
 

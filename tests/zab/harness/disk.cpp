@@ -20,6 +20,10 @@ Zxid Disk::zxid_at(std::size_t count) const {
   return count == 0 ? floor_.zxid : records_[count - 1].zxid;
 }
 
+Floor Disk::floor() const {
+  return freed_ == 0 ? floor_ : Floor{records_[freed_ - 1].zxid, 0, records_[freed_ - 1].digest};
+}
+
 Digest Disk::last_digest() const {
   return records_.empty() ? floor_.digest : records_.back().digest;
 }
@@ -80,8 +84,48 @@ void Disk::rewind(const Rewind& rewind) {
   rewind_ = rewind;
 }
 
+void Disk::free_up_to(Zxid z) {
+  freed_ = std::max(freed_, *count_up_to(z));
+  delivered_ = std::max(delivered_, z);  // a snapshot says so
+  marked_ = std::max(marked_, z);
+  ++version_;
+}
+
+void Disk::install(const Install& install, std::vector<Record> past) {
+  ZABMQ_CHECK(!log_busy() && !aside_);
+  ZABMQ_CHECK(past.empty() || past.back().zxid == install.floor.zxid);
+  ZABMQ_CHECK(install.generation == identity_.generation + 1);
+  aside_ = Aside{std::exchange(records_, std::move(past)), durable_count_, floor_, freed_, marked_};
+  if (records_.empty()) floor_ = install.floor;
+  durable_count_ = freed_ = records_.size();
+  delivered_ = marked_ = install.floor.zxid;
+  installing_ = true;
+  adopted_ = false;
+  ++version_;
+}
+
+// The state is in the snapshot, which is durable with the first segment.
+void Disk::adopt(Zxid state) {
+  ZABMQ_CHECK(aside_ && !installing_);
+  adopted_ = true;
+  delivered_ = marked_ = state;
+}
+
+void Disk::take_back() {
+  const Aside aside = *std::exchange(aside_, std::nullopt);
+  records_ = aside.records;
+  durable_count_ = aside.durable_count;
+  floor_ = aside.floor;
+  freed_ = aside.freed;
+  delivered_ = marked_ = aside.marked;
+  writing_.reset();
+  installing_ = false;
+  ++version_;
+}
+
 void Disk::drain() {
   draining_ = true;
+  if (aside_ && !adopted_) take_back();
   records_.resize(writing_.value_or(durable_count_));  // the rest was never begun
   ++version_;
 }
@@ -99,9 +143,13 @@ Disk::Completion Disk::complete_log() {
   if (writing_) {
     durable_count_ = *writing_;
     writing_.reset();
-    marked_ = mark_being_written_;
+    marked_ = std::max(marked_, mark_being_written_);
     if (!draining_) write_next();
     return Durable{durable_end()};
+  }
+  if (installing_) {
+    installing_ = false;
+    return Rewound{true};
   }
   if (rewind_) {
     const Rewind rewind = *std::exchange(rewind_, std::nullopt);
@@ -122,17 +170,21 @@ void Disk::store(const Identity& identity) {
 void Disk::complete_store() {
   ZABMQ_CHECK(storing_);
   identity_ = *std::exchange(storing_, std::nullopt);
+  if (adopted_) aside_.reset();
 }
 
 void Disk::crash(const CrashChoice& choice) {
   if (writing_) {
     ZABMQ_CHECK(choice.records_kept <= *writing_ - durable_count_);
     durable_count_ += choice.records_kept;
-    if (choice.records_kept > 0) marked_ = mark_being_written_;
+    if (choice.records_kept > 0) marked_ = std::max(marked_, mark_being_written_);
   }
   records_.resize(durable_count_);
   if (rewind_ && choice.rewind_kept && digest_at(rewind_->to) == rewind_->digest) cut(rewind_->to);
+  const std::uint32_t old_generation = identity_.generation;
   if (storing_ && choice.identity_kept) identity_ = *storing_;
+  if (aside_ && identity_.generation == old_generation) take_back();
+  aside_.reset();
   writing_.reset();
   rewind_.reset();
   storing_.reset();

@@ -1,6 +1,9 @@
 // Disk: a server's log and identity record, as far as crashes can tell them apart: what is durable,
 // what a running write may or may not have put there, and what only memory knows.
 //
+// Freed and installed histories keep their whole past for the checkers: what the core must not see
+// of it lies at or below floor().
+//
 // It has two devices, the log writer and the identity record, each with at most one operation under
 // way; the test decides when one ends.
 #pragma once
@@ -39,8 +42,11 @@ class Disk {
   Disk(Identity identity, Floor floor, std::vector<Record> records, Zxid delivered);
 
   // --- the log: what is logged, durable or not ---
-  const Floor& floor() const { return floor_; }
+  Floor floor() const;
   const std::vector<Record>& records() const { return records_; }
+  // What a crash would leave, but for the operations that are under way.
+  const std::vector<Record>& crash_records() const { return aside_ ? aside_->records : records_; }
+  std::size_t crash_count() const { return aside_ ? aside_->durable_count : durable_count_; }
   Zxid last() const { return zxid_at(records_.size()); }
   Digest last_digest() const;
   Zxid durable_end() const { return zxid_at(durable_count_); }
@@ -57,10 +63,15 @@ class Disk {
   void append(const std::vector<Record>& more);
   void rewind(const Rewind& rewind);
   void drain();
+  void free_up_to(Zxid z);
+  // Behind `past`, all of which lies at or below the floor.
+  void install(const Install& install, std::vector<Record> past);
+  void adopt(Zxid state);
   void set_delivered(Zxid z) { delivered_ = z; }
   Zxid marked() const { return marked_; }  // what a restart will take as delivered
-  bool log_busy() const { return writing_ || rewind_ || draining_; }
-  bool rewinding() const { return rewind_.has_value(); }
+  bool replacing() const { return aside_.has_value(); }
+  bool log_busy() const { return writing_ || rewind_ || draining_ || installing_; }
+  bool rewinding() const { return rewind_ || installing_; }
   Completion complete_log();  // precondition: log_busy()
 
   // --- the identity record ---
@@ -77,6 +88,15 @@ class Disk {
   Zxid zxid_at(std::size_t count) const;
   void write_next();
   void cut(Zxid last_kept);
+  void take_back();
+
+  struct Aside {  // of an installation whose identity record is not durable
+    std::vector<Record> records;
+    std::size_t durable_count = 0;
+    Floor floor;
+    std::size_t freed = 0;
+    Zxid marked;
+  };
 
   Identity identity_;
   std::optional<Identity> storing_;
@@ -84,6 +104,10 @@ class Disk {
   Floor floor_;
   std::vector<Record> records_;
   std::size_t durable_count_;
+  std::size_t freed_ = 0;  // records at or below the floor
+  std::optional<Aside> aside_;
+  bool installing_ = false;  // the first segment of it is being made
+  bool adopted_ = false;
   std::optional<std::size_t> writing_;  // the running write makes this many records durable
   std::optional<Rewind> rewind_;
   bool draining_ = false;

@@ -64,6 +64,13 @@ void Probe::receive_records(unsigned from, std::vector<Record> records, Zxid com
   settle();
 }
 
+void Probe::receive_snap(unsigned from, const std::vector<Record>& past) {
+  const Zxid floor = past.back().zxid;
+  const Snap snap{{floor, 0, past.back().digest}, floor};
+  server_.receive(ServerId{from}, {snap, past});
+  settle();
+}
+
 void Probe::session_lost(unsigned peer) {
   network_.close(server_.id(), ServerId{peer});
   server_.session_lost(ServerId{peer});

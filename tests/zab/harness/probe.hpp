@@ -27,6 +27,8 @@ class Probe {
   // The peer says it; disks complete at once unless they are held.
   void receive(unsigned from, Message message);
   void receive_records(unsigned from, std::vector<Record> records, Zxid commit = {});
+  // SNAP of the state at the last of `past`, which is the floor.
+  void receive_snap(unsigned from, const std::vector<Record>& past);
   void session_lost(unsigned peer);
   void tick(std::uint64_t ms = tick_ms);
   void run(std::uint64_t ms);  // in ticks of 10 ms

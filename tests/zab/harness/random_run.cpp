@@ -28,6 +28,7 @@ RandomRun::Rates RandomRun::draw_rates() {
   // A founding whose directories are emptied may rightly come to nothing.
   rates.wipe = !founding_ && chance(40) ? 1 + up_to(6) : 0;
   rates.put_back = !founding_ && chance(40) ? 2 + up_to(6) : 0;
+  rates.free = chance(40) ? 4 + up_to(30) : 0;
   rates.copy = 4 * rates.put_back;
   rates.drop = up_to(40);
   rates.duplicate = up_to(20);
@@ -68,6 +69,7 @@ RandomRunResult RandomRun::run(const Trace& trace) {
   result_.committed = cluster_->checker().committed().size();
   result_.epochs = cluster_->checker().epochs_established();
   result_.admitted = cluster_->checker().admitted();
+  result_.snaps = cluster_->checker().adopted();
   return result_;
 }
 
@@ -93,6 +95,7 @@ bool RandomRun::fault(std::uint64_t dice) {
   if (falls(rates_.heal)) return cluster_->heal(), true;
   if (falls(rates_.pause)) return toggle_pause(), true;
   if (falls(rates_.wipe)) return wipe(), true;
+  if (falls(rates_.free)) return free(), true;
   if (falls(rates_.copy)) return copy(), true;
   if (falls(rates_.put_back)) return put_back(), true;
   if (falls(rates_.drop)) return disturb_datagram(false), true;
@@ -177,6 +180,16 @@ void RandomRun::wipe() {
   if ((*cluster_)[id].up() || !may_lose_disk(id)) return;
   cluster_->wipe(id);
   ++result_.wipes;
+}
+
+// Retention at one server, earlier than at the others: whoever is further back needs SNAP from it.
+void RandomRun::free() {
+  Server& server = (*cluster_)[any_server()];
+  if (!server.up() || server.disk().replacing() || server.delivered_count() == 0) return;
+  const std::size_t count =
+      server.delivered_count() - below(std::min<std::size_t>(server.delivered_count(), 4));
+  const Zxid up_to = server.disk().records()[count - 1].zxid;
+  if (up_to > server.disk().floor().zxid) server.free_up_to(up_to);
 }
 
 void RandomRun::copy() {

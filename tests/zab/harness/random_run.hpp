@@ -23,6 +23,7 @@ struct RandomRunResult {
   std::size_t wipes = 0;
   std::size_t old_copies = 0;
   std::size_t admitted = 0;
+  std::size_t snaps = 0;
 };
 
 class RandomRun {
@@ -38,6 +39,7 @@ class RandomRun {
  private:
   struct Rates {  // in 1,000 steps
     unsigned crash = 0, restart = 0, lose_session = 0, cut = 0, heal = 0, pause = 0, wipe = 0;
+    unsigned free = 0;
     unsigned copy = 0, put_back = 0, drop = 0, duplicate = 0, propose = 0, ask = 0;
   };
 
@@ -58,6 +60,7 @@ class RandomRun {
   void restart();
   bool may_lose_disk(unsigned id);
   void wipe();
+  void free();
   void copy();
   void put_back();
   void lull(bool begins);

@@ -1,6 +1,8 @@
 // Record: digests and tables computed the plain way, independent of the code under test.
 #include "zab/harness/record.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -58,7 +60,10 @@ std::vector<Run> runs_of(const std::vector<Record>& records) {
 History history_of(const Floor& floor, const std::vector<Record>& records) {
   History history;
   history.floor = floor;
-  for (const Run& run : runs_of(records)) history.ends.push_back({run.epoch, run.last});
+  std::vector<Record> kept;
+  std::copy_if(records.begin(), records.end(), std::back_inserter(kept),
+               [&](const Record& record) { return record.zxid > floor.zxid; });
+  for (const Run& run : runs_of(kept)) history.ends.push_back({run.epoch, run.last});
   return history;
 }
 

@@ -26,7 +26,7 @@ Record make_record(Zxid zxid, const Admit& admit, Digest previous);
 // What a PROPOSE frame says about the records it carries.
 std::vector<Run> runs_of(const std::vector<Record>& records);
 
-// The table that a core would recover from these records.
+// The table that a core would recover from those of these records that lie above the floor.
 History history_of(const Floor& floor, const std::vector<Record>& records);
 
 }  // namespace zabmq::zab::test

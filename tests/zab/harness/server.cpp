@@ -153,6 +153,13 @@ void Server::propose_group(const std::vector<Record>& drafts, std::vector<Zxid>&
   if (!group.empty()) disk_.append(group);
 }
 
+void Server::free_up_to(Zxid z) {
+  ZABMQ_CHECK(up());
+  disk_.free_up_to(z);
+  write_trace("frees up to " + to_string(z));
+  core_->raise_floor(disk_.floor());
+}
+
 void Server::hand_in_admits() {
   if (!up()) return;
   tell_delivered_admits();
@@ -266,6 +273,17 @@ void Server::perform(Ready ready, const std::vector<Record>& records) {
     write_trace("rewinds to " + to_string(ready.rewind->to));
     disk_.rewind(*ready.rewind);
   }
+  if (ready.install) {
+    write_trace("installs behind " + to_string(ready.install->floor.zxid));
+    disk_.install(*ready.install, records);
+  }
+  if (ready.adopt) {
+    write_trace("adopts " + to_string(core_->last_delivered()));
+    checker_.adopting(*this, core_->last_delivered());
+    disk_.adopt(core_->last_delivered());
+    delivered_count_ = *disk_.count_up_to(core_->last_delivered());
+    delivered_admits_.clear();
+  }
   if (ready.drain) {
     write_trace("drains");
     queues_.clear();
@@ -327,14 +345,20 @@ void Server::perform(const Stream& output) {
 }
 
 void Server::send_now(ServerId to, Message message, std::vector<Record> records) {
-  fill_in_digest(message);
+  fill_in(message, records);
   write_trace("-> " + to_string(to) + " " + test::text(message));
   // A frame that finds no session is gone; the session's end is told, or the silence tells it.
   network_.send(setup_.id, to, {std::move(message), std::move(records)});
 }
 
-// DIFF and TRUNC: the digest comes from the sender's own log.
-void Server::fill_in_digest(Message& message) const {
+// DIFF and TRUNC: the digest comes from the sender's own log. SNAP: the state, and the past that
+// only checkers see.
+void Server::fill_in(Message& message, std::vector<Record>& records) const {
+  if (auto* snap = std::get_if<Snap>(&message)) {
+    snap->floor = disk_.floor();
+    snap->state = core_->last_delivered();
+    if (disk_.contains({})) records = disk_.range({}, snap->floor.zxid);
+  }
   if (auto* diff = std::get_if<Diff>(&message)) diff->digest = *disk_.digest_at(diff->common);
   if (auto* trunc = std::get_if<Trunc>(&message)) trunc->digest = *disk_.digest_at(trunc->common);
 }

@@ -55,7 +55,8 @@ class Server {
   // Turns queued streams into frames, at most `records_max` records in all; true when more are
   // left.
   bool pump(ServerId to, std::size_t records_max);
-  void hand_in_admits();  // tells the core of delivered ones
+  void free_up_to(Zxid z);  // delivered here
+  void hand_in_admits();    // tells the core of delivered ones
 
   // The next session message from `from` may be handed in: not while the log is being cut.
   bool takes_records() const { return !disk_.rewinding(); }
@@ -103,7 +104,7 @@ class Server {
   void perform(const Send& output);
   void perform(const Stream& output);
   void send_now(ServerId to, Message message, std::vector<Record> records);
-  void fill_in_digest(Message& message) const;
+  void fill_in(Message& message, std::vector<Record>& records) const;
   std::size_t send_records(ServerId to, Stream& stream, std::size_t records_max);
   void deliver(Zxid up_to);
   void write_trace(const std::string& line) const;
