@@ -223,11 +223,13 @@ void Core::become_looking(const std::string& why) {
        std::string(to_string(old)) + "..looking (" + why + ")");
 }
 
-// The installation is given up: the old history stands, all of it durable.
+// The installation is given up: the old history stands, all of it durable. Commit points heard
+// since are of the other one: the old one may end in a tail that was never committed (found by seed
+// 596).
 void Core::take_back(Following& self) {
   history_ = std::move(self.replaced->history);
   durable_ = history_.last();
-  committed_ = std::max(delivered_, std::min(committed_, durable_));
+  committed_ = self.replaced->committed;
   rewinding_to_.reset();
 }
 

@@ -106,8 +106,8 @@ void Core::on_snap(Following& self, const Snap& message) {
     distrust(self.leader);
     return become_looking("a SNAP that is older than this history");
   }
-  self.replaced =
-      Following::Replaced{std::exchange(history_, History{message.floor, {}}), message.state};
+  self.replaced = Following::Replaced{std::exchange(history_, History{message.floor, {}}),
+                                      committed_, message.state};
   durable_ = message.floor.zxid;
   rewinding_to_ = message.floor.zxid;
   ready_.install = Install{message.floor, identity_.generation + 1};

@@ -46,6 +46,7 @@ struct Following {
   // SNAP: what the history will replace, and comes back unless it is replaced.
   struct Replaced {
     History history;
+    Zxid committed;
     Zxid state;  // delivered, once it is replaced
   };
   std::optional<Replaced> replaced;
