@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "net/msgpack_reader.hpp"
+#include "wire/msgpack_reader.hpp"
 #include "zabmq/check.hpp"
 #include "zabmq/record.hpp"
 
@@ -83,7 +83,10 @@ auto fields(Like<zab::Trunc> auto& v) {
   return std::tie(v.common, v.digest);
 }
 auto fields(Like<zab::Snap> auto& v) {
-  return std::tie(v.floor);
+  return std::tie(v.floor, v.time, v.state, v.part, v.parts);
+}
+auto fields(Like<zab::StateTaken> auto& v) {
+  return std::tie(v.part);
 }
 auto fields(Like<zab::Propose> auto& v) {
   return std::tie(v.runs, v.commit);
@@ -125,7 +128,8 @@ constexpr std::array kinds = {
     Kind::vote,       Kind::standing, Kind::cepoch,       Kind::ack_epoch,  Kind::progress,
     Kind::ack_leader, Kind::ack,      Kind::pong,         Kind::new_epoch,  Kind::diff,
     Kind::trunc,      Kind::snap,     Kind::propose,      Kind::new_leader, Kind::up_to_date,
-    Kind::commit,     Kind::ping,     Kind::end_question, Kind::end_answer, Kind::admitted};
+    Kind::commit,     Kind::ping,     Kind::end_question, Kind::end_answer, Kind::admitted,
+    Kind::state_taken};
 static_assert(kinds.size() == std::variant_size_v<zab::Message>);
 
 // --- bounds of what a field may hold ---
@@ -166,6 +170,10 @@ bool can_be(const zab::History& h) {
     before = end.epoch;
   }
   return true;
+}
+
+bool can_be(const zab::Snap& s) {
+  return s.part < s.parts && s.state >= s.floor.zxid;
 }
 
 // A frame's records stand behind each other, so its runs do.
@@ -302,7 +310,7 @@ class Reader {
   bool at_end() const { return in_.at_end(); }
 
  private:
-  MsgpackReader in_;
+  wire::MsgpackReader in_;
 };
 
 bool get_link(Reader& in, Link& link, Kind& kind) {
@@ -352,7 +360,7 @@ Kind kind_of(const zab::Message& message) {
 bool is_from_learner(const zab::Message& message) {
   const Kind kind = kind_of(message);
   return (kind >= Kind::cepoch && kind <= Kind::pong) || kind == Kind::end_question ||
-         kind == Kind::admitted;
+         kind == Kind::admitted || kind == Kind::state_taken;
 }
 
 std::vector<std::byte> encode(const Link& link, const zab::Message& message) {

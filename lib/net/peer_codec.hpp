@@ -41,6 +41,7 @@ enum class Kind : std::uint8_t {
   end_question = 18,
   end_answer = 19,
   admitted = 20,
+  state_taken = 21,
   reset = 125,
   probe = 126,
   probe_answer = 127

@@ -31,9 +31,14 @@ Lane lane_of(Control control) {
   return Lane::reset;
 }
 
-bool is_propose(const Frame& frame) {
+bool has_records(const zab::Message& message) {
+  return std::holds_alternative<zab::Propose>(message) ||
+         std::holds_alternative<zab::Snap>(message);
+}
+
+bool has_records(const Frame& frame) {
   const auto* message = std::get_if<zab::Message>(&frame.content);
-  return message && std::holds_alternative<zab::Propose>(*message);
+  return message && has_records(*message);
 }
 
 }  // namespace
@@ -53,12 +58,12 @@ void SessionLinks::end_session(ServerId peer, Reason reason) {
 }
 
 bool SessionLinks::send(ServerId to, const zab::Message& message) {
-  ZABMQ_CHECK(!std::holds_alternative<zab::Propose>(message));  // its records would be missing
+  ZABMQ_CHECK(!has_records(message));  // they would be missing
   return send_frame(to, message, {});
 }
 
-bool SessionLinks::send_records(ServerId to, const zab::Propose& message, Slice records) {
-  ZABMQ_CHECK(!records.empty());
+bool SessionLinks::send_records(ServerId to, const zab::Message& message, Slice records) {
+  ZABMQ_CHECK(has_records(message) && !records.empty());
   return send_frame(to, message, std::move(records));
 }
 
@@ -89,7 +94,7 @@ void SessionLinks::send_control(const ControlFrame& frame) {
 std::optional<Life> SessionLinks::receive(Bytes header, Slice records, std::optional<Life> claimed,
                                           Listener& listener) {
   std::optional<Frame> frame = decode(header);
-  if (!frame || is_propose(*frame) == records.empty()) {
+  if (!frame || has_records(*frame) == records.empty()) {
     unreadable(claimed, listener);
     return std::nullopt;
   }

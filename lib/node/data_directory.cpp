@@ -12,15 +12,18 @@ namespace {
 
 constexpr long start_poll_ms = 100;
 
-// Lets the publishers' table grow with the history as it is read.
-class TableFeeder final : public storage::RecoveryVisitor {
+// Lets the server state grow with the history as it is read.
+class StateFeeder final : public storage::RecoveryVisitor {
  public:
-  explicit TableFeeder(replica::PublisherTable& table) : table_(table) {}
-  void on_record(const RecordHeader& header) override { table_.on_record(header); }
-  void on_delivered(Zxid zxid) override { table_.on_delivered(zxid); }
+  explicit StateFeeder(replica::ServerState& state) : state_(state) {}
+  bool on_snapshot(const storage::Snapshot& snapshot) override { return state_.restore(snapshot); }
+  void on_record(const RecordHeader& header, Bytes body) override {
+    state_.on_record(header, body);
+  }
+  void on_delivered(Zxid zxid) override { state_.on_delivered(zxid); }
 
  private:
-  replica::PublisherTable& table_;
+  replica::ServerState& state_;
 };
 
 zab::History history_of(const storage::Recovered& recovered) {
@@ -53,6 +56,7 @@ storage::IdentityRecord record_of(const zab::Identity& identity, ServerId self,
   record.cluster = identity.cluster;
   record.history = identity.history;
   record.incarnation = identity.incarnation;
+  record.generation = identity.generation;
   record.voters = voters;
   return record;
 }
@@ -67,6 +71,7 @@ std::optional<zab::Identity> identity_of(const storage::IdentityRecord& record) 
   identity.cluster = record.cluster;
   identity.history = record.history;
   identity.incarnation = record.incarnation;
+  identity.generation = record.generation;
   return identity;
 }
 
@@ -116,6 +121,7 @@ storage::LogOptions DataDirectory::log_options() const {
   options.cluster = identity_.cluster;
   options.history = identity_.history;
   options.server = self_;
+  options.generation = identity_.generation;
   options.segment_size = options_.storage.segment_size;
   options.group_bytes_max = options_.storage.batch_max;
   options.tail_cache_bytes = options_.limits.tail_cache;
@@ -126,16 +132,16 @@ storage::LogOptions DataDirectory::log_options() const {
 
 std::variant<Recovery, Problem> DataDirectory::recover() {
   const replica::Options replica_options = options_.for_replica();
-  replica::PublisherTable table({replica_options.receipts_max, replica_options.publisher_ttl_us});
-  TableFeeder feeder(table);
+  replica::ServerState state({replica_options.receipts_max, replica_options.publisher_ttl_us});
+  StateFeeder feeder(state);
   auto opened = storage::SegmentedLog::open(files_, log_options(), feeder);
   if (const auto* failure = std::get_if<storage::StartFailure>(&opened)) return problem(*failure);
   log_ = std::move(std::get<std::unique_ptr<storage::SegmentedLog>>(opened));
   if (auto failed = wait_until_durable()) return std::move(*failed);
 
   const storage::Recovered& recovered = log_->recovered();
-  table.finish_recovery();
-  return Recovery{{identity_, history_of(recovered), recovered.delivered, std::move(table)},
+  state.finish_recovery();
+  return Recovery{{identity_, history_of(recovered), recovered.delivered, std::move(state)},
                   notes_of(recovered)};
 }
 

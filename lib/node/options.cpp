@@ -109,6 +109,26 @@ constexpr Number numbers[] = {
      "below this publishes are refused; 0B: two segments", ZABMQ_FIELD(storage.min_free)},
     {"storage.spare_segments", Kind::count, 0, 64, "2", "log files written ahead while idle",
      ZABMQ_FIELD(storage.spare_segments)},
+    {"storage.retain_bytes", Kind::size, 0, 1024 * 1024 * gib, "8GiB",
+     "above it the oldest log files go that are old enough and that no cursor needs",
+     ZABMQ_FIELD(storage.retain_bytes)},
+    {"storage.retain_max_bytes", Kind::size, 0, 1024 * 1024 * gib, "10GiB",
+     "above it the oldest log files go, whoever needs them", ZABMQ_FIELD(storage.retain_max_bytes)},
+    {"storage.retain_min", Kind::duration, 0, 3650 * day_ms, "1h",
+     "messages younger than that stay, up to storage.retain_max_bytes",
+     ZABMQ_FIELD(storage.retain_min_ms)},
+    {"storage.retain_hold", Kind::duration, 0, day_ms, "30s",
+     "a subscription that retention passes may read on for so long",
+     ZABMQ_FIELD(storage.retain_hold_ms)},
+
+    {"snapshot.every_bytes", Kind::size, 64 * kib, 1024 * gib, "256MiB",
+     "log between two snapshots of the server's state, at most",
+     ZABMQ_FIELD(snapshot.every_bytes)},
+    {"snapshot.every", Kind::duration, 1000, 365 * day_ms, "1h",
+     "time between two snapshots, when anything happened, at most",
+     ZABMQ_FIELD(snapshot.every_ms)},
+    {"snapshot.max_bytes", Kind::size, mib, 64 * gib, "1GiB",
+     "largest state that is taken over from another server", ZABMQ_FIELD(snapshot.max_bytes)},
 };
 #undef ZABMQ_FIELD
 
@@ -232,6 +252,11 @@ std::optional<Problem> Options::check() const {
                          "must hold two records of limits.max_batch (" +
                              in_unit(Kind::size, limits.max_batch) + ") and 4KiB around each");
   }
+  if (storage.retain_max_bytes < storage.retain_bytes) {
+    return contradiction("storage.retain_max_bytes", Kind::size, storage.retain_max_bytes,
+                         "must be at least storage.retain_bytes (" +
+                             in_unit(Kind::size, storage.retain_bytes) + ")");
+  }
   return std::nullopt;
 }
 
@@ -254,6 +279,10 @@ replica::Options Options::for_replica() const {
   options.read_bytes_max = limits.read_max;
   options.publishers_max = limits.max_publishers;
   options.publisher_ttl_us = limits.session_ttl_ms * 1000;
+  options.retention = {storage.retain_bytes, storage.retain_max_bytes,
+                       storage.retain_min_ms * 1000};
+  options.retention_hold_ms = storage.retain_hold_ms;
+  options.snapshots = {snapshot.every_bytes, snapshot.every_ms, snapshot.max_bytes};
   options.connections_max = limits.max_clients;
   options.subscriptions_max = limits.max_subscriptions;
   options.client_timeout_ms = timing.client_timeout_ms;

@@ -48,11 +48,21 @@ struct Options {
     std::size_t batch_max = 1 << 20;
     std::size_t min_free = 0;  // 0: two segments
     std::size_t spare_segments = 2;
+    std::uint64_t retain_bytes = std::uint64_t{8} << 30;
+    std::uint64_t retain_max_bytes = std::uint64_t{10} << 30;
+    std::uint64_t retain_min_ms = 3'600'000;
+    std::uint64_t retain_hold_ms = 30'000;
+  };
+  struct Snapshot {
+    std::uint64_t every_bytes = 256 << 20;
+    std::uint64_t every_ms = 3'600'000;
+    std::uint64_t max_bytes = 1 << 30;
   };
 
   Timing timing;
   Limits limits;
   Storage storage;
+  Snapshot snapshot;
   LogLevel log_level = LogLevel::info;
 
   // "limits.max_payload=64KiB". The problem names key and value.

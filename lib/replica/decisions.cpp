@@ -33,6 +33,7 @@ void Proposals::decide(const Request& request, Forming& group) {
     case Kind::close:
       return decide_close(request, group);
     case Kind::admit:
+    case Kind::floor:
       return accept(request, Instance{}, group);
   }
 }

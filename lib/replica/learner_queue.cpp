@@ -64,6 +64,36 @@ void LearnerQueues::push(ServerId to, zab::Message message) {
   pump(to);
 }
 
+void LearnerQueues::push_snap(ServerId to, zab::Snap snap, Slice state) {
+  Session* session = find(to);
+  if (!session) return;
+  const std::size_t part_size = limits_.read_bytes_max;
+  snap.part = 0;
+  snap.parts = static_cast<std::uint32_t>((state.size() + part_size - 1) / part_size);
+  session->items.emplace_back(State{snap, std::move(state)});
+  pump(to);
+}
+
+void LearnerQueues::on_state_taken(ServerId from, std::uint32_t part) {
+  Session* session = find(from);
+  if (!session || session->items.empty()) return;
+  State* state = std::get_if<State>(&session->items.front());
+  if (!state || part != state->taken || part >= state->snap.part) {
+    session->failure = "it took a part of the state that it was not sent";
+  } else {
+    ++state->taken;
+  }
+  pump(from);
+}
+
+std::optional<Zxid> LearnerQueues::lowest() const {
+  std::optional<Zxid> lowest;
+  for (const auto& [peer, session] : sessions_) {
+    if (session.reported) lowest = std::min(lowest.value_or(*session.reported), *session.reported);
+  }
+  return lowest;
+}
+
 void LearnerQueues::push_range(ServerId to, Zxid after, Zxid up_to) {
   Session* session = find(to);
   if (!session) return;
@@ -108,6 +138,7 @@ void LearnerQueues::on_acked_leader(ServerId from) {
 }
 
 void LearnerQueues::report(Session& session, Zxid durable) {
+  if (session.reported) session.reported = std::max(*session.reported, durable);
   while (!session.unreported.empty() && session.unreported.front().last <= durable) {
     session.unreported_bytes -= session.unreported.front().bytes;
     session.unreported.pop_front();
@@ -134,6 +165,7 @@ void LearnerQueues::pump(ServerId peer) {
 bool LearnerQueues::send_front(ServerId peer, Session& session) {
   Item& front = session.items.front();
   if (const Range* range = std::get_if<Range>(&front)) return send_range(peer, session, *range);
+  if (State* state = std::get_if<State>(&front)) return send_state(peer, session, *state);
   return send_message(peer, session, std::get<zab::Message>(front));
 }
 
@@ -142,9 +174,11 @@ bool LearnerQueues::send_message(ServerId peer, Session& session, zab::Message& 
   if (auto* diff = std::get_if<zab::Diff>(&message)) {
     if (!fill_in_digest(peer, session, diff->common)) return false;
     session.last_sent = diff->common;
+    session.reported = diff->common;
   } else if (auto* trunc = std::get_if<zab::Trunc>(&message)) {
     if (!fill_in_digest(peer, session, trunc->common)) return false;
     session.last_sent = trunc->common;
+    session.reported = trunc->common;
   } else if (std::holds_alternative<zab::NewLeader>(message)) {
     session.before_new_leader = session.last_sent;
   } else if (auto* up_to_date = std::get_if<zab::UpToDate>(&message)) {
@@ -189,6 +223,25 @@ void LearnerQueues::on_digest(ServerId peer, std::uint64_t number, std::optional
     std::get<zab::Trunc>(front).digest = *digest;
   }
   pump(peer);
+}
+
+// At most a window of parts is on its way; the last one leaves the queue when all are taken, so
+// that the records behind it find the learner ready.
+bool LearnerQueues::send_state(ServerId peer, Session& session, State& state) {
+  session.reported = state.snap.floor.zxid;
+  session.last_sent = state.snap.floor.zxid;
+  const std::size_t part_size = limits_.read_bytes_max;
+  const std::size_t window = std::max<std::size_t>(1, limits_.window_bytes / part_size);
+  if (state.taken == state.snap.parts) return session.items.pop_front(), true;
+  if (state.snap.part == state.snap.parts || state.snap.part - state.taken >= window) return false;
+  const std::size_t at = std::size_t{state.snap.part} * part_size;
+  const Slice part = state.bytes.sub(at, std::min(part_size, state.bytes.size() - at));
+  if (!peers_.send_records(peer, state.snap, part)) {
+    session.failure = "SNAP could not be sent";
+    return false;
+  }
+  ++state.snap.part;
+  return true;
 }
 
 bool LearnerQueues::send_range(ServerId peer, Session& session, Range range) {

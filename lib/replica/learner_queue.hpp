@@ -53,6 +53,11 @@ class LearnerQueues {
   void on_reported(ServerId from, Zxid durable);  // ACK, Progress
   void on_acked_leader(ServerId from);            // ACK-LD: all that was sent before NEWLEADER
 
+  void push_snap(ServerId to, zab::Snap snap, Slice state);
+  void on_state_taken(ServerId from, std::uint32_t part);
+  // What is in front of the first record that some learner may still be sent.
+  std::optional<Zxid> lowest() const;
+
   std::size_t unreported_bytes(ServerId peer) const;
   std::size_t most_unreported_bytes() const;
   std::size_t most_items() const;
@@ -62,7 +67,12 @@ class LearnerQueues {
     Zxid after;
     Zxid up_to;
   };
-  using Item = std::variant<zab::Message, Range>;
+  struct State {  // a SNAP, sent in parts
+    zab::Snap snap;
+    Slice bytes;
+    std::uint32_t taken = 0;  // parts that the learner has
+  };
+  using Item = std::variant<zab::Message, Range, State>;
   struct SentFrame {
     Zxid last;
     std::size_t bytes = 0;
@@ -75,6 +85,7 @@ class LearnerQueues {
     std::optional<std::string> failure;  // the session is over; told when the pump has ended
     Zxid last_sent;  // the learner has everything up to here, once it took what we sent
     Zxid before_new_leader;
+    std::optional<Zxid> reported;  // the learner has everything up to here on its disk
     std::deque<SentFrame> unreported;
     std::size_t unreported_bytes = 0;
   };
@@ -85,6 +96,7 @@ class LearnerQueues {
   bool send_front(ServerId peer, Session& session);
   bool send_message(ServerId peer, Session& session, zab::Message& message);
   bool send_range(ServerId peer, Session& session, Range range);
+  bool send_state(ServerId peer, Session& session, State& state);
   bool fill_in_digest(ServerId peer, Session& session, Zxid common);
   void on_digest(ServerId peer, std::uint64_t number, std::optional<Digest> digest);
   void on_read(ServerId peer, std::uint64_t number, const storage::ReadResult& result);

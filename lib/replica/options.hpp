@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "replica/retention.hpp"
+#include "replica/snapshots.hpp"
 #include "wire/batch.hpp"
 #include "zab/core.hpp"
 #include "zabmq/types.hpp"
@@ -28,6 +30,11 @@ struct Options {
   std::size_t resets_per_second_max = 1000;    // answers to frames of unknown connections
   std::uint64_t client_timeout_ms = 15000;     // a connection silent for so long is forgotten
   std::uint64_t client_heartbeat_ms = 1000;
+  RetentionLimits retention;
+  SnapshotLimits snapshots;
+  // A subscription that retention passes may read on for so long before it gets GAP.
+  std::uint64_t retention_hold_ms = 30000;
+  std::uint64_t retention_interval_ms = 1000;  // between two looks at what may go
   std::uint64_t disk_stuck_ms = 10000;
   std::uint64_t question_timeout_ms = 2000;  // a question about the cluster's end without an answer
 };
@@ -40,6 +47,7 @@ struct Counters {
   std::uint64_t peer_records_malformed = 0, sessions_lost = 0, dropped_peer_messages = 0;
   std::uint64_t elections = 0, alarms = 0, protocol_errors = 0;
   std::uint64_t connections_forgotten = 0, subscriptions_opened = 0, gaps = 0;
+  std::uint64_t snapshots_saved = 0, snapshots_sent = 0, snapshots_installed = 0;
 };
 
 }  // namespace zabmq::replica

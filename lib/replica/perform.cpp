@@ -20,7 +20,6 @@ bool is_streamed(const zab::Message& message) {
   return std::holds_alternative<zab::NewEpoch>(message) ||
          std::holds_alternative<zab::Diff>(message) ||
          std::holds_alternative<zab::Trunc>(message) ||
-         std::holds_alternative<zab::Snap>(message) ||
          std::holds_alternative<zab::NewLeader>(message) ||
          std::holds_alternative<zab::UpToDate>(message) ||
          std::holds_alternative<zab::Commit>(message);
@@ -54,8 +53,11 @@ void Replica::perform(zab::Ready ready) {
     rewinding_ = true;
     env_.log.rewind(ready.rewind->to, ready.rewind->digest);
   }
+  if (ready.install) install(*ready.install);
+  if (ready.adopt) adopt();
   if (ready.drain) {
     draining_ = true;
+    incoming_.reset();
     held_.clear();
     held_bytes_ = 0;
     learners_->close_all();
@@ -104,6 +106,7 @@ void Replica::perform_output(zab::Output output) {
 
 void Replica::send(ServerId to, zab::Message message) {
   if (const auto* ping = std::get_if<zab::Ping>(&message)) return learners_->send_ping(to, *ping);
+  if (const auto* snap = std::get_if<zab::Snap>(&message)) return send_snap(to, *snap);
   if (is_streamed(message)) return learners_->push(to, std::move(message));
   const bool sent = env_.peers.send(to, message);
   // A datagram that is lost is repeated by its sender's clock.

@@ -12,9 +12,10 @@
 
 namespace zabmq::replica {
 
-Proposals::Proposals(const PublisherTable& table, Clients& clients, const Options& options,
+Proposals::Proposals(const ServerState& state, Clients& clients, const Options& options,
                      Counters& counters, Opened opened)
-    : table_(table),
+    : state_(state),
+      table_(state.publishers()),
       clients_(clients),
       options_(options),
       counters_(counters),
@@ -45,6 +46,19 @@ void Proposals::admit(const zab::Admit& admit) {
   Slice body = admit_body(admit);
   waiting_bytes_ += record_size(static_cast<std::uint32_t>(body.size()));
   requests_.push_back({Kind::admit, ConnectionId::none, {}, {}, std::move(body)});
+}
+
+void Proposals::stop_retaining(const storage::LastRecord& floor) {
+  if (floor_proposed_) return;
+  floor_proposed_ = true;
+  Slice body = floor_body(floor);
+  waiting_bytes_ += record_size(static_cast<std::uint32_t>(body.size()));
+  requests_.push_back({Kind::floor, ConnectionId::none, {}, {}, std::move(body)});
+}
+
+// The other kinds are the leader's own.
+bool Proposals::of_a_publisher(Kind kind) {
+  return kind == Kind::batch || kind == Kind::open || kind == Kind::close;
 }
 
 bool Proposals::add_request(Request request) {
@@ -117,7 +131,7 @@ void Proposals::accept(const Request& request, Instance instance, Forming& group
       request.kind == Kind::batch ? request.publish.body_checksum : checksum(request.body.bytes());
   ZABMQ_CHECK(proposals_.empty() || follows(header.zxid, proposals_.back().header.zxid));
 
-  if (request.kind != Kind::admit) count_in_flight(request);
+  if (of_a_publisher(request.kind)) count_in_flight(request);
   const std::size_t bytes = record_size(header.body_size);
   group.last_offset = header.end_offset();
   group.bytes += bytes;
@@ -143,6 +157,8 @@ RecordKind Proposals::record_kind(Kind kind) {
       return RecordKind::publisher;
     case Kind::admit:
       return RecordKind::admit;
+    case Kind::floor:
+      return RecordKind::floor;
   }
   return RecordKind::no_op;
 }
@@ -177,7 +193,8 @@ void Proposals::on_delivered(const RecordHeader& header) {
   ++first_number_;
   --committed_count_;
   if (proposal.kind == Kind::batch) flights_.at(header.publisher).batches.pop_front();
-  if (proposal.kind != Kind::admit) end_flight(header.publisher);
+  if (of_a_publisher(proposal.kind)) end_flight(header.publisher);
+  if (proposal.kind == Kind::floor) floor_proposed_ = false;
   if (proposal.kind == Kind::open) {
     opened_(proposal.connection, header.publisher, header.instance);
   }
@@ -208,7 +225,7 @@ std::optional<Taken> Proposals::taken(const Uuid& publisher) const {
 }
 
 Offset Proposals::committed_offset() const {
-  return std::max(committed_offset_, table_.delivered_offset());
+  return std::max(committed_offset_, state_.delivered_offset());
 }
 
 // What was never proposed did not happen; what was may still be committed by the next leader. Both
@@ -221,12 +238,13 @@ void Proposals::step_down(const wire::Refused& refusal) {
   in_flight_bytes_ = 0;
   waiting_bytes_ = 0;
   flights_.clear();
+  floor_proposed_ = false;
   for (const Proposal& proposal : proposals) give_up(proposal);
   for (const Request& request : requests) give_up(request, refusal);
 }
 
 void Proposals::give_up(const Proposal& proposal) {
-  if (proposal.kind == Kind::admit) return;  // the next leader proposes its own
+  if (!of_a_publisher(proposal.kind)) return;  // the next leader proposes its own
   const RecordHeader& h = proposal.header;
   if (proposal.kind == Kind::open) return opened_(proposal.connection, h.publisher, std::nullopt);
   if (proposal.committed) return;  // answered
@@ -241,7 +259,7 @@ void Proposals::give_up(const Proposal& proposal) {
 }
 
 void Proposals::give_up(const Request& request, wire::Refused refusal) {
-  if (request.kind == Kind::admit) return;
+  if (!of_a_publisher(request.kind)) return;
   if (request.kind == Kind::open) {
     return opened_(request.connection, request.publisher, std::nullopt);
   }

@@ -16,7 +16,7 @@
 
 #include "replica/clients.hpp"
 #include "replica/options.hpp"
-#include "replica/publisher_table.hpp"
+#include "replica/server_state.hpp"
 #include "storage/history_log.hpp"
 #include "wire/client_frame.hpp"
 #include "zab/ready.hpp"
@@ -39,8 +39,8 @@ class Proposals {
   using Opened = std::function<void(ConnectionId, const Uuid& publisher, std::optional<Instance>)>;
   using NextZxid = std::function<Zxid()>;
 
-  Proposals(const PublisherTable& table, Clients& clients, const Options& options,
-            Counters& counters, Opened opened);
+  Proposals(const ServerState& state, Clients& clients, const Options& options, Counters& counters,
+            Opened opened);
 
   // --- requests; they wait for the next group ---
   // False: in_flight_bytes_max is reached, nothing was taken. `body` was validated.
@@ -49,6 +49,8 @@ class Proposals {
   bool close(ConnectionId from, const Uuid& publisher, Instance instance);
   // Asked by the core; takes the place of an earlier one for the same server that still waits.
   void admit(const zab::Admit& admit);
+  // By retention; nothing while an earlier one waits or is in flight.
+  void stop_retaining(const storage::LastRecord& floor);
 
   // --- groups ---
   bool empty() const { return requests_.empty() && proposals_.empty(); }
@@ -75,7 +77,7 @@ class Proposals {
   Offset committed_offset() const;
 
  private:
-  enum class Kind : std::uint8_t { batch, open, close, admit };
+  enum class Kind : std::uint8_t { batch, open, close, admit, floor };
   struct Request {
     Kind kind = Kind::batch;
     ConnectionId connection = ConnectionId::none;
@@ -122,9 +124,11 @@ class Proposals {
   void give_up(const Proposal& proposal);
   void give_up(const Request& request, wire::Refused refusal);
   void end_flight(const Uuid& publisher);
+  static bool of_a_publisher(Kind kind);
   bool has_room_for_publisher(LogTime now) const;
   bool add_request(Request request);
 
+  const ServerState& state_;
   const PublisherTable& table_;
   Clients& clients_;
   const Options& options_;
@@ -138,6 +142,7 @@ class Proposals {
   std::size_t committed_count_ = 0;  // how many of them, from the front, are committed
   std::size_t in_flight_bytes_ = 0;  // not committed
   Offset committed_offset_ = 0;
+  bool floor_proposed_ = false;
   std::unordered_map<Uuid, Flight, UuidHash> flights_;
 
   // Of the group being formed; kept to save allocations.

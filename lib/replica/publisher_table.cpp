@@ -1,12 +1,43 @@
-// Publisher table: taking delivered records in, and forgetting by log time.
+// Publisher table: taking delivered records in, forgetting by log time, its form in a snapshot.
 #include "replica/publisher_table.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <msgpack.hpp>
 
+#include "wire/msgpack_sink.hpp"
 #include "zabmq/check.hpp"
 #include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
+namespace {
+
+constexpr std::size_t table_fields = 2;
+constexpr std::size_t publisher_fields = 5;
+
+// A receipt in a snapshot, little-endian: u64 first sequence, u64 base offset, u32 epoch, u32
+// count, u64 counter. One binary string for each publisher: there may be 1,024 of them.
+constexpr std::size_t receipt_size = 32;
+
+void put_receipt(std::byte* at, const BatchReceipt& receipt) {
+  std::memcpy(at, &receipt.first_sequence, 8);
+  std::memcpy(at + 8, &receipt.base_offset, 8);
+  std::memcpy(at + 16, &receipt.zxid.epoch, 4);
+  std::memcpy(at + 20, &receipt.count, 4);
+  std::memcpy(at + 24, &receipt.zxid.counter, 8);
+}
+
+BatchReceipt receipt_at(const std::byte* at) {
+  BatchReceipt receipt;
+  std::memcpy(&receipt.first_sequence, at, 8);
+  std::memcpy(&receipt.base_offset, at + 8, 8);
+  std::memcpy(&receipt.zxid.epoch, at + 16, 4);
+  std::memcpy(&receipt.count, at + 20, 4);
+  std::memcpy(&receipt.zxid.counter, at + 24, 8);
+  return receipt;
+}
+
+}  // namespace
 
 std::size_t UuidHash::operator()(const Uuid& id) const {
   return static_cast<std::size_t>(checksum(id.bytes));
@@ -49,41 +80,9 @@ const BatchReceipt* ReceiptRing::find(Sequence sequence) const {
   return sequence <= candidate.last_sequence() ? &candidate : nullptr;
 }
 
-void PublisherTable::on_record(const RecordHeader& header) {
-  if (header.zxid <= recovered_up_to_) {
-    deliver(header);
-  } else {
-    waiting_.push_back(header);
-  }
-}
-
-void PublisherTable::on_delivered(Zxid up_to) {
-  recovered_up_to_ = std::max(recovered_up_to_, up_to);
-  while (!waiting_.empty() && waiting_.front().zxid <= recovered_up_to_) {
-    deliver(waiting_.front());
-    waiting_.pop_front();
-  }
-}
-
-void PublisherTable::finish_recovery() {
-  waiting_.clear();
-  waiting_.shrink_to_fit();
-}
-
-void PublisherTable::start_at(const Floor& floor) {
-  ZABMQ_CHECK(entries_.empty() && is_none(delivered_));
-  delivered_ = floor.zxid;
-  delivered_offset_ = floor.offset;
-}
-
 void PublisherTable::deliver(const RecordHeader& header) {
-  ZABMQ_CHECK(header.zxid > delivered_);
-  const bool forget = ZABMQ_MUTANT(dedup_lost_at_restart) && header.zxid <= recovered_up_to_;
-  if (header.kind == RecordKind::batch && !forget) deliver_batch(header);
+  if (header.kind == RecordKind::batch) deliver_batch(header);
   if (header.kind == RecordKind::publisher) deliver_publisher(header);
-  delivered_ = header.zxid;
-  delivered_offset_ = header.end_offset();
-  delivered_time_ = header.time;
   // The record itself counts first: a publisher never expires by its own message.
   expire(header.time);
 }
@@ -137,6 +136,67 @@ void PublisherTable::expire(LogTime now) {
     if (!expired(oldest->second.state, now)) return;
     free(oldest);
   }
+}
+
+// In the order in which they expire.
+void PublisherTable::encode(std::vector<std::byte>& bytes) const {
+  wire::MsgpackSink sink{bytes};
+  msgpack::packer<wire::MsgpackSink> out(sink);
+  const auto put_binary = [&out](Bytes binary) {
+    out.pack_bin(static_cast<std::uint32_t>(binary.size()));
+    out.pack_bin_body(reinterpret_cast<const char*>(binary.data()),
+                      static_cast<std::uint32_t>(binary.size()));
+  };
+  out.pack_array(table_fields);
+  out.pack(freed_instance_);
+  out.pack_array(static_cast<std::uint32_t>(order_.size()));
+  std::vector<std::byte> receipts;
+  for (const Uuid& publisher : order_) {
+    const PublisherState& state = *find(publisher);
+    receipts.resize(state.receipts.size() * receipt_size);
+    for (std::size_t i = 0; i < state.receipts.size(); ++i) {
+      put_receipt(receipts.data() + i * receipt_size, state.receipts[i]);
+    }
+    out.pack_array(publisher_fields);
+    put_binary(publisher.bytes);
+    out.pack(state.instance);
+    out.pack(state.last_sequence);
+    out.pack(state.last_time);
+    put_binary(receipts);
+  }
+}
+
+bool PublisherTable::decode(wire::MsgpackReader& in) {
+  ZABMQ_CHECK(entries_.empty());
+  std::size_t fields = 0;
+  std::size_t publishers = 0;
+  if (!in.read_array(fields) || fields != table_fields) return false;
+  if (!in.read(freed_instance_) || !in.read_array(publishers)) return false;
+  for (std::size_t i = 0; i < publishers; ++i) {
+    if (!decode_publisher(in)) return false;
+  }
+  return true;
+}
+
+bool PublisherTable::decode_publisher(wire::MsgpackReader& in) {
+  std::size_t fields = 0;
+  Uuid publisher;
+  PublisherState state;
+  Bytes receipts;
+  if (!in.read_array(fields) || fields != publisher_fields || !in.read_binary(publisher.bytes) ||
+      !in.read(state.instance) || !in.read(state.last_sequence) || !in.read(state.last_time) ||
+      !in.read_binary(receipts)) {
+    return false;
+  }
+  const bool in_order = order_.empty() || find(order_.back())->last_time <= state.last_time;
+  const bool whole =
+      receipts.size() % receipt_size == 0 && receipts.size() / receipt_size <= limits_.receipts_max;
+  if (entries_.contains(publisher) || !in_order || !whole) return false;
+  for (std::size_t at = 0; at < receipts.size(); at += receipt_size) {
+    state.receipts.add(receipt_at(receipts.data() + at), limits_.receipts_max);
+  }
+  touch(publisher, state.last_time).state = std::move(state);
+  return true;
 }
 
 }  // namespace zabmq::replica

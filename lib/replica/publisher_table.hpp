@@ -8,12 +8,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
+#include "wire/msgpack_reader.hpp"
 #include "zabmq/record.hpp"
 #include "zabmq/types.hpp"
 
@@ -67,15 +67,7 @@ class PublisherTable {
   PublisherTable(PublisherTable&&) = default;
   PublisherTable& operator=(PublisherTable&&) = default;
 
-  // Recovery: the records of the log in order, of all kinds, and between them how far the marks say
-  // they are delivered; records above that point wait. A record behind the point that on_delivered
-  // named before is taken at once. Call finish_recovery(delivered) at the end: what still waits is
-  // not delivered and is forgotten, it comes again through delivery.
-  void on_record(const RecordHeader& header);
-  void on_delivered(Zxid up_to);
-  void finish_recovery();
-
-  // Delivery: the next record in log order.
+  // The next record in log order, of any kind: time passes with each.
   void deliver(const RecordHeader& header);
 
   const PublisherState* find(const Uuid& publisher) const;
@@ -92,12 +84,11 @@ class PublisherTable {
   // publisher whose entry was freed, so that its forgotten processes stay fenced.
   Instance next_unknown_instance() const { return freed_instance_ + 1; }
 
-  // The delivered point: the last record taken.
-  Zxid delivered() const { return delivered_; }
-  Offset delivered_offset() const { return delivered_offset_; }
-  LogTime delivered_time() const { return delivered_time_; }
-  // Where delivery begins when the log has a floor: everything up to it is delivered.
-  void start_at(const Floor& floor);
+  const PublisherTableLimits& limits() const { return limits_; }
+  // For snapshots: one msgpack array. decode() expects an empty table; false: what is there is not
+  // what encode() writes.
+  void encode(std::vector<std::byte>& out) const;
+  [[nodiscard]] bool decode(wire::MsgpackReader& in);
 
  private:
   using Order = std::list<Uuid>;  // by last_time, oldest first
@@ -114,17 +105,12 @@ class PublisherTable {
     return now - state.last_time > limits_.ttl_us;
   }
   void expire(LogTime now);
+  bool decode_publisher(wire::MsgpackReader& in);
 
   PublisherTableLimits limits_;
   std::unordered_map<Uuid, Entry, UuidHash> entries_;
   Order order_;
   Instance freed_instance_ = 0;  // greatest instance of a freed entry
-  Zxid delivered_;
-  Offset delivered_offset_ = 0;
-  LogTime delivered_time_ = 0;
-
-  std::deque<RecordHeader> waiting_;  // recovery only
-  Zxid recovered_up_to_;
 };
 
 }  // namespace zabmq::replica

@@ -11,6 +11,18 @@ namespace {
 
 constexpr std::size_t admit_body_size = 24;
 constexpr std::size_t incarnation_at = 8;
+constexpr std::size_t floor_body_size = 40;
+constexpr std::size_t cursor_name_at = 8;
+constexpr std::size_t cursor_name_max = 200;
+
+struct Body {
+  explicit Body(std::size_t size) : bytes(std::make_shared<std::vector<std::byte>>(size)) {}
+  void put(std::size_t at, const void* data, std::size_t size) {
+    std::memcpy(bytes->data() + at, data, size);
+  }
+  Slice slice() const { return {bytes, *bytes}; }
+  std::shared_ptr<std::vector<std::byte>> bytes;
+};
 
 void add_to_runs(std::vector<zab::Run>& runs, Zxid zxid) {
   if (!runs.empty() && runs.back().epoch == zxid.epoch) {
@@ -56,11 +68,10 @@ std::optional<std::vector<zab::Run>> verify_frame(Bytes records) {
 }
 
 Slice admit_body(const zab::Admit& admit) {
-  const auto bytes = std::make_shared<std::vector<std::byte>>(admit_body_size);
-  std::memcpy(bytes->data(), &admit.server, sizeof admit.server);
-  std::memcpy(bytes->data() + incarnation_at, admit.incarnation.bytes.data(),
-              admit.incarnation.bytes.size());
-  return {bytes, *bytes};
+  Body body(admit_body_size);
+  body.put(0, &admit.server, sizeof admit.server);
+  body.put(incarnation_at, admit.incarnation.bytes.data(), admit.incarnation.bytes.size());
+  return body.slice();
 }
 
 std::optional<zab::Admit> parse_admit(Bytes body) {
@@ -73,6 +84,48 @@ std::optional<zab::Admit> parse_admit(Bytes body) {
               admit.incarnation.bytes.size());
   if (zero != 0 || admit.server == ServerId::none) return std::nullopt;
   return admit;
+}
+
+Slice floor_body(const storage::LastRecord& floor) {
+  Body body(floor_body_size);
+  body.put(0, &floor.zxid.epoch, 4);
+  body.put(8, &floor.zxid.counter, 8);
+  body.put(16, &floor.offset, 8);
+  body.put(24, &floor.digest, 8);
+  body.put(32, &floor.time, 8);
+  return body.slice();
+}
+
+std::optional<storage::LastRecord> parse_floor(Bytes body) {
+  if (body.size() != floor_body_size) return std::nullopt;
+  storage::LastRecord floor;
+  std::uint32_t zero = 0;
+  std::memcpy(&floor.zxid.epoch, body.data(), 4);
+  std::memcpy(&zero, body.data() + 4, 4);
+  std::memcpy(&floor.zxid.counter, body.data() + 8, 8);
+  std::memcpy(&floor.offset, body.data() + 16, 8);
+  std::memcpy(&floor.digest, body.data() + 24, 8);
+  std::memcpy(&floor.time, body.data() + 32, 8);
+  if (zero != 0 || floor.zxid.epoch == Epoch::none || floor.zxid.counter == 0) return std::nullopt;
+  return floor;
+}
+
+Slice cursor_body(const CursorMove& move) {
+  Body body(cursor_name_at + move.name.size());
+  body.put(0, &move.offset, sizeof move.offset);
+  body.put(cursor_name_at, move.name.data(), move.name.size());
+  return body.slice();
+}
+
+std::optional<CursorMove> parse_cursor(Bytes body) {
+  if (body.size() <= cursor_name_at || body.size() > cursor_name_at + cursor_name_max) {
+    return std::nullopt;
+  }
+  CursorMove move;
+  std::memcpy(&move.offset, body.data(), sizeof move.offset);
+  const Bytes name = body.subspan(cursor_name_at);
+  move.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
+  return move;
 }
 
 }  // namespace zabmq::replica

@@ -35,20 +35,21 @@ Replica::Replica(ServerId self, zab::Config config, Options options, Recovered r
       env_(environment),
       core_(self, std::move(config), options.zab, recovered.identity, std::move(recovered.history),
             recovered.delivered, fresh_ids),
-      publishers_(std::move(recovered.publishers)) {
-  ZABMQ_CHECK(publishers_.delivered() == recovered.delivered);
+      snapshot_clock_(self, options_.snapshots),
+      state_(std::move(recovered.state)) {
+  ZABMQ_CHECK(state_.delivered() == recovered.delivered);
   announced_ = recovered.delivered;
   learners_ = std::make_unique<LearnerQueues>(
       env_.log, env_.peers, LearnerLimits{options_.learner_window_bytes, options_.read_bytes_max},
       [this](ServerId peer, const std::string& why) { break_session(peer, why); });
   clients_ = std::make_unique<Clients>(env_.clients, options_, counters_);
   proposals_ = std::make_unique<Proposals>(
-      publishers_, *clients_, options_, counters_,
+      state_, *clients_, options_, counters_,
       [this](ConnectionId id, const Uuid& publisher, std::optional<Instance> instance) {
         on_opened(id, publisher, instance);
       });
   delivery_ = std::make_unique<Delivery>(
-      env_.log, publishers_, options_.read_bytes_max,
+      env_.log, state_, options_.read_bytes_max,
       [this](const RecordHeader& h, Bytes body) { on_delivered_record(h, body); });
   questions_ = std::make_unique<EndQuestions>(
       options_.question_timeout_ms,
@@ -56,7 +57,7 @@ Replica::Replica(ServerId self, zab::Config config, Options options, Recovered r
       [this](ServerId peer, std::uint64_t number, End end) {
         send(peer, zab::EndAnswer{number, end.offset, end.zxid});
       });
-  subscriptions_ = std::make_unique<Subscriptions>(env_.log, publishers_, *clients_, *questions_,
+  subscriptions_ = std::make_unique<Subscriptions>(env_.log, state_, *clients_, *questions_,
                                                    options_, counters_);
   subscriptions_->on_unavailable([this] { return why_unavailable(); });
   clients_->on_forgotten([this](ConnectionId id) { subscriptions_->forget(id); });
@@ -92,6 +93,9 @@ void Replica::receive(ServerId from, const zab::Message& message, Slice records)
   if (const auto* propose = std::get_if<zab::Propose>(&message)) {
     return receive_propose(from, propose->commit, std::move(records));
   }
+  if (const auto* snap = std::get_if<zab::Snap>(&message)) {
+    return receive_snap(from, *snap, records);
+  }
   look_at_report(from, message);
   const bool frequent = std::holds_alternative<zab::Ack>(message) ||
                         std::holds_alternative<zab::Progress>(message) ||
@@ -107,7 +111,7 @@ void Replica::receive(ServerId from, const zab::Message& message, Slice records)
   run_core();
 }
 
-// Questions about the cluster's end, which the core never sees.
+// Questions about the cluster's end, and parts of a SNAP, which the core never sees.
 bool Replica::receive_here(ServerId from, const zab::Message& message) {
   if (const auto* question = std::get_if<zab::EndQuestion>(&message)) {
     if (leading_ && learners_->is_open(from)) {
@@ -123,6 +127,11 @@ bool Replica::receive_here(ServerId from, const zab::Message& message) {
     } else {
       ++counters_.dropped_peer_messages;
     }
+    return true;
+  }
+  if (const auto* taken = std::get_if<zab::StateTaken>(&message)) {
+    learners_->on_state_taken(from, taken->part);
+    core_.progressed(from);
     return true;
   }
   return false;
@@ -225,6 +234,7 @@ void Replica::on_drained(Zxid durable_end) {
   rewinding_ = false;
   core_.drained(durable_end);
   run_core();
+  subscriptions_->on_delivered();  // they did not read while another history was being installed
 }
 
 void Replica::on_failed(const storage::Failure& failure) {
@@ -234,6 +244,7 @@ void Replica::on_failed(const storage::Failure& failure) {
 void Replica::on_stored() {
   if (fatal_) return;
   settle_core();
+  env_.log.remove_replaced();
   core_.stored();
   run_core();
 }
@@ -251,6 +262,7 @@ void Replica::tick(std::uint64_t now_ms, LogTime wall_us) {
   clients_->tick(now_ms);
   questions_->tick(now_ms);
   subscriptions_->tick(now_ms);
+  propose_retention();
 }
 
 bool Replica::step() {
@@ -261,10 +273,11 @@ bool Replica::step() {
   env_.log.flush();
 
   bool more = delivery_->step();
-  if (publishers_.delivered() != announced_) {
-    announced_ = publishers_.delivered();
+  if (state_.delivered() != announced_) {
+    announced_ = state_.delivered();
     subscriptions_->on_delivered();
   }
+  save_snapshot_when_due();
   settle_publishers();
   start_round();
   more |= subscriptions_->serve();
@@ -275,7 +288,7 @@ bool Replica::step() {
 // --- the leader's side ---
 
 bool Replica::accepts_publishes() const {
-  const bool knows_all = publishers_.delivered() >= core_.initial_end();
+  const bool knows_all = state_.delivered() >= core_.initial_end();
   return core_.leading_in_broadcast() && (knows_all || ZABMQ_MUTANT(proposes_before_delivering));
 }
 
@@ -305,6 +318,8 @@ void Replica::propose_groups() {
 void Replica::on_delivered_record(const RecordHeader& header, Bytes body) {
   counters_.messages_delivered += header.count;
   proposals_->on_delivered(header);
+  snapshot_clock_.on_delivered(record_size(header.body_size));
+  if (header.kind == RecordKind::floor) snapshot_clock_.on_retention();
   if (header.kind != RecordKind::admit) return;
   if (const std::optional<zab::Admit> admit = parse_admit(body)) {
     core_.delivered_admit(header.zxid, *admit);
@@ -344,14 +359,14 @@ Status Replica::status() const {
   status.last_durable = core_.last_durable();
   // The zxid and the offset of one and the same point: a follower knows the offset of what it
   // delivered, a leader that of what it committed.
-  status.last_committed = leading_ ? core_.last_committed() : publishers_.delivered();
-  status.last_delivered = publishers_.delivered();
-  status.first_offset = env_.log.first_offset();
+  status.last_committed = leading_ ? core_.last_committed() : state_.delivered();
+  status.last_delivered = state_.delivered();
+  status.first_offset = state_.first_offset();
   status.last_offset = proposals_->committed_offset();
   status.accepts_publishes = accepts_publishes();
   status.connections = clients_->size();
   status.subscriptions = subscriptions_->size();
-  status.publishers = publishers_.size();
+  status.publishers = state_.publishers().size();
   return status;
 }
 
@@ -363,7 +378,7 @@ Queues Replica::queues() const {
   queues.learner_items = learners_->most_items();
   queues.held_bytes = held_bytes_;
   queues.unwritten_bytes = env_.log.unwritten_bytes();
-  queues.publishers = publishers_.size();
+  queues.publishers = state_.publishers().size();
   queues.connections = clients_->size();
   queues.answers = clients_->most_held();
   queues.subscriptions = subscriptions_->most_of_a_connection();

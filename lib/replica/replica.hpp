@@ -20,7 +20,7 @@
 
 #include "replica/environment.hpp"
 #include "replica/options.hpp"
-#include "replica/publisher_table.hpp"
+#include "replica/server_state.hpp"
 #include "wire/client_frame.hpp"
 #include "zab/core.hpp"
 #include "zabmq/slice.hpp"
@@ -34,9 +34,9 @@ struct Recovered {
   zab::History history;  // all of it durable
   // The last transaction known to be delivered: from the newest mark, or the floor.
   Zxid delivered;
-  // Fed with the log's records and marks, finish_recovery() called; its delivered point is
-  // `delivered`.
-  PublisherTable publishers;
+  // Fed with the log's snapshot, records and marks, finish_recovery() called; its delivered point
+  // is `delivered`.
+  ServerState state;
 };
 
 // For status pages and tests; the wire's STATUS answer is made from it.
@@ -119,7 +119,7 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   const Counters& counters() const { return counters_; }
   const std::optional<std::string>& fatal() const { return fatal_; }  // set: stop the process
   const zab::Core& core() const { return core_; }
-  const PublisherTable& publishers() const { return publishers_; }
+  const ServerState& state() const { return state_; }
 
  private:
   struct Held {  // a session message that waits until the history has been cut
@@ -141,6 +141,18 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   void propose_groups();
   void on_delivered_record(const RecordHeader& header, Bytes body);
   void start_round();
+
+  // state_transfer.cpp
+  storage::Snapshot make_snapshot() const;
+  void follow_floor();
+  void save_snapshot_when_due();
+  std::optional<Zxid> hold();
+  void propose_retention();
+  void send_snap(ServerId to, zab::Snap snap);
+  void receive_snap(ServerId from, const zab::Snap& snap, const Slice& part);
+  void install_incoming(ServerId from, const zab::Snap& snap);
+  void install(const zab::Install& install);
+  void adopt();
 
   // perform.cpp
   void settle_core();
@@ -187,6 +199,17 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   bool core_pending_ = false;  // the core was given something since its last Ready
   bool rewinding_ = false;
   bool draining_ = false;
+  // A SNAP: while its parts come in, and until it is adopted.
+  struct Incoming {
+    explicit Incoming(PublisherTableLimits limits) : state(limits) {}
+    std::uint32_t parts = 0;
+    std::vector<std::byte> bytes;
+    storage::Installation installation;
+    ServerState state;
+  };
+  std::optional<Incoming> incoming_;
+  SnapshotClock snapshot_clock_;
+  std::uint64_t retention_due_ms_ = 0;
   Slice frame_;  // records of the PROPOSE being received
   std::deque<Held> held_;
   std::size_t held_bytes_ = 0;
@@ -197,7 +220,7 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   std::uint64_t question_number_ = 0;
   Zxid announced_;  // delivered point that the subscriptions were told of
 
-  PublisherTable publishers_;
+  ServerState state_;
   std::unique_ptr<LearnerQueues> learners_;
   std::unique_ptr<Clients> clients_;
   std::unique_ptr<Proposals> proposals_;

@@ -45,7 +45,7 @@ void Subscriptions::resolve(Subscription& s, std::optional<End> end) {
   if (s.until_end && end) s.end = end->offset;
   switch (s.start) {
     case StartKind::first:
-      return start_behind(s, log_.first_offset() - 1);
+      return start_behind(s, delivered_.first_offset() - 1);
     case StartKind::fresh:
       return start_behind(s, end ? end->offset : delivered_.delivered_offset());
     case StartKind::offset:
@@ -61,12 +61,12 @@ void Subscriptions::resolve_offset(Subscription& s, std::optional<End> end) {
   const Offset last = std::max(delivered_.delivered_offset(), end ? end->offset : 0);
   if (s.start_offset > last + 1 && ZABMQ_MUTANT(future_start_served)) return start_behind(s, last);
   if (s.start_offset > last + 1) return refuse_beyond_end(s, last);
-  if (s.start_offset < log_.first_offset()) return end_with_gap(s);
+  if (s.start_offset < delivered_.first_offset()) return end_with_gap(s);
   start_behind(s, s.start_offset - 1);
 }
 
 void Subscriptions::resolve_zxid(Subscription& s, std::optional<End> end) {
-  const Floor floor = log_.floor();
+  const storage::LastRecord& floor = delivered_.retained();
   if (s.start_zxid <= floor.zxid && floor.offset > 0) return end_with_gap(s);
   if (s.start_zxid <= delivered_.delivered()) return locate(s);
   // `end` was asked for, since the start lies beyond our own delivered point.
@@ -81,6 +81,9 @@ void Subscriptions::resolve_zxid(Subscription& s, std::optional<End> end) {
 // Log times never go back. Nothing so young here: it begins behind the cluster's end, as a quorum
 // knows it, and the client leaves out what is older still.
 void Subscriptions::resolve_time(Subscription& s, std::optional<End> end) {
+  // Some of what is not retained any more may be as young as that.
+  const storage::LastRecord& floor = delivered_.retained();
+  if (s.start_time <= floor.time && floor.offset > 0) return end_with_gap(s);
   if (s.start_time <= delivered_.delivered_time()) return locate(s);
   if (end && end->zxid > delivered_.delivered()) {
     s.start_zxid = end->zxid;
@@ -138,7 +141,7 @@ void Subscriptions::announce(Subscription& s) {
 void Subscriptions::refuse(Subscription& s, Code code, std::string text) {
   wire::Refused answer =
       refused(wire::About::subscribe, s.name, code, Outcome::no, std::move(text));
-  answer.first_offset = log_.first_offset();
+  answer.first_offset = delivered_.first_offset();
   answer.last_offset = delivered_.delivered_offset();
   const ConnectionId connection = s.connection;
   erase(s);
@@ -151,7 +154,7 @@ void Subscriptions::refuse_beyond_end(Subscription& s, Offset end) {
   wire::Refused answer = refused(wire::About::subscribe, s.name, Code::refused, Outcome::no,
                                  start + " is beyond the end, the last offset is " +
                                      std::to_string(end) + ": start at most one behind it");
-  answer.first_offset = log_.first_offset();
+  answer.first_offset = delivered_.first_offset();
   answer.last_offset = end;
   const ConnectionId connection = s.connection;
   erase(s);
@@ -160,7 +163,7 @@ void Subscriptions::refuse_beyond_end(Subscription& s, Offset end) {
 
 void Subscriptions::end_with_gap(Subscription& s) {
   const ConnectionId connection = s.connection;
-  const wire::Gap answer{s.name, log_.first_offset()};
+  const wire::Gap answer{s.name, delivered_.first_offset()};
   ++counters_.gaps;
   erase(s);
   clients_.answer(connection, answer);

@@ -248,7 +248,8 @@ bool Subscriptions::serve() {
 std::size_t Subscriptions::serve_one(Subscription& s) {
   if (s.state == State::locating) return locate(s), 0;
   if (s.state == State::announcing) return announce(s), 0;
-  if (s.covered + 1 < log_.first_offset()) return end_with_gap(s), 0;
+  if (log_.installing()) return park(s, Parked::data), 0;
+  if (below_floor(s)) return end_with_gap(s), 0;
   if (nothing_to_read(s)) return park(s, Parked::data), 0;
   if (s.credit_messages <= 0 || s.credit_bytes <= 0) return park(s, Parked::credit), 0;
 
@@ -263,6 +264,26 @@ std::size_t Subscriptions::serve_one(Subscription& s) {
   if (!hot) return read_cold(s, bytes_max), 0;
   if (hot->slices.empty()) return park(s, Parked::data), 0;
   return send_all(s, *hot);
+}
+
+// Retention has passed it, and its time is over or the segment is gone.
+bool Subscriptions::below_floor(Subscription& s) {
+  if (s.covered + 1 >= delivered_.first_offset()) return false;
+  if (!s.passed_ms) s.passed_ms = now_ms_;
+  if (now_ms_ - *s.passed_ms > options_.retention_hold_ms) return true;
+  return s.covered < log_.floor().offset;
+}
+
+std::optional<Zxid> Subscriptions::hold() {
+  std::optional<Zxid> lowest;
+  for (auto& [id, s] : subscriptions_) {
+    if (s.state != State::streaming || below_floor(s)) continue;
+    if (s.covered + 1 >= delivered_.first_offset()) continue;
+    const After* after = std::get_if<After>(&s.from);
+    const Zxid place = after ? after->zxid : log_.floor().zxid;
+    lowest = std::min(lowest.value_or(place), place);
+  }
+  return lowest;
 }
 
 bool Subscriptions::nothing_to_read(const Subscription& s) const {

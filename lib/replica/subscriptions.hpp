@@ -26,7 +26,7 @@
 #include "replica/clients.hpp"
 #include "replica/end_questions.hpp"
 #include "replica/options.hpp"
-#include "replica/publisher_table.hpp"
+#include "replica/server_state.hpp"
 #include "storage/history_log.hpp"
 #include "wire/client_frame.hpp"
 #include "zabmq/types.hpp"
@@ -35,7 +35,7 @@ namespace zabmq::replica {
 
 class Subscriptions {
  public:
-  Subscriptions(storage::HistoryLog& log, const PublisherTable& delivered, Clients& clients,
+  Subscriptions(storage::HistoryLog& log, const ServerState& delivered, Clients& clients,
                 EndQuestions& questions, const Options& options, Counters& counters)
       : log_(log),
         delivered_(delivered),
@@ -54,6 +54,9 @@ class Subscriptions {
   void on_end(std::uint64_t id, std::optional<End> end);  // EndQuestions::Answer
 
   void on_delivered();  // the delivered point moved
+  // What is in front of the first record that a subscription still reads although retention has
+  // passed it. Each may do so for retention_hold_ms; then it gets GAP.
+  std::optional<Zxid> hold();
   void tick(std::uint64_t now_ms);
   bool serve();  // a step's worth, fairly; true: there is more that waits for nothing
   std::size_t size() const { return subscriptions_.size(); }
@@ -90,6 +93,7 @@ class Subscriptions {
     std::uint64_t last_sent_ms = 0;
     std::uint64_t backoff_ms = 0;  // its link was full so often
     std::uint64_t retry_ms = 0;
+    std::optional<std::uint64_t> passed_ms;  // since when it is below what is retained
   };
   using Key = std::pair<ConnectionId, std::uint64_t>;
   using Due = std::pair<std::uint64_t, std::uint64_t>;  // when, id
@@ -117,6 +121,7 @@ class Subscriptions {
   void enqueue(Queue& queue, std::uint64_t id);
   void make_ready(Subscription& s);
   std::size_t serve_one(Subscription& s);
+  bool below_floor(Subscription& s);
   bool nothing_to_read(const Subscription& s) const;
   std::size_t read_size(const Subscription& s) const;
   bool read_cold(Subscription& s, std::size_t bytes_max);
@@ -131,7 +136,7 @@ class Subscriptions {
   void retry_links();
 
   storage::HistoryLog& log_;
-  const PublisherTable& delivered_;
+  const ServerState& delivered_;
   Clients& clients_;
   EndQuestions& questions_;
   const Options& options_;

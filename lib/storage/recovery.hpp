@@ -29,13 +29,6 @@ struct RecoveryVisitor {
   virtual void on_delivered(Zxid zxid) = 0;
 };
 
-// The last counter of one epoch that has transactions.
-struct EpochLast {
-  Epoch epoch = Epoch::none;
-  std::uint64_t last = 0;
-  friend bool operator==(const EpochLast&, const EpochLast&) = default;
-};
-
 // A write that a crash interrupted. Nobody was ever told that it was durable.
 struct TornTail {
   std::string file;

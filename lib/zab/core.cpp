@@ -98,6 +98,13 @@ std::optional<std::uint64_t> Core::ask_quorum() {
   return ticket;
 }
 
+void Core::progressed(ServerId learner) {
+  auto* leading = std::get_if<Leading>(&role_);
+  if (!leading || !leading->learners.contains(learner)) return;
+  leading->learners.at(learner).heard_at = now_ms_;
+  leading->learners.at(learner).progress_at = now_ms_;
+}
+
 void Core::session_lost(ServerId peer) {
   if (stopped_) return;
   if (auto* leading = std::get_if<Leading>(&role_)) {

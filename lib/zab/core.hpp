@@ -68,6 +68,9 @@ class Core {
   // in broadcast.
   std::optional<std::uint64_t> ask_quorum();
 
+  // The learner takes what is sent to it and passes the core by: the state of a SNAP.
+  void progressed(ServerId learner);
+
   void session_lost(ServerId peer);  // the channel's promise is broken; told once a session
 
   // The log has freed what lies at or below `floor`, all of it delivered.

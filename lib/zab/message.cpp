@@ -25,6 +25,7 @@ struct Name {
   const char* operator()(const EndQuestion&) const { return "END-QUESTION"; }
   const char* operator()(const EndAnswer&) const { return "END-ANSWER"; }
   const char* operator()(const Admitted&) const { return "ADMITTED"; }
+  const char* operator()(const StateTaken&) const { return "STATE-TAKEN"; }
 };
 
 }  // namespace

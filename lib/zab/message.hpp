@@ -125,14 +125,20 @@ struct Trunc {
   friend bool operator==(const Trunc&, const Trunc&) = default;
 };  // cut what is behind `common`
 // SNAP: the learner's history is replaced by another one, which begins behind `floor` and whose
-// server state, up to the transaction `state`, comes with it in `parts` frames. The core leaves
-// `state` and the parts empty; the replicas put them in and take them out.
+// server state, up to the transaction `state`, comes with it in `parts` frames. The core leaves all
+// but the floor empty; the replicas put them in and take them out.
 struct Snap {
   Floor floor;
+  LogTime time = 0;  // of the floor
   Zxid state = {};
   std::uint32_t part = 0;  // from 0
   std::uint32_t parts = 1;
   friend bool operator==(const Snap&, const Snap&) = default;
+};
+// Learner to leader: it has this part of a SNAP. Answered by lib/replica.
+struct StateTaken {
+  std::uint32_t part = 0;
+  friend bool operator==(const StateTaken&, const StateTaken&) = default;
 };
 // PROPOSE: a frame of records. The core sees only which; the bytes go past it.
 struct Propose {
@@ -176,7 +182,7 @@ struct EndAnswer {
 
 using Message = std::variant<Vote, StandingMessage, CEpoch, AckEpoch, Progress, AckLeader, Ack,
                              Pong, NewEpoch, Diff, Trunc, Snap, Propose, NewLeader, UpToDate,
-                             Commit, Ping, EndQuestion, EndAnswer, Admitted>;
+                             Commit, Ping, EndQuestion, EndAnswer, Admitted, StateTaken>;
 
 // The paper's name in capitals ("ACK-E"), for events, counters and golden conversations.
 const char* name_of(const Message& message);

@@ -158,7 +158,7 @@ class Chaos {
     for (unsigned i = 1; i <= 3; ++i) {
       const Server& server = cluster_.at(ServerId{i});
       CHECK(server.fatal.empty());
-      CHECK(server.replica->publishers().delivered_offset() == messages_total);
+      CHECK(server.replica->state().delivered_offset() == messages_total);
       CHECK(server.replica->counters().alarms == 0);
     }
   }

@@ -39,7 +39,7 @@ struct Three : Cluster {
     return wait([&] {
       for (unsigned i = 1; i <= 3; ++i) {
         Server& server = at(ServerId{i});
-        if (server.up() && server.replica->publishers().delivered_offset() < offset) return false;
+        if (server.up() && server.replica->state().delivered_offset() < offset) return false;
       }
       return true;
     });
@@ -83,7 +83,7 @@ TEST_SUITE("replica/cluster") {
     three.at(leader).publish(alice, 1, {"1"});
 
     CHECK(three.receipts(leader, alice).size() == 1);
-    CHECK(three.at(leader).replica->publishers().delivered_offset() == 0);
+    CHECK(three.at(leader).replica->state().delivered_offset() == 0);
     CHECK(three.at(leader).replica->status().last_offset == 1);
     three.at(leader).disk_works = true;
     CHECK(three.all_delivered(1));
@@ -128,7 +128,7 @@ TEST_SUITE("replica/cluster") {
     REQUIRE(three.all_delivered(8));
     for (unsigned i = 1; i <= 3; ++i) {
       Server& server = three.at(ServerId{i});
-      CHECK(server.replica->publishers().delivered_offset() == 8);
+      CHECK(server.replica->state().delivered_offset() == 8);
       server.subscribe(ConnectionId{50}, from_first(1));
       three.settle();
       CHECK(server.take_delivered(ConnectionId{50}) == numbers(1, 8));

@@ -8,19 +8,23 @@
 namespace zabmq::testing {
 namespace {
 
-class TableFeeder final : public storage::RecoveryVisitor {
+class StateFeeder final : public storage::RecoveryVisitor {
  public:
-  explicit TableFeeder(replica::PublisherTable& table) : table_(table) {}
-  void on_record(const RecordHeader& header) override { table_.on_record(header); }
-  void on_delivered(Zxid zxid) override { table_.on_delivered(zxid); }
+  explicit StateFeeder(replica::ServerState& state) : state_(state) {}
+  bool on_snapshot(const storage::Snapshot& snapshot) override { return state_.restore(snapshot); }
+  void on_record(const RecordHeader& header, Bytes body) override {
+    state_.on_record(header, body);
+  }
+  void on_delivered(Zxid zxid) override { state_.on_delivered(zxid); }
 
  private:
-  replica::PublisherTable& table_;
+  replica::ServerState& state_;
 };
 
 struct Headers final : storage::RecoveryVisitor {
   std::vector<RecordHeader> all;
-  void on_record(const RecordHeader& header) override { all.push_back(header); }
+  bool on_snapshot(const storage::Snapshot&) override { return true; }
+  void on_record(const RecordHeader& header, Bytes) override { all.push_back(header); }
   void on_delivered(Zxid) override {}
 };
 
@@ -54,6 +58,7 @@ storage::LogOptions DiskServer::options_of_log() const {
   storage::LogOptions all = log_options;
   all.cluster = identity.cluster;
   all.history = identity.history;
+  all.generation = identity.generation;
   return all;
 }
 
@@ -66,6 +71,7 @@ storage::IdentityRecord DiskServer::record_of(const zab::Identity& wanted) const
   record.cluster = wanted.cluster;
   record.history = wanted.history;
   record.incarnation = wanted.incarnation;
+  record.generation = wanted.generation;
   return record;
 }
 
@@ -114,9 +120,10 @@ bool DiskServer::open(replica::Recovered& recovered) {
     identity.cluster = record->cluster;
     identity.history = record->history;
     identity.incarnation = record->incarnation;
+    identity.generation = record->generation;
   }
-  recovered.publishers = empty_table();
-  TableFeeder feeder(recovered.publishers);
+  recovered.state = empty_state();
+  StateFeeder feeder(recovered.state);
   auto opened = storage::SegmentedLog::open(disk, options_of_log(), feeder);
   if (const auto* failure = std::get_if<storage::StartFailure>(&opened)) {
     refused = *failure;
@@ -126,7 +133,7 @@ bool DiskServer::open(replica::Recovered& recovered) {
   while (!log->ready() && !log->failure() && disk.step()) {
   }
   ZABMQ_CHECK(log->ready());
-  recovered.publishers.finish_recovery();
+  recovered.state.finish_recovery();
   recovered.identity = identity;
   recovered.history = history_of(log->recovered());
   recovered.delivered = log->recovered().delivered;

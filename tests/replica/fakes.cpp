@@ -82,7 +82,7 @@ RecordHeader header_of(const Slice& record) {
 // --- the log ---
 
 LastRecord FakeLog::last() const {
-  if (records_.empty()) return {kept_from.zxid, kept_from.offset, kept_from.digest, 0};
+  if (records_.empty()) return kept_from;
   const RecordHeader& h = records_.back().header;
   return {h.zxid, h.end_offset(), h.checksum, h.time};
 }
@@ -172,7 +172,7 @@ void FakeLog::cut_behind(std::size_t count) {
 
 zab::History FakeLog::history() const {
   zab::History history;
-  history.floor = kept_from;
+  history.floor = {kept_from.zxid, kept_from.offset, kept_from.digest};
   for (const Stored& s : records_) {
     if (s.header.zxid <= kept_from.zxid) continue;
     history.append({s.header.zxid.epoch, s.header.zxid.counter, s.header.zxid.counter});
@@ -180,8 +180,24 @@ zab::History FakeLog::history() const {
   return history;
 }
 
-void FakeLog::for_each_record(const std::function<void(const RecordHeader&)>& visit) const {
-  for (const Stored& s : records_) visit(s.header);
+void FakeLog::for_each_record(
+    const std::function<void(const RecordHeader&, Bytes body)>& visit) const {
+  for (const Stored& s : records_) {
+    visit(s.header, s.record.bytes().subspan(record_header_size, s.header.body_size));
+  }
+}
+
+storage::LastRecord FakeLog::end_at(Zxid zxid) const {
+  const auto at = std::find_if(records_.begin(), records_.end(),
+                               [zxid](const Stored& s) { return s.header.zxid == zxid; });
+  ZABMQ_CHECK(at != records_.end());
+  return {zxid, at->header.end_offset(), at->header.checksum, at->header.time};
+}
+
+void FakeLog::save_snapshot(storage::Snapshot snapshot) {
+  const bool free = !held || snapshot.retained.zxid <= *held;
+  if (free && snapshot.retained.zxid > kept_from.zxid) kept_from = end_at(snapshot.retained.zxid);
+  snapshots.push_back(std::move(snapshot));
 }
 
 void FakeLog::rewind(Zxid to, Digest digest) {
@@ -267,7 +283,7 @@ bool FakePeers::send(ServerId to, const zab::Message& message) {
   return true;
 }
 
-bool FakePeers::send_records(ServerId to, const zab::Propose& message, Slice records) {
+bool FakePeers::send_records(ServerId to, const zab::Message& message, Slice records) {
   if (fails) return false;
   sent.push_back({to, message, std::move(records)});
   return true;

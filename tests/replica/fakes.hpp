@@ -17,6 +17,7 @@
 #include "wire/batch.hpp"
 #include "wire/client_frame.hpp"
 #include "zab/message.hpp"
+#include "zabmq/check.hpp"
 #include "zabmq/record.hpp"
 
 namespace zabmq::testing {
@@ -48,14 +49,18 @@ class FakeLog final : public storage::HistoryLog {
   bool complete_reads();
   void crash();  // forgets what is not durable and everything that waits
   zab::History history() const;
-  void for_each_record(const std::function<void(const RecordHeader&)>& visit) const;
+  void for_each_record(
+      const std::function<void(const RecordHeader&, Bytes body)>& visit) const;
   std::size_t records() const { return records_.size(); }
   std::size_t cold_reads_waiting() const { return reads_.size(); }
 
   bool cold = false;
   bool full = false;        // no_space()
   bool reads_fail = false;  // cold reads come back empty
-  Floor kept_from;          // what is not above it cannot be read
+  storage::LastRecord kept_from;  // what is not above it cannot be read
+  std::vector<storage::SegmentSpan> spans;  // segments()
+  std::vector<storage::Snapshot> snapshots;
+  std::optional<Zxid> held;  // hold_behind()
   std::uint64_t write_age_ms = 0;
   Zxid delivered;  // as last set
   std::size_t appends = 0;
@@ -63,8 +68,7 @@ class FakeLog final : public storage::HistoryLog {
 
   storage::LastRecord last() const override;
   Zxid durable() const override { return durable_; }
-  Floor floor() const override { return kept_from; }
-  Offset first_offset() const override { return kept_from.offset + 1; }
+  storage::LastRecord floor() const override { return kept_from; }
   bool continues(Bytes records) const override;
   void append(Slice records) override;
   void flush() override;
@@ -74,6 +78,18 @@ class FakeLog final : public storage::HistoryLog {
   bool no_space() const override { return full; }
   void rewind(Zxid to, Digest digest) override;
   void drain() override;
+  // Frees at once what is not retained and not held.
+  void save_snapshot(storage::Snapshot snapshot) override;
+  bool saving_snapshot() const override { return false; }
+  void hold_behind(std::optional<Zxid> zxid) override { held = zxid; }
+  std::vector<storage::SegmentSpan> segments() const override { return spans; }
+  // Histories that replace each other are for the real log.
+  void install(storage::Installation) override { ZABMQ_CHECK(false); }
+  void adopt_installed() override { ZABMQ_CHECK(false); }
+  void remove_replaced() override {}
+  bool installing() const override { return false; }
+  // The history's end when this record was its last.
+  storage::LastRecord end_at(Zxid zxid) const;
   void set_delivered(Zxid zxid) override;
   void tick(std::uint64_t) override {}
   std::optional<storage::ReadResult> read_hot(storage::ReadFrom from, Zxid up_to,
@@ -116,7 +132,7 @@ struct FakePeers final : net::PeerLinks {
   void open_session(ServerId leader) override { opened.push_back(leader); }
   void close_session(ServerId peer) override { closed.push_back(peer); }
   bool send(ServerId to, const zab::Message& message) override;
-  bool send_records(ServerId to, const zab::Propose& message, Slice records) override;
+  bool send_records(ServerId to, const zab::Message& message, Slice records) override;
 
   std::vector<Sent> take() { return std::exchange(sent, {}); }
 };

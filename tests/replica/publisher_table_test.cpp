@@ -118,39 +118,6 @@ TEST_SUITE("replica/publisher_table") {
     CHECK(table.size() == 0);
   }
 
-  TEST_CASE("recovery: records above the delivered point wait, and are left to delivery") {
-    Records records;
-    PublisherTable table;
-    const RecordHeader first = records.batch(ann, 1, 1, 10);
-    const RecordHeader second = records.batch(ann, 2, 1, 20);
-    const RecordHeader third = records.batch(ann, 3, 1, 30);
-
-    table.on_record(first);
-    table.on_record(second);
-    CHECK(table.delivered_offset() == 0);
-    table.on_delivered(first.zxid);
-    CHECK(table.delivered_offset() == 1);
-    table.on_delivered(third.zxid);  // a mark that is ahead of what was read so far
-    CHECK(table.delivered_offset() == 2);
-    table.on_record(third);
-    CHECK(table.delivered_offset() == 3);
-    table.on_record(records.batch(ann, 4, 1, 40));
-    table.finish_recovery();
-
-    CHECK(table.find(ann)->last_sequence == 3);
-    table.deliver(records.batch(ann, 4, 1, 40));
-    CHECK(table.find(ann)->last_sequence == 4);
-  }
-
-  TEST_CASE("recovery: a log with a floor -> delivery begins there") {
-    PublisherTable table;
-    table.start_at({{Epoch{3}, 7}, 100, Digest{1}});
-    CHECK(table.delivered() == Zxid{Epoch{3}, 7});
-    CHECK(table.delivered_offset() == 100);
-  }
-}
-
-TEST_SUITE("replica/receipt_ring") {
   TEST_CASE("ring: finds the batch of every sequence that is kept, and no other") {
     ReceiptRing ring;
     for (Sequence s = 1; s <= 50; s += 5)

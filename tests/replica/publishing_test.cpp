@@ -313,8 +313,8 @@ TEST_SUITE("replica/publishing") {
 
     CHECK(leader.server.open_publisher(bob, make_uuid(8)).publisher_open);
 
-    CHECK(leader.replica().publishers().size() == 1);
-    CHECK(leader.replica().publishers().find(publisher) == nullptr);
+    CHECK(leader.replica().state().publishers().size() == 1);
+    CHECK(leader.replica().state().publishers().find(publisher) == nullptr);
   }
 
   TEST_CASE("publishers: an expired one with a batch in flight keeps its place -> busy") {

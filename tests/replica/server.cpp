@@ -24,8 +24,8 @@ zab::FreshIds Host::fresh_ids() {
 
 Host::~Host() = default;
 
-replica::PublisherTable Host::empty_table() const {
-  return replica::PublisherTable({options.receipts_max, options.publisher_ttl_us});
+replica::ServerState Host::empty_state() const {
+  return replica::ServerState({options.receipts_max, options.publisher_ttl_us});
 }
 
 void Host::run(Recovered recovered, storage::HistoryLog& log) {
@@ -48,10 +48,11 @@ void Server::start() {
   recovered.identity = identity;
   recovered.history = log.history();
   recovered.delivered = log.delivered;
-  recovered.publishers = empty_table();
-  log.for_each_record([&](const RecordHeader& h) { recovered.publishers.on_record(h); });
-  recovered.publishers.on_delivered(log.delivered);
-  recovered.publishers.finish_recovery();
+  recovered.state = empty_state();
+  log.for_each_record(
+      [&](const RecordHeader& h, Bytes body) { recovered.state.on_record(h, body); });
+  recovered.state.on_delivered(log.delivered);
+  recovered.state.finish_recovery();
   run(std::move(recovered), log);
   log.set_listener(replica.get());
   tick();

@@ -58,7 +58,7 @@ class Host : public replica::IdentityStore, public replica::EventSink {
   std::uint64_t now_ms = 0;
 
  protected:
-  replica::PublisherTable empty_table() const;
+  replica::ServerState empty_state() const;
   void run(replica::Recovered recovered, storage::HistoryLog& log);
   zab::FreshIds fresh_ids();  // drawn anew by each process
 

@@ -34,12 +34,26 @@ struct History : Solo {
     REQUIRE(answers.size() == 1);
     return answers[0];
   }
+  // Retention decides that what lies up to this transaction need not be kept.
+  void stop_retaining(Zxid up_to) {
+    server.log.spans = {{server.log.end_at(up_to), 1000}};
+    server.tick(server.options.retention_interval_ms);
+    server.settle();
+    REQUIRE(replica().state().retained().zxid == up_to);
+    REQUIRE(server.log.kept_from.zxid == up_to);
+  }
   std::vector<std::string> delivered(ConnectionId who = bob) {
     server.settle();
     return server.take_delivered(who);
   }
   Sequence next = 1;
 };
+
+replica::Options retaining_nothing() {
+  replica::Options options;
+  options.retention.bytes_max = 0;
+  return options;
+}
 
 std::vector<std::string> numbers(Sequence first, Sequence last) {
   std::vector<std::string> texts;
@@ -168,9 +182,9 @@ TEST_SUITE("replica/subscriptions") {
   }
 
   TEST_CASE("start: below what is kept -> GAP with the first offset, never a silent skip") {
-    History history(3);
+    History history(3, retaining_nothing());
     const Zxid old = {history.replica().status().epoch, 2};
-    history.server.log.kept_from = {old, 2, Digest::none};
+    history.stop_retaining(old);
 
     history.server.subscribe(bob, from_offset(1, 2));
     wire::Subscribe request = from_first(2);
@@ -189,10 +203,26 @@ TEST_SUITE("replica/subscriptions") {
   }
 
   TEST_CASE("stream: overtaken by what is kept -> GAP") {
-    History history(3);
+    replica::Options options = retaining_nothing();
+    options.retention_hold_ms = 5000;
+    History history(3, options);
     history.server.subscribe(bob, from_first(1, 1));
     CHECK(history.delivered() == numbers(1, 2));
-    history.server.log.kept_from = {{history.replica().status().epoch, 3}, 4, Digest::none};
+    const Zxid up_to{history.replica().status().epoch, 3};
+    SUBCASE("within its time -> it reads on") {
+      history.server.log.spans = {{history.server.log.end_at(up_to), 1000}};
+      history.server.tick(1000);
+      history.server.settle();
+      CHECK(history.replica().state().retained().zxid == up_to);
+      CHECK(history.server.log.kept_from.zxid < up_to);
+      history.server.say(bob, wire::Credit{1, 100, 1000});
+      CHECK(history.delivered() == numbers(3, 6));
+      return;
+    }
+    history.server.log.spans = {{history.server.log.end_at(up_to), 1000}};
+    history.server.tick(1000);
+    history.server.settle();
+    history.server.tick(5001);
 
     history.server.say(bob, wire::Credit{1, 100, 1000});
     history.server.settle();
@@ -423,14 +453,14 @@ TEST_SUITE("replica/subscriptions") {
   TEST_CASE("subscriptions: a client that comes and goes -> no queue grows") {
     FakeLog log;
     FakeClients links;
-    replica::PublisherTable table;
+    replica::ServerState state;
     replica::Options options;
     replica::Counters counters;
     replica::Clients clients(links, options, counters);
     replica::EndQuestions questions(
         1000, [](std::uint64_t, std::optional<replica::End>) {},
         [](ServerId, std::uint64_t, replica::End) {});
-    replica::Subscriptions subscriptions(log, table, clients, questions, options, counters);
+    replica::Subscriptions subscriptions(log, state, clients, questions, options, counters);
     clients.add(bob);
 
     for (std::uint64_t name = 1; name <= 1000; ++name) {

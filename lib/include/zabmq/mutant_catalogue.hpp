@@ -32,6 +32,8 @@
     "ZOOKEEPER-1549: state ahead of commits")                                                     \
   M(offset_kept_over_trunc, "Behind a cut, offsets go on from the records that were cut.",        \
     "ZOOKEEPER-5094, 1489")                                                                       \
+  M(older_snap_installed, "A SNAP older than what was delivered here is installed.",              \
+    "zab.md 1.7, no-regress rule")                                                                \
   M(vote_by_delivered, "Votes tell the last delivered zxid, not the last durable one.",           \
     "zab.md 6; ZOOKEEPER-2845")                                                                   \
   M(ack_e_before_promise, "ACK-E leaves before acceptedEpoch is durable.", "ZOOKEEPER-335")       \

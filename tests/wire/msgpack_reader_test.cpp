@@ -1,5 +1,5 @@
 // MsgpackReader tests: each format at its edges, and what is claimed but not there.
-#include "net/msgpack_reader.hpp"
+#include "wire/msgpack_reader.hpp"
 
 #include <doctest/doctest.h>
 
@@ -38,7 +38,7 @@ bool skips_all(const std::string& hexadecimal) {
 
 }  // namespace
 
-TEST_SUITE("net/msgpack_reader") {
+TEST_SUITE("wire/msgpack_reader") {
   TEST_CASE("msgpack reader: unsigned numbers of every width") {
     CHECK(number_of("00") == 0);
     CHECK(number_of("7f") == 127);
