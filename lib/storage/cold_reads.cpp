@@ -64,8 +64,9 @@ void SegmentedLog::read_cold(ReadFrom from, Zxid up_to, std::size_t max_bytes, R
 }
 
 void SegmentedLog::digest_at(Zxid zxid, DigestDone done) {
+  if (zxid < floor_.zxid) return done(std::nullopt);
+  if (zxid == floor_.zxid) return done(floor_.digest);
   if (const auto here = tail_.find(zxid)) return done(here->digest);
-  if (zxid == recovered_.floor.zxid) return done(recovered_.floor.digest);
   locate(zxid, [done = std::move(done)](const std::optional<Located>& place) {
     done(place ? std::optional(place->end.digest) : std::nullopt);
   });
@@ -73,7 +74,7 @@ void SegmentedLog::digest_at(Zxid zxid, DigestDone done) {
 
 // Finds where a record on disk ends. Never calls back at once.
 void SegmentedLog::locate(Zxid zxid, LocateDone done) {
-  if (!chain_.empty() && zxid == recovered_.floor.zxid) {
+  if (!chain_.empty() && zxid == floor_.zxid) {
     const SegmentHeader& first = chain_.front().header;
     const Located place{first.number, segment_header_size, first.before};
     fs_.defer(guarded([place, done = std::move(done)] { done(place); }));
@@ -90,7 +91,12 @@ void SegmentedLog::locate(Zxid zxid, LocateDone done) {
   scan(std::move(search));
 }
 
-SegmentedLog::Chain::const_iterator SegmentedLog::segment_numbered(std::uint64_t number) const {
+// The record that `from` asks for, or one in front of it, may have been, and is not kept.
+bool SegmentedLog::is_below_floor(const ReadFrom& from) const {
+  return !is_none(floor_.zxid) && reaches(floor_, from);
+}
+
+SegmentedLog::Chain::iterator SegmentedLog::segment_numbered(std::uint64_t number) {
   return std::partition_point(chain_.begin(), chain_.end(),
                               [&](const Segment& s) { return s.header.number < number; });
 }
@@ -103,7 +109,9 @@ SegmentedLog::Chain::const_iterator SegmentedLog::segment_for(const ReadFrom& fr
 }
 
 void SegmentedLog::scan(std::shared_ptr<Scan> s) {
-  if (chain_.empty()) {
+  if (chain_.empty() || is_below_floor(s->from)) {
+    s->taken = 0;
+    s->result = {};
     fs_.defer(guarded([s] { s->done(*s); }));
     return;
   }
@@ -142,7 +150,8 @@ void SegmentedLog::scan_on(std::shared_ptr<Scan> s) {
   const std::uint64_t position = s->position;
   fs_.read(file, position, count,
            guarded([this, s = std::move(s), count](const IoStatus& status, const Slice& chunk) {
-             if (s->cuts != cuts_) return scan(s);
+             // Bytes of a segment that was freed meanwhile may be those of another one.
+             if (s->cuts != cuts_ || s->segment < chain_.front().header.number) return scan(s);
              if (!status) {
                damaged(*s, status.what);
              } else if (chunk.size() != count) {
@@ -169,7 +178,8 @@ void SegmentedLog::note_read_end(const Located& place) {
 
 // Goes over the marks and records of a chunk; true when the read has all it wants.
 bool SegmentedLog::take_chunk(Scan& s, const Slice& chunk) {
-  const Segment& segment = *segment_numbered(s.segment);
+  Segment& segment = *segment_numbered(s.segment);
+  const bool closed = s.segment != chain_.back().header.number;
   std::size_t at = 0;
   std::size_t run = 0;  // the records from here up to `at` are wanted, and lie back to back
   bool complete = false;
@@ -194,6 +204,8 @@ bool SegmentedLog::take_chunk(Scan& s, const Slice& chunk) {
     const std::optional<RecordHeader> header = parse_record(rest);
     if (!header || !storage::continues(link_of(*header), s.last))
       return damaged(s, "not the record written");
+    // A start does not read what a snapshot covers: its waypoints are laid by the first reader.
+    if (closed) segment.add_waypoint({s.position, s.last}, options_.waypoint_interval);
     const LastRecord end = link_of(*header).end();
     if (!reaches(end, s.from)) {
       run = at + size;

@@ -17,7 +17,8 @@ namespace {
 constexpr std::size_t item_alignment = 8;  // marks and records begin at multiples of it
 
 struct Nobody final : RecoveryVisitor {
-  void on_record(const RecordHeader&) override {}
+  bool on_snapshot(const Snapshot&) override { return true; }
+  void on_record(const RecordHeader&, Bytes) override {}
   void on_delivered(Zxid) override {}
 };
 
@@ -134,6 +135,7 @@ class Dump {
       options.cluster = identity->cluster;
       options.history = identity->history;
       options.server = identity->server;
+      options.generation = identity->generation;
     }
     Nobody nobody;
     const RecoveryResult result = recover(fs_, options, nobody);

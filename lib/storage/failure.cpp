@@ -21,4 +21,8 @@ StartFailure failed(const IoStatus& status) {
   return {in_use ? StartFailure::Kind::in_use : StartFailure::Kind::io, status.what, std::nullopt};
 }
 
+bool is_out_of_space(const IoStatus& status) {
+  return status.error == ENOSPC || status.error == EDQUOT;
+}
+
 }  // namespace zabmq::storage

@@ -36,4 +36,7 @@ std::string describe(const Damage& damage, const std::string& why);
 StartFailure corrupt(Damage damage, const std::string& why);
 StartFailure failed(const IoStatus& status);  // EWOULDBLOCK is in_use
 
+// Of a write: a state that ends by itself, where nothing that was promised depends on the write.
+bool is_out_of_space(const IoStatus& status);
+
 }  // namespace zabmq::storage

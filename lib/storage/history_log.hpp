@@ -41,7 +41,7 @@ struct FromTime {
 using ReadFrom = std::variant<After, AtOffset, FromZxid, FromTime>;
 
 // Whole records, back to back in each slice, verified against their checksums. Empty: nothing
-// there.
+// there, or it is below the floor: what `from` asks for may have been, and is not kept any more.
 struct ReadResult {
   std::vector<Slice> slices;
   Zxid last;  // of the last record returned; none when empty
@@ -71,6 +71,7 @@ struct SegmentSpan {
 };
 
 // A history that replaces this one (SNAP): it begins behind `floor`, and its server state is known.
+// fits_floor(snapshot, floor) holds (snapshot.hpp); asked of what a peer sends.
 struct Installation {
   LastRecord floor;
   std::uint32_t generation = 0;  // of the history on this disk; one more than the present one
@@ -125,9 +126,10 @@ class HistoryLog {
   // --- snapshots and retention ---
 
   // Writes a snapshot of the state at a delivered point that is durable here; at most one is under
-  // way. The newest three that were verified are kept. Then whole segments at or below the
-  // `retained` of the *oldest* of them are freed, so that any of the three can be started from: the
-  // floor rises, their files become spares. An ENOSPC is no failure: the snapshot is dropped.
+  // way, and none while installing. The newest three that were verified are kept. Then whole
+  // segments at or below the `retained` of the *oldest* of them are freed, so that any of the three
+  // can be started from: the floor rises, their files become spares. Where there is no space for
+  // it, the snapshot is dropped: no failure.
   virtual void save_snapshot(Snapshot snapshot) = 0;
   virtual bool saving_snapshot() const = 0;
   // Nothing behind `zxid` is freed until the next call: somebody reads there. {}: no hold.
@@ -137,18 +139,20 @@ class HistoryLog {
 
   // --- installing another history (SNAP) ---
 
-  // From now on the log is that history, empty behind its floor: last(), append(), reads and all.
-  // on_rewound(true) tells when the snapshot and the first segment are durable; nothing may be
-  // appended before. The present history stays on disk, and comes back as the log's when drain() is
-  // called, or after a crash.
+  // What no write has begun to take is dropped. Then the log becomes that history, empty behind its
+  // floor: last(), append(), reads and all. on_rewound(true) tells when its snapshot and first
+  // segment are durable; nothing may be appended before. The present history stays on disk, and
+  // comes back as the log's when drain() is called (before on_drained, and then on_rewound may not
+  // come), or after a crash. continues() refuses what does not lead to the snapshot's transaction.
   virtual void install(Installation installation) = 0;
-  // It stays: no drain takes it back. The identity record with its generation is stored next.
+  // It stays: no drain takes it back. The log is durable to the snapshot's transaction, at least.
+  // The identity record with its generation is stored next.
   virtual void adopt_installed() = 0;
   // That record is durable: the old history's files are removed. Does nothing without an adoption.
   virtual void remove_replaced() = 0;
   virtual bool installing() const = 0;  // installed, and not adopted
 
-  // The delivered point, written into the next mark.
+  // The delivered point, written into the next mark. Ignored while installing.
   virtual void set_delivered(Zxid zxid) = 0;
   virtual void tick(std::uint64_t now_ms) = 0;  // idle mark, spare segments
 

@@ -58,6 +58,7 @@ std::vector<std::byte> encode_identity(const IdentityRecord& record) {
   put(p + 8, record.server);
   put(p + 12, record.accepted);
   put(p + 16, record.current);
+  put(p + 20, record.generation);
   put_uuid(p + 24, record.cluster);
   put_uuid(p + 40, record.history);
   put_uuid(p + 56, record.incarnation);
@@ -84,7 +85,7 @@ std::variant<IdentityRecord, StartFailure> parse_identity(Bytes bytes) {
   }
   const std::size_t voters = get<std::uint16_t>(p + 6);
   if (version != identity_version || voters > voters_text_max ||
-      bytes.size() != identity_size(voters) || get<std::uint32_t>(p + 20) != 0 ||
+      bytes.size() != identity_size(voters) ||
       !all_zero(bytes.subspan(fixed_size + voters, padded(voters) - voters))) {
     return corrupt_identity("its lengths do not fit");
   }
@@ -93,6 +94,7 @@ std::variant<IdentityRecord, StartFailure> parse_identity(Bytes bytes) {
   record.server = get<ServerId>(p + 8);
   record.accepted = get<Epoch>(p + 12);
   record.current = get<Epoch>(p + 16);
+  record.generation = get<std::uint32_t>(p + 20);
   record.cluster = get_uuid(p + 24);
   record.history = get_uuid(p + 40);
   record.incarnation = get_uuid(p + 56);

@@ -29,7 +29,7 @@ struct IdentityRecord {
   ServerId server = ServerId::none;  //  8
   Epoch accepted = Epoch::none;      // 12  acceptedEpoch
   Epoch current = Epoch::none;       // 16  currentEpoch, never above accepted
-                                     // 20  u32 zero
+  std::uint32_t generation = 0;      // 20  of the history: files of another one are not ours
   Uuid cluster;                      // 24
   Uuid history;                      // 40
   Uuid incarnation;                  // 56

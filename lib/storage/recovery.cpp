@@ -1,20 +1,18 @@
-// Recovery: from files to a history.
+// Recovery: from files to a chain and a snapshot. The records: history_walk.cpp.
 #include "storage/recovery.hpp"
 
 #include <algorithm>
 #include <map>
-#include <memory>
+#include <utility>
 
-#include "storage/link.hpp"
+#include "storage/history_walk.hpp"
 #include "storage/mark.hpp"
 #include "storage/segment_reader.hpp"
-#include "zabmq/mutant.hpp"
 
 namespace zabmq::storage {
 namespace {
 
-constexpr std::size_t scan_bytes = 1 << 20;
-constexpr std::size_t item_alignment = 8;  // marks and records begin at multiples of it
+constexpr std::size_t item_alignment = 8;  // marks begin at multiples of it
 
 struct SegmentFile {
   FileId file = FileId::none;
@@ -22,13 +20,25 @@ struct SegmentFile {
   ParsedSegmentHeader parsed;
 };
 
+StartFailure newer_version(const std::string& file, std::uint8_t theirs, std::uint8_t ours) {
+  return {StartFailure::Kind::newer_version,
+          file + " has format version " + std::to_string(theirs) + ", this program knows " +
+              std::to_string(ours) + "; use the newer program",
+          std::nullopt};
+}
+
 class Recovery {
  public:
   Recovery(FileSystem& fs, const RecoveryOptions& options, RecoveryVisitor& visitor)
-      : fs_(fs), options_(options), visitor_(visitor) {}
+      : fs_(fs),
+        options_(options),
+        visitor_(visitor),
+        walk_(fs, options.waypoint_interval, visitor, result_) {}
 
   RecoveryResult run() {
-    if (list_files() && find_newest() && follow_chain() && walk_chain()) summarize();
+    if (list_files() && find_newest() && follow_chain() && read_snapshots() && check_front()) {
+      walk_chain();
+    }
     return std::move(result_);
   }
 
@@ -38,29 +48,32 @@ class Recovery {
   bool list_files();
   bool open_segment(std::uint64_t number, const std::string& name);
   bool open_spare(const std::string& name);
+  void note_snapshot(const std::string& name);
+  void adopt_owner();
   bool find_newest();
   bool never_created(std::uint64_t number, const SegmentFile& file);
   bool check_owner(const SegmentHeader& header);
   bool follow_chain();
+  bool check_order(const SegmentHeader& older, const SegmentHeader& newer);
+  bool read_snapshots();
+  bool read_snapshot(SnapshotFile& file);
+  void try_snapshot(SnapshotFile& file, Snapshot snapshot);
+  bool check_front();
   bool walk_chain();
-  bool walk_older(Segment& segment, const Segment& successor);
-  bool walk_newest(Segment& segment);
-  bool enter(const Segment& segment);
-  void walk(Segment& segment, SegmentReader& reader, std::uint64_t limit);
-  bool take_mark(const Segment& segment, Bytes bytes);
-  bool take_delivered(Zxid delivered);
-  bool holds(Zxid zxid) const;
-  std::size_t take_record(Segment& segment, SegmentReader& reader, std::uint64_t limit);
-  bool examine_tail(Segment& segment, SegmentReader& reader);
-  std::uint64_t damaged_body_end(SegmentReader& reader) const;
-  void summarize();
+  std::size_t first_to_walk() const;
+  bool pass_over(const Segment& segment);
+  void give_up(const std::string& name, FileId file);
+  SnapshotOwner owner() const {
+    return {options_.cluster, options_.history, options_.server, options_.generation};
+  }
 
   bool fail(StartFailure failure) {
     result_.failure = std::move(failure);
     return false;
   }
-  bool fail_at(const std::string& file, std::uint64_t position, const std::string& why) {
-    return fail(corrupt({file, position, last_.zxid}, why));
+  bool fail_at(const std::string& file, std::uint64_t position, Zxid behind,
+               const std::string& why) {
+    return fail(corrupt({file, position, behind}, why));
   }
   bool ok(const IoStatus& status) { return status ? true : fail(failed(status)); }
 
@@ -69,11 +82,9 @@ class Recovery {
   RecoveryVisitor& visitor_;
   RecoveryResult result_;
   Files files_;
-
-  // The walk.
-  std::uint64_t position_ = 0;
-  LastRecord last_;
-  Zxid delivered_;
+  std::optional<Snapshot> used_;  // without its state
+  std::string predecessor_;       // why the one in front of the chain is not there; empty: none is
+  HistoryWalk walk_;
 };
 
 bool Recovery::list_files() {
@@ -85,8 +96,12 @@ bool Recovery::list_files() {
       if (!open_segment(*number, name)) return false;
     } else if (parse_spare_name(name)) {
       if (!open_spare(name)) return false;
+    } else if (name == snapshot_tmp_name) {
+      result_.files.useless.push_back(name);
     }
   }
+  adopt_owner();
+  for (const std::string& name : names) note_snapshot(name);
   return true;
 }
 
@@ -100,37 +115,77 @@ bool Recovery::open_segment(std::uint64_t number, const std::string& name) {
   if (file.parsed.kind == ParsedSegmentHeader::Kind::valid && file.parsed.header.number != number) {
     file.parsed.kind = ParsedSegmentHeader::Kind::invalid;
   }
+  if (file.parsed.kind == ParsedSegmentHeader::Kind::valid) {
+    result_.files.next_number = std::max(result_.files.next_number, number + 1);
+  }
   files_.emplace(number, std::move(file));
   return true;
 }
 
+// A spare of zeros that is too short is unfinished. One that was a segment is as long as it was.
 bool Recovery::open_spare(const std::string& name) {
-  Spare spare{name, FileId::none, 0};
+  Spare spare{name, FileId::none, 0, false};
   if (!ok(fs_.open(name, spare.file, spare.size))) return false;
-  if (spare.size >= options_.segment_size) {
+  SegmentReader reader(fs_, spare.file, spare.size);
+  spare.recycled = !all_zero(reader.at(0, segment_header_size));
+  if (!ok(reader.status())) return false;
+  const std::uint64_t least =
+      spare.recycled ? recycled_size_min(options_.segment_size) : options_.segment_size;
+  if (spare.size >= least) {
     result_.files.spares.push_back(std::move(spare));
   } else {
-    fs_.close(spare.file);
-    result_.files.useless.push_back(name);
+    give_up(name, spare.file);
   }
   return true;
 }
 
-// Drops files that never became segments; the first one left is the newest.
+void Recovery::note_snapshot(const std::string& name) {
+  const auto parsed = parse_snapshot_name(name);
+  if (!parsed) return;
+  if (parsed->first == options_.generation) {
+    SnapshotFile file;
+    file.name = name;
+    file.at.zxid = parsed->second;
+    result_.files.snapshots.push_back(std::move(file));
+  } else {
+    result_.files.useless.push_back(name);
+  }
+}
+
+// Asked for no owner: the newest segment's.
+void Recovery::adopt_owner() {
+  if (!is_none(options_.cluster)) return;
+  for (const auto& [number, file] : files_) {
+    if (file.parsed.kind != ParsedSegmentHeader::Kind::valid) continue;
+    const SegmentHeader& newest = file.parsed.header;
+    options_.cluster = newest.cluster;
+    options_.history = newest.history;
+    options_.server = newest.server;
+    options_.generation = newest.generation;
+    return;
+  }
+}
+
+void Recovery::give_up(const std::string& name, FileId file) {
+  result_.files.useless.push_back(name);
+  fs_.close(file);
+}
+
+// Drops files that never became segments, and those of other generations; the first one left is the
+// newest.
 bool Recovery::find_newest() {
   while (!files_.empty()) {
     const auto& [number, file] = *files_.begin();
-    if (file.parsed.kind == ParsedSegmentHeader::Kind::newer_version) {
-      return fail({StartFailure::Kind::newer_version,
-                   segment_name(number) + " has format version " +
-                       std::to_string(file.parsed.version) + ", this program knows " +
-                       std::to_string(segment_version) + "; use the newer program",
-                   std::nullopt});
+    const ParsedSegmentHeader& parsed = file.parsed;
+    if (parsed.kind == ParsedSegmentHeader::Kind::newer_version) {
+      return fail(newer_version(segment_name(number), parsed.version, segment_version));
     }
-    if (file.parsed.kind == ParsedSegmentHeader::Kind::valid) return true;
-    if (!never_created(number, file)) return false;
-    result_.files.useless.push_back(segment_name(number));
-    fs_.close(file.file);
+    if (parsed.kind == ParsedSegmentHeader::Kind::valid) {
+      if (parsed.header.generation == options_.generation) return true;
+    } else if (!never_created(number, file)) {
+      return false;
+    }
+    give_up(segment_name(number), file.file);
     files_.erase(files_.begin());
   }
   return true;
@@ -138,7 +193,7 @@ bool Recovery::find_newest() {
 
 // An invalid header: if a mark of this segment exists, the header was valid once. The mark's copy
 // of the header's checksum cannot be compared here, and need not be: a file that was never a
-// segment has no bytes of clients.
+// segment has no bytes of clients, or those of a segment with another number.
 bool Recovery::never_created(std::uint64_t number, const SegmentFile& file) {
   SegmentReader reader(fs_, file.file, file.size);
   for (std::uint64_t p = segment_header_size; p + mark_size <= file.size; p += item_alignment) {
@@ -147,7 +202,7 @@ bool Recovery::never_created(std::uint64_t number, const SegmentFile& file) {
     if (!looks_like_mark(bytes)) continue;
     const auto mark = parse_mark(bytes);
     if (mark && mark->segment == number && mark->position == p) {
-      return fail_at(segment_name(number), 0, "the segment's header is not what was written");
+      return fail_at(segment_name(number), 0, {}, "the segment's header is not what was written");
     }
   }
   return true;
@@ -172,197 +227,171 @@ bool Recovery::check_owner(const SegmentHeader& header) {
 
 bool Recovery::follow_chain() {
   std::vector<Segment>& chain = result_.files.chain;
-  if (is_none(options_.cluster) && !files_.empty()) {
-    const SegmentHeader& newest = files_.begin()->second.parsed.header;
-    options_.cluster = newest.cluster;
-    options_.history = newest.history;
-    options_.server = newest.server;
-  }
   for (auto it = files_.begin(); it != files_.end();) {
     Segment segment;
     segment.header = it->second.parsed.header;
     segment.file = it->second.file;
     segment.allocated = it->second.size;
     if (!check_owner(segment.header)) return false;
-    if (!chain.empty()) segment.end = chain.back().header.takes_over_at;
+    if (!chain.empty()) {
+      segment.end = chain.back().header.takes_over_at;
+      if (!check_order(segment.header, chain.back().header)) return false;
+    }
     files_.erase(it);
     const std::uint64_t older = segment.header.continues;
     chain.push_back(std::move(segment));
     if (older == 0) break;
     it = files_.find(older);
-    if (it == files_.end() || it->second.parsed.kind != ParsedSegmentHeader::Kind::valid) {
-      last_ = chain.back().header.before;
-      return fail_at(segment_name(older), 0,
-                     it == files_.end()
-                         ? "the file is missing, " + chain.back().name() + " continues it"
-                         : "the segment's header is not what was written");
+    if (it == files_.end()) {
+      predecessor_ = "the file is missing, " + chain.back().name() + " continues it";
+    } else if (it->second.parsed.kind != ParsedSegmentHeader::Kind::valid ||
+               it->second.parsed.header.generation != options_.generation) {
+      predecessor_ = "the segment's header is not what was written";
     }
+    if (!predecessor_.empty()) break;
   }
   std::reverse(chain.begin(), chain.end());
-  for (const auto& [number, file] : files_) {  // newest first, as they are to be removed
-    result_.files.useless.push_back(segment_name(number));
-    fs_.close(file.file);
+  // Newest first, as they are to be removed.
+  for (const auto& [number, file] : files_) give_up(segment_name(number), file.file);
+  return true;
+}
+
+bool Recovery::check_order(const SegmentHeader& older, const SegmentHeader& newer) {
+  if (older.before.zxid <= newer.before.zxid && older.before.offset <= newer.before.offset) {
+    return true;
+  }
+  return fail_at(segment_name(newer.number), 0, newer.before.zxid,
+                 "the segment that it continues begins behind it");
+}
+
+// All of them, newest first; the first that can be used is.
+bool Recovery::read_snapshots() {
+  std::vector<SnapshotFile>& files = result_.files.snapshots;
+  std::sort(files.begin(), files.end(),
+            [](const SnapshotFile& a, const SnapshotFile& b) { return a.at.zxid < b.at.zxid; });
+  for (auto file = files.rbegin(); file != files.rend(); ++file) {
+    if (!read_snapshot(*file)) return false;
+  }
+  // One of a transaction in front of the chain was to be removed before the segments were.
+  std::erase_if(files, [&](const SnapshotFile& file) {
+    const bool late = used_ && !result_.files.chain.empty() &&
+                      file.at.zxid < result_.files.chain.front().header.before.zxid;
+    if (late) result_.files.useless.push_back(file.name);
+    return late;
+  });
+  for (const SnapshotFile& file : files) {
+    if (!file.whole) result_.history.unused_snapshots.push_back(file.name);
   }
   return true;
+}
+
+// What cannot be read is passed over, and noted: an older one may do.
+bool Recovery::read_snapshot(SnapshotFile& file) {
+  FileId id = FileId::none;
+  std::uint64_t size = 0;
+  if (!ok(fs_.open(file.name, id, size))) return false;
+  const auto bytes = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(size));
+  std::size_t count = 0;
+  const IoStatus status = fs_.read_now(id, 0, *bytes, count);
+  fs_.close(id);
+  ParsedSnapshot parsed;
+  if (status && count == bytes->size()) parsed = parse_snapshot({bytes, *bytes});
+  if (parsed.kind == ParsedSnapshot::Kind::newer_version) {
+    return fail(newer_version(file.name, parsed.version, snapshot_version));
+  }
+  if (parsed.kind == ParsedSnapshot::Kind::valid && parsed.owner == owner() &&
+      parsed.snapshot.at.zxid == file.at.zxid) {
+    try_snapshot(file, std::move(parsed.snapshot));
+  }
+  return true;
+}
+
+// Where the chain still has segments in front of the snapshot's floor, a crash came between freeing
+// them and their removal: the table does not reach down to them.
+void Recovery::try_snapshot(SnapshotFile& file, Snapshot snapshot) {
+  std::vector<Segment>& chain = result_.files.chain;
+  std::size_t freed = 0;
+  while (freed + 1 < chain.size() && chain[freed + 1].header.before.zxid <= snapshot.floor.zxid) {
+    ++freed;
+  }
+  if (!chain.empty() && !fits_floor(snapshot, chain[freed].header.before)) return;
+  file.at = snapshot.at;
+  file.retained = snapshot.retained.zxid;
+  if (used_) {
+    file.whole = true;
+    return;
+  }
+  file.whole = visitor_.on_snapshot(snapshot);
+  if (!file.whole) return;
+  result_.history.snapshot = file.name;
+  for (std::size_t i = 0; i < freed; ++i) give_up(chain[i].name(), chain[i].file);
+  chain.erase(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(freed));
+  if (freed > 0) predecessor_ = "it was freed";
+  used_ = std::move(snapshot);
+  used_->state = {};
+}
+
+// A history begins with its first transaction, or where a snapshot needs nothing older.
+bool Recovery::check_front() {
+  const std::vector<Segment>& chain = result_.files.chain;
+  if (chain.empty()) {
+    const bool none = result_.files.snapshots.empty();
+    if (none && options_.generation == 0) return true;
+    return fail_at(none ? "the history" : result_.files.snapshots.back().name, 0, {},
+                   "there are no segments");
+  }
+  const SegmentHeader& front = chain.front().header;
+  if (used_ && (predecessor_.empty() || front.before.zxid <= used_->retained.zxid)) return true;
+  if (!predecessor_.empty()) {
+    return fail_at(segment_name(front.continues), 0, front.before.zxid, predecessor_);
+  }
+  if (is_none(front.before.zxid)) return true;
+  return fail_at(chain.front().name(), 0, front.before.zxid,
+                 "it is the history's first, and there is no snapshot of what is in front of it");
 }
 
 bool Recovery::walk_chain() {
   std::vector<Segment>& chain = result_.files.chain;
   if (chain.empty()) return true;
-  last_ = chain.front().header.before;
-  result_.history.floor = {last_.zxid, last_.offset, last_.digest};
-  delivered_ = last_.zxid;  // what is no longer kept was delivered
-  for (std::size_t i = 0; i + 1 < chain.size(); ++i) {
-    if (!walk_older(chain[i], chain[i + 1])) return false;
+  const LastRecord floor = chain.front().header.before;
+  result_.history.floor = floor;
+  const std::size_t first = first_to_walk();
+  HistoryWalk::Begin begin{chain[first].header.before, {}, floor.zxid, floor.zxid};
+  if (used_) {
+    begin.ends = ends_between(used_->ends, floor.zxid, begin.last.zxid);
+    begin.delivered = used_->at.zxid;
+    if (!options_.everything) begin.told_up_to = used_->at.zxid;
   }
-  return walk_newest(chain.back());
+  for (const SnapshotFile& file : result_.files.snapshots) {
+    if (file.whole && (options_.everything || file.name == result_.history.snapshot)) {
+      walk_.expect({file.name, file.at});
+    }
+  }
+  walk_.begin(std::move(begin));
+  for (std::size_t i = 0; i < first; ++i) {
+    if (!pass_over(chain[i])) return false;
+  }
+  for (std::size_t i = first; i + 1 < chain.size(); ++i) {
+    if (!walk_.walk_older(chain[i], chain[i + 1])) return false;
+  }
+  return walk_.walk_newest(chain.back()) && walk_.end();
 }
 
-bool Recovery::enter(const Segment& segment) {
-  position_ = segment_header_size;
+// The segment that holds the snapshot's transaction, or that begins behind it.
+std::size_t Recovery::first_to_walk() const {
+  if (!used_ || options_.everything) return 0;
+  std::size_t first = 0;
+  const std::vector<Segment>& chain = result_.files.chain;
+  while (first + 1 < chain.size() && chain[first + 1].header.before.zxid <= used_->at.zxid) ++first;
+  return first;
+}
+
+bool Recovery::pass_over(const Segment& segment) {
   ++result_.history.segments;
-  result_.history.bytes += segment_header_size;
-  const Zxid delivered = segment.header.delivered;
-  if (delivered <= delivered_ || take_delivered(delivered)) return true;
-  return fail_at(segment.name(), 0,
-                 "it says that transaction " + to_string(delivered) +
-                     " was delivered, which is not in front of it");
-}
-
-bool Recovery::walk_older(Segment& segment, const Segment& successor) {
-  SegmentReader reader(fs_, segment.file, segment.allocated);
-  if (!enter(segment)) return false;
-  walk(segment, reader, std::min(segment.end, segment.allocated));
-  if (!ok(reader.status())) return false;
-  if (position_ != segment.end)
-    return fail_at(segment.name(), position_, "neither a mark nor the next record");
-  const LastRecord& expected = successor.header.before;
-  if (last_.zxid != expected.zxid || last_.offset != expected.offset ||
-      last_.digest != expected.digest) {
-    return fail_at(successor.name(), 0,
-                   "it continues transaction " + to_string(expected.zxid) +
-                       " with another chain digest or offset");
-  }
-  return true;
-}
-
-bool Recovery::walk_newest(Segment& segment) {
-  SegmentReader reader(fs_, segment.file, segment.allocated);
-  result_.files.proven = last_;
-  if (!enter(segment)) return false;
-  walk(segment, reader, segment.allocated);
-  if (!ok(reader.status())) return false;
-  segment.end = position_;
-  return examine_tail(segment, reader);
-}
-
-// Goes over marks and records until `limit` or until something is neither.
-void Recovery::walk(Segment& segment, SegmentReader& reader, std::uint64_t limit) {
-  const bool newest = &segment == &result_.files.chain.back();
-  while (position_ < limit) {
-    const Bytes front = reader.at(position_, static_cast<std::size_t>(std::min<std::uint64_t>(
-                                                 record_header_size, limit - position_)));
-    std::size_t size = 0;
-    if (looks_like_mark(front)) {
-      if (!take_mark(segment, front)) return;
-      if (newest) {
-        result_.files.last_write = position_;
-        result_.files.proven = last_;
-      }
-      size = mark_size;
-    } else if (position_ > segment_header_size) {  // a segment begins with a mark
-      size = take_record(segment, reader, limit);
-    }
-    if (size == 0) return;
-    position_ += size;
-    result_.history.bytes += size;
-  }
-}
-
-bool Recovery::take_mark(const Segment& segment, Bytes bytes) {
-  if (!is_mark_of(segment.header, bytes, position_)) return false;
-  const auto mark = parse_mark(bytes);
-  return mark->delivered == delivered_ ||
-         (mark->delivered > delivered_ && take_delivered(mark->delivered));
-}
-
-// False: no such transaction lies in front of this place.
-bool Recovery::take_delivered(Zxid delivered) {
-  if (!holds(delivered)) return false;
-  delivered_ = delivered;
-  visitor_.on_delivered(delivered_);
-  return true;
-}
-
-// Whether a transaction that the walk has passed has this zxid.
-bool Recovery::holds(Zxid zxid) const {
-  const std::vector<EpochLast>& ends = result_.history.ends;
-  const auto end = std::find_if(ends.begin(), ends.end(),
-                                [&](const EpochLast& e) { return e.epoch == zxid.epoch; });
-  return end != ends.end() && zxid.counter > 0 && zxid.counter <= end->last &&
-         zxid > result_.history.floor.zxid;
-}
-
-// The size of the record at the position, when a whole and valid one is there that continues the
-// history; else 0.
-std::size_t Recovery::take_record(Segment& segment, SegmentReader& reader, std::uint64_t limit) {
-  const std::uint64_t room = limit - position_;
-  if (room < record_header_size) return 0;
-  auto header = parse_header(reader.at(position_, record_header_size));
-  if (!header || record_size(header->body_size) > room) return 0;
-  const Link link = link_of(*header);
-  const bool whole =
-      parse_record(reader.at(position_, link.size)) || ZABMQ_MUTANT(body_not_checked);
-  if (!continues(link, last_) || !whole) return 0;
-  segment.add_waypoint({position_, last_}, options_.waypoint_interval);
-  visitor_.on_record(*header);
-  last_ = link.end();
-  std::vector<EpochLast>& ends = result_.history.ends;
-  if (ends.empty() || ends.back().epoch != link.zxid.epoch) ends.push_back({link.zxid.epoch, 0});
-  ends.back().last = link.zxid.counter;
-  ++result_.history.records;
-  return link.size;
-}
-
-// A record whose header is good and whose body is not: its body may hold anything a client wrote,
-// and is not searched for marks.
-std::uint64_t Recovery::damaged_body_end(SegmentReader& reader) const {
-  const auto header = parse_header(reader.at(position_, record_header_size));
-  if (!header || !continues(link_of(*header), last_)) return position_;
-  return position_ + record_size(header->body_size);
-}
-
-// What lies behind the end: a later mark proves corruption; other bytes are leftovers of a torn
-// write.
-bool Recovery::examine_tail(Segment& segment, SegmentReader& reader) {
-  const std::uint64_t body_end = damaged_body_end(reader);
-  std::uint64_t leftovers_end = position_;
-  for (std::uint64_t window = position_; window < reader.size(); window += scan_bytes) {
-    const Bytes bytes = reader.at(window, scan_bytes + mark_size);
-    for (std::size_t i = 0; i < std::min(bytes.size(), scan_bytes); i += item_alignment) {
-      const Bytes rest = bytes.subspan(i);
-      const bool whole = rest.size() >= item_alignment;
-      if (whole ? get<std::uint64_t>(rest.data()) == 0 : all_zero(rest)) continue;
-      const std::uint64_t here = window + i;
-      leftovers_end = here + (whole ? item_alignment : rest.size());
-      if (ZABMQ_MUTANT(corruption_taken_for_torn)) continue;
-      if (here >= body_end && is_mark_of(segment.header, rest, here)) {
-        return fail_at(segment.name(), position_,
-                       "a later write, at byte " + std::to_string(here) +
-                           ", proves that this was on disk once");
-      }
-    }
-  }
-  if (!ok(reader.status())) return false;
-  result_.files.leftovers_end = leftovers_end;
-  if (leftovers_end > position_) result_.history.torn = TornTail{segment.name(), position_};
-  return true;
-}
-
-void Recovery::summarize() {
-  result_.history.last = last_;
-  result_.history.delivered = delivered_;
-  if (result_.files.chain.empty()) result_.files.proven = last_;
+  result_.history.bytes += segment.end;
+  if (segment.end <= segment.allocated) return true;
+  return fail_at(segment.name(), segment.allocated, segment.header.before.zxid,
+                 "the file has become shorter");
 }
 
 }  // namespace

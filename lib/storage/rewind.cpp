@@ -9,7 +9,7 @@
 namespace zabmq::storage {
 
 void SegmentedLog::rewind(Zxid to, Digest digest) {
-  ZABMQ_CHECK(!rewind_ && !draining_ && !stop_done_);
+  ZABMQ_CHECK(!rewind_ && !installation_ && !draining_ && !stop_done_);
   if (failure_) return;
   rewind_ = Cut{to, digest};
   advance();

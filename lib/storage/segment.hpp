@@ -51,11 +51,17 @@ struct Segment {
   }
 };
 
-// A file of zeros, ready to become a segment.
+// A file that is ready to become a segment.
 struct Spare {
   std::string name;
   FileId file = FileId::none;
   std::uint64_t size = 0;
+  bool recycled = false;  // it was a segment; else zeros
 };
+
+// A freed segment that is shorter than this saves too little to be recycled.
+constexpr std::uint64_t recycled_size_min(std::uint64_t segment_size) {
+  return segment_size / 2;
+}
 
 }  // namespace zabmq::storage

@@ -22,10 +22,6 @@ struct Buffer {
   std::shared_ptr<std::vector<std::byte>> bytes;
 };
 
-bool is_out_of_space(const IoStatus& status) {
-  return status.error == ENOSPC || status.error == EDQUOT;
-}
-
 }  // namespace
 
 // What a crash, or a sync that failed, may have left in the page cache only is written again and
@@ -107,12 +103,13 @@ void SegmentedLog::roll() {
 SegmentHeader SegmentedLog::next_header(std::uint64_t continues, std::uint64_t position,
                                         const LastRecord& before) const {
   SegmentHeader header;
-  header.number = chain_.empty() ? 1 : chain_.back().header.number + 1;
+  header.number = next_number_;
   header.continues = continues;
   header.takes_over_at = position;
   header.cluster = options_.cluster;
   header.history = options_.history;
   header.server = options_.server;
+  header.generation = options_.generation;
   header.before = before;
   header.delivered = delivered_;
   return header;
@@ -129,6 +126,7 @@ void SegmentedLog::create_segment(const SegmentHeader& header, std::function<voi
   if (const auto spare = spares_.take()) {
     segment.file = spare->file;
     segment.allocated = spare->size;
+    segment.header.recycled = spare->recycled;
     fs_.rename(spare->name, segment.name(), std::move(on_done));
   } else {
     segment.file = fs_.create(segment.name(), std::move(on_done));
@@ -152,6 +150,7 @@ void SegmentedLog::on_header_written(const IoStatus& status) {
     if (!done) return fail(done);
     Creation creation = *std::exchange(creating_, std::nullopt);
     creation_refused_ = false;
+    next_number_ = creation.segment.header.number + 1;
     creation.done(std::move(creation.segment));
   });
   if (ZABMQ_MUTANT(segment_directory_not_synced)) return on_synced(IoStatus{});
@@ -168,11 +167,15 @@ bool SegmentedLog::creation_failed(const IoStatus& status) {
   const Segment segment = std::exchange(creating_, std::nullopt)->segment;
   fs_.close(segment.file);
   remove_files({segment.name()});
+  refuse_creation();
+  return true;
+}
+
+void SegmentedLog::refuse_creation() {
   creation_refused_ = true;
   creation_retry_ms_ = now_ms_ + options_.space_retry_ms;
   end_operation();
   advance();
-  return true;
 }
 
 void SegmentedLog::remove_files(const std::vector<std::string>& names) {
@@ -191,7 +194,7 @@ void SegmentedLog::watch_space() {
   const bool was_low = std::exchange(space_low_, free_bytes_ < options_.min_free_bytes);
   if (was_low && !space_low_) advance();
   if (!creation_refused_ || creation_must_wait()) return;
-  if (pending_.empty() && !rewind_) {
+  if (pending_.empty() && !rewind_ && !installation_) {
     creation_refused_ = space_low_;  // nobody waits for a segment: believe the free bytes
   } else {
     advance();
@@ -199,8 +202,8 @@ void SegmentedLog::watch_space() {
 }
 
 void SegmentedLog::tend_spares() {
-  const bool quiet = idle() && !draining_ && !stop_done_ && !chain_.empty() &&
-                     now_ms_ - last_write_ms_ >= options_.spare_after_idle_ms;
+  const bool quiet = idle() && !snapshot_writer_.writing() && !draining_ && !stop_done_ &&
+                     !chain_.empty() && now_ms_ - last_write_ms_ >= options_.spare_after_idle_ms;
   spares_.set_idle(quiet && free_bytes_ >= options_.min_free_bytes + options_.segment_size);
 }
 

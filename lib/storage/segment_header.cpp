@@ -10,18 +10,12 @@
 namespace zabmq::storage {
 namespace {
 
-constexpr std::size_t reserved_at = 128;
+constexpr std::size_t recycled_at = 132;
+constexpr std::size_t reserved_at = 133;
 constexpr std::size_t checksum_at = segment_header_size - 8;
 constexpr std::string_view segment_suffix = ".seg";
 constexpr std::string_view spare_prefix = "spare-";
 constexpr std::size_t segment_digits = 8;
-
-std::optional<std::uint64_t> parse_number(std::string_view digits) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  return number;
-}
 
 // What a correct writer never produces, whatever the checksum says.
 bool plausible(const SegmentHeader& header) {
@@ -45,6 +39,8 @@ SegmentHeader read_fields(const std::byte* p) {
   header.before.digest = get<Digest>(p + 96);
   header.before.time = get<LogTime>(p + 104);
   header.delivered = get_zxid(p + 112);
+  header.generation = get<std::uint32_t>(p + 128);
+  header.recycled = get<std::uint8_t>(p + recycled_at) != 0;
   header.checksum = get<Digest>(p + checksum_at);
   return header;
 }
@@ -52,6 +48,7 @@ SegmentHeader read_fields(const std::byte* p) {
 bool zeros_where_due(const std::byte* p) {
   return get<std::uint8_t>(p + 5) == 0 && get<std::uint32_t>(p + 68) == 0 &&
          get<std::uint32_t>(p + 76) == 0 && get<std::uint32_t>(p + 116) == 0 &&
+         get<std::uint8_t>(p + recycled_at) <= 1 &&
          all_zero({p + reserved_at, checksum_at - reserved_at});
 }
 
@@ -75,6 +72,8 @@ Digest encode_segment_header(const SegmentHeader& header,
   put(p + 96, header.before.digest);
   put(p + 104, header.before.time);
   put_zxid(p + 112, header.delivered);
+  put(p + 128, header.generation);
+  put(p + recycled_at, std::uint8_t{header.recycled});
   const Digest digest = checksum({p, checksum_at});
   put(p + checksum_at, digest);
   return digest;
@@ -106,6 +105,13 @@ bool is_mark_of(const SegmentHeader& header, Bytes bytes, std::uint64_t position
   const auto mark = parse_mark(bytes);
   return mark && mark->segment == header.number && mark->position == position &&
          mark->header == header.checksum;
+}
+
+std::optional<std::uint64_t> parse_number(std::string_view digits) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return number;
 }
 
 std::string segment_name(std::uint64_t number) {

@@ -33,7 +33,11 @@ struct SegmentHeader {
   LastRecord before;                 //   72  the last record before it (or the floor): zxid 16,
                                      //       offset 8, digest 8, log time 8
   Zxid delivered;                    //  112  the last transaction delivered when it was created
-                                     //  128  reserved, zero
+  std::uint32_t generation = 0;      //  128  of the history, on this disk: one more for each that
+                                     //       replaced the one before (SNAP)
+  bool recycled = false;             //  132  u8 1: the file was a segment before; what lies behind
+                                     //       the end may be of that one
+                                     //  133  reserved, zero
   Digest checksum = Digest::none;    // 4088  XXH3-64 of bytes 0..4087
 };
 
@@ -56,8 +60,11 @@ bool is_mark_of(const SegmentHeader& header, Bytes bytes, std::uint64_t position
 std::string segment_name(std::uint64_t number);
 std::optional<std::uint64_t> parse_segment_name(std::string_view name);
 
-// "spare-3": zeros written ahead, to become a segment by renaming.
+// "spare-3": zeros written ahead, or a segment that was freed, to become a segment by renaming.
 std::string spare_name(std::uint64_t number);
 std::optional<std::uint64_t> parse_spare_name(std::string_view name);
+
+// Digits only, all of `digits`.
+std::optional<std::uint64_t> parse_number(std::string_view digits);
 
 }  // namespace zabmq::storage

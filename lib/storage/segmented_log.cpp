@@ -13,8 +13,8 @@ namespace zabmq::storage {
 namespace {
 
 RecoveryOptions recovery_options(const LogOptions& options) {
-  return {options.cluster, options.history, options.server, options.segment_size,
-          options.waypoint_interval};
+  return {options.cluster,           options.history,    options.server, options.segment_size,
+          options.waypoint_interval, options.generation, false};
 }
 
 }  // namespace
@@ -36,11 +36,15 @@ SegmentedLog::SegmentedLog(FileSystem& fs, const LogOptions& options, RecoveryRe
       recovered_(std::move(recovered.history)),
       chain_(std::make_move_iterator(recovered.files.chain.begin()),
              std::make_move_iterator(recovered.files.chain.end())),
+      next_number_(recovered.files.next_number),
+      floor_(recovered_.floor),
       last_(recovered_.last),
       durable_(recovered.files.proven),
       delivered_(recovered_.delivered),
       marked_delivered_(recovered_.delivered),
-      tail_(recovered_.floor.zxid, last_),
+      snapshots_(std::move(recovered.files.snapshots)),
+      snapshot_writer_(fs),
+      tail_(last_),
       spares_(fs, options.segment_size, options.spare_segments, std::move(recovered.files.spares)) {
   if (options_.min_free_bytes == 0) options_.min_free_bytes = 2 * options_.segment_size;
   watch_space();
@@ -61,6 +65,7 @@ bool SegmentedLog::continues(Bytes records) const {
     if (records.size() < record_header_size) return false;
     const Link link = link_at(records.data());
     if (link.size > records.size() || !storage::continues(link, last)) return false;
+    if (!leads_to_snapshot(last, link.end())) return false;
     last = link.end();
     records = records.subspan(link.size);
   }
@@ -68,7 +73,7 @@ bool SegmentedLog::continues(Bytes records) const {
 }
 
 void SegmentedLog::append(Slice records) {
-  ZABMQ_CHECK(!rewind_ && !draining_ && !stop_done_);
+  ZABMQ_CHECK(!rewind_ && !installation_ && !draining_ && !stop_done_);
   ZABMQ_CHECK(!starting_);
   if (failure_ || records.empty()) return;
   const LastRecord before = last_;
@@ -76,7 +81,7 @@ void SegmentedLog::append(Slice records) {
     ZABMQ_CHECK(rest.size() >= record_header_size);
     const Link link = link_at(rest.data());
     ZABMQ_CHECK(link.size <= rest.size());
-    ZABMQ_CHECK(storage::continues(link, last_));
+    ZABMQ_CHECK(storage::continues(link, last_) && leads_to_snapshot(last_, link.end()));
     last_ = link.end();
     rest = rest.subspan(link.size);
   }
@@ -97,8 +102,9 @@ void SegmentedLog::advance() {
     if (busy_ || !stop_done_) return;
     drop_pending();  // there is no space for it, and we stop: nobody was told that it is durable
   }
-  if (rewind_) return begin_rewind();
   if (draining_) return finish_drain();
+  if (rewind_ && !stop_done_) return begin_rewind();
+  if (installation_ && !stop_done_) return begin_install();
   if (stop_done_) finish_stop();
 }
 
@@ -120,6 +126,7 @@ std::uint64_t SegmentedLog::oldest_write_age_ms(std::uint64_t now_ms) const {
 }
 
 void SegmentedLog::set_delivered(Zxid zxid) {
+  if (installing()) return;
   ZABMQ_CHECK(zxid <= durable_.zxid);
   delivered_ = std::max(delivered_, ZABMQ_MUTANT(mark_says_too_much) ? durable_.zxid : zxid);
 }
@@ -129,6 +136,7 @@ void SegmentedLog::tick(std::uint64_t now_ms) {
   if (!std::exchange(ticked_, true)) last_write_ms_ = busy_since_ms_ = now_ms;
   if (failure_) return;
   watch_space();
+  free_segments();
   const bool mark_time = now_ms - last_write_ms_ >= options_.idle_mark_ms;
   if (idle() && !draining_ && mark_due() && mark_time) write_mark();
   tend_spares();
@@ -149,13 +157,27 @@ void SegmentedLog::drain() {
   advance();
 }
 
+// A cut or an installation that has not begun, or waits for space, is dropped: nobody waits for it.
 void SegmentedLog::finish_drain() {
   begin_operation();
-  fs_.defer(guarded([this] {
+  rewind_.reset();
+  installation_.reset();
+  auto told = [this] {
     end_operation();
     draining_ = false;
     advance();
     if (listener_) listener_->on_drained(durable_.zxid);
+  };
+  if (!aside_) return fs_.defer(guarded(std::move(told)));
+  // Synced before another one may be installed, which would have the same generation.
+  for (const std::string& name : take_back()) {
+    fs_.remove(name, guarded([this](const IoStatus& status) {
+                 if (!status && status.error != ENOENT) fail(status);
+               }));
+  }
+  fs_.sync_directory(guarded([this, told = std::move(told)](const IoStatus& status) {
+    if (!status) return fail(status);
+    told();
   }));
 }
 
@@ -172,6 +194,7 @@ void SegmentedLog::finish_stop() {
 }
 
 std::optional<ReadResult> SegmentedLog::read_hot(ReadFrom from, Zxid up_to, std::size_t max_bytes) {
+  if (is_below_floor(from)) return ReadResult{};
   return tail_.read(from, up_to, max_bytes);
 }
 

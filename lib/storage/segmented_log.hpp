@@ -10,7 +10,9 @@
 // 2. chain_.back() is where writes go; it is empty only until the first record.
 // 3. durable_ is the end of what is synced; last_ the end of what was taken; between them lie the
 //    group being written and pending_.
-// 4. After a failure nothing is written and nobody is called back any more.
+// 4. Snapshots are written beside all that; they never wait for a segment, nor a segment for them.
+// 5. The chain begins behind floor_; nothing in front of it is ever returned.
+// 6. After a failure nothing is written and nobody is called back any more.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +30,8 @@
 #include "storage/history_log.hpp"
 #include "storage/recovery.hpp"
 #include "storage/segment.hpp"
+#include "storage/snapshot.hpp"
+#include "storage/snapshot_writer.hpp"
 #include "storage/spares.hpp"
 #include "storage/tail_cache.hpp"
 
@@ -38,6 +42,7 @@ struct LogOptions {
   Uuid cluster;
   Uuid history;
   ServerId server = ServerId::none;
+  std::uint32_t generation = 0;  // of the history, as the identity record has it
 
   std::uint64_t segment_size = 64 << 20;     // a segment holds at least two largest records
   std::size_t group_bytes_max = 1 << 20;     // of one write, or one record
@@ -54,7 +59,8 @@ class SegmentedLog final : public HistoryLog {
  public:
   using OpenResult = std::variant<std::unique_ptr<SegmentedLog>, StartFailure>;
 
-  // fs.open_directory() has succeeded. Reads all records; `visitor` is told each, in order.
+  // fs.open_directory() has succeeded. Reads the newest usable snapshot and all records behind it,
+  // or all records; `visitor` is told, in order.
   static OpenResult open(FileSystem& fs, const LogOptions& options, RecoveryVisitor& visitor);
   ~SegmentedLog() override;
   SegmentedLog(const SegmentedLog&) = delete;
@@ -74,19 +80,30 @@ class SegmentedLog final : public HistoryLog {
 
   LastRecord last() const override { return last_; }
   Zxid durable() const override { return durable_.zxid; }
-  Floor floor() const override { return recovered_.floor; }
-  Offset first_offset() const override { return recovered_.floor.offset + 1; }
+  LastRecord floor() const override { return floor_; }
 
   bool continues(Bytes records) const override;
   void append(Slice records) override;
   void flush() override;
-  bool idle() const override { return !busy_ && pending_.empty() && !rewind_; }
+  bool idle() const override { return !busy_ && pending_.empty() && !rewind_ && !installation_; }
   std::size_t unwritten_bytes() const override { return pending_bytes_ + group_.bytes; }
   std::uint64_t oldest_write_age_ms(std::uint64_t now_ms) const override;
   bool no_space() const override { return space_low_ || creation_refused_; }
 
   void rewind(Zxid to, Digest digest) override;
   void drain() override;
+
+  void save_snapshot(Snapshot snapshot) override;
+  bool saving_snapshot() const override { return snapshot_writer_.writing() && !installing(); }
+  void hold_behind(std::optional<Zxid> zxid) override { hold_ = zxid; }
+  std::vector<SegmentSpan> segments() const override;
+  std::uint64_t snapshots_dropped() const { return snapshots_dropped_; }  // for want of space
+
+  void install(Installation installation) override;
+  void adopt_installed() override;
+  void remove_replaced() override;
+  bool installing() const override { return installation_ || aside_; }
+
   void set_delivered(Zxid zxid) override;
   void tick(std::uint64_t now_ms) override;
 
@@ -123,6 +140,18 @@ class SegmentedLog final : public HistoryLog {
   struct Creation {
     Segment segment;
     std::function<void(Segment)> done;
+  };
+  struct Aside {  // the present history, while another one is installed
+    std::uint32_t generation = 0;
+    Chain chain;
+    LastRecord floor;
+    LastRecord durable;  // and last
+    Zxid delivered;
+    Zxid marked_delivered;
+    bool mark_wanted = false;
+    TailCache tail;
+    std::vector<SnapshotFile> snapshots;
+    LastRecord leads_to;  // where the other history's snapshot stands
   };
 
   SegmentedLog(FileSystem& fs, const LogOptions& options, RecoveryResult recovered);
@@ -161,6 +190,7 @@ class SegmentedLog final : public HistoryLog {
   void on_header_written(const IoStatus& status);
   bool creation_failed(const IoStatus& status);
   bool creation_must_wait() const { return creation_refused_ && now_ms_ < creation_retry_ms_; }
+  void refuse_creation();
   void remove_files(const std::vector<std::string>& names);
   void watch_space();
   void tend_spares();
@@ -171,6 +201,22 @@ class SegmentedLog final : public HistoryLog {
   void adopt_cut(const Located& place, Segment segment);
   void finish_rewind(bool matched);
 
+  // retention.cpp
+  SnapshotOwner owner() const;
+  void on_snapshot_written(const SnapshotFile& file, const IoStatus& status);
+  void keep_snapshot(const SnapshotFile& file);
+  Zxid free_up_to() const;
+  void free_segments();
+  void recycle(std::deque<Segment> freed);
+
+  // install.cpp
+  void begin_install();
+  void set_aside();
+  void write_installed_snapshot();
+  void create_installed();
+  std::vector<std::string> take_back();
+  bool leads_to_snapshot(const LastRecord& before, const LastRecord& end) const;
+
   // cold_reads.cpp
   void scan(std::shared_ptr<Scan> scan);
   void scan_on(std::shared_ptr<Scan> scan);
@@ -178,7 +224,8 @@ class SegmentedLog final : public HistoryLog {
   bool take_chunk(Scan& scan, const Slice& chunk);
   void note_read_end(const Located& place);
   void locate(Zxid zxid, LocateDone done);
-  Chain::const_iterator segment_numbered(std::uint64_t number) const;
+  bool is_below_floor(const ReadFrom& from) const;
+  Chain::iterator segment_numbered(std::uint64_t number);
   Chain::const_iterator segment_for(const ReadFrom& from) const;
   bool damaged(const Scan& scan, const std::string& why);
 
@@ -201,6 +248,8 @@ class SegmentedLog final : public HistoryLog {
   bool ticked_ = false;
 
   Chain chain_;
+  std::uint64_t next_number_ = 1;  // of a segment; never goes back
+  LastRecord floor_;
   LastRecord last_;
   LastRecord durable_;
   Zxid delivered_;
@@ -217,6 +266,9 @@ class SegmentedLog final : public HistoryLog {
   std::uint64_t last_write_ms_ = 0;
   std::optional<Creation> creating_;
   std::optional<Cut> rewind_;
+  std::optional<Installation> installation_;  // until its first segment is there
+  std::optional<Aside> aside_;
+  std::vector<std::string> replaced_;  // files of a history that was replaced
   bool draining_ = false;
   std::function<void()> stop_done_;
 
@@ -225,10 +277,15 @@ class SegmentedLog final : public HistoryLog {
   bool creation_refused_ = false;  // ENOSPC for the next segment
   std::uint64_t creation_retry_ms_ = 0;
 
+  std::vector<SnapshotFile> snapshots_;  // oldest first
+  SnapshotWriter snapshot_writer_;
+  std::uint64_t snapshots_dropped_ = 0;
+  std::optional<Zxid> hold_;
+
   TailCache tail_;
   Spares spares_;
   std::deque<Located> read_ends_;  // where the latest reads ended
-  std::uint64_t cuts_ = 0;         // reads that began before a cut start again
+  std::uint64_t cuts_ = 0;  // reads that began before a cut, or in another history, start again
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 

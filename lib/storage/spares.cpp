@@ -1,4 +1,4 @@
-// Spares: writing files of zeros, chunk by chunk.
+// Spares: keeping freed segments, and writing files of zeros, chunk by chunk.
 #include "storage/spares.hpp"
 
 #include <algorithm>
@@ -30,6 +30,18 @@ std::optional<Spare> Spares::take() {
   return spare;
 }
 
+std::optional<std::string> Spares::reserve() {
+  if (ready_.size() + reserved_ >= wanted_ + spares_extra_max) return std::nullopt;
+  ++reserved_;
+  return spare_name(next_number_++);
+}
+
+void Spares::add(Spare spare) {
+  ZABMQ_CHECK(reserved_ > 0);
+  --reserved_;
+  ready_.push_back(std::move(spare));
+}
+
 void Spares::set_idle(bool idle) {
   idle_ = idle;
   advance();
@@ -38,7 +50,7 @@ void Spares::set_idle(bool idle) {
 void Spares::advance() {
   if (!idle_ || busy_ || failed_) return;
   if (!unfinished_) {
-    if (ready_.size() >= wanted_) {
+    if (ready_.size() + reserved_ >= wanted_) {
       zeros_ = {};
       return;
     }
@@ -52,7 +64,7 @@ void Spares::begin() {
     auto bytes = std::make_shared<std::vector<std::byte>>(chunk_bytes);
     zeros_ = Slice(bytes, *bytes);
   }
-  Spare spare{spare_name(next_number_++), FileId::none, 0};
+  Spare spare{spare_name(next_number_++), FileId::none, 0, false};
   spare.file =
       fs_.create(spare.name, [this, alive = std::weak_ptr(alive_)](const IoStatus& status) {
         if (!alive.expired() && !status) give_up(status);

@@ -1,6 +1,7 @@
-// Spares: files written ahead with zeros while the disk is idle. A sync into blocks that were
-// written before is much cheaper than one that also moves the file's size; writing zeros under load
-// would cost more than it gains, so under load a spare under way just waits.
+// Spares: files that are ready to become segments: segments that were freed, and files written
+// ahead with zeros while the disk is idle. A sync into blocks that were written before is much
+// cheaper than one that also moves the file's size; writing zeros under load would cost more than
+// it gains, so under load a spare under way just waits.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,9 @@
 
 namespace zabmq::storage {
 
+// Freed segments are kept as spares up to this many beyond those that are wanted.
+inline constexpr std::size_t spares_extra_max = 2;
+
 class Spares {
  public:
   // `existing`: whole spares found at start.
@@ -26,6 +30,11 @@ class Spares {
   // A file ready to be renamed, if there is one.
   std::optional<Spare> take();
   std::size_t ready() const { return ready_.size(); }
+
+  // The name that a freed segment shall be given, to be added when its rename is synced; nullopt:
+  // there are enough.
+  std::optional<std::string> reserve();
+  void add(Spare spare);
 
   // May write now, or not. One chunk is written at a time, each synced, so that a record's write
   // never waits long behind zeros.
@@ -42,6 +51,7 @@ class Spares {
   std::uint64_t size_;
   std::size_t wanted_;
   std::deque<Spare> ready_;
+  std::size_t reserved_ = 0;
   std::uint64_t next_number_ = 1;
 
   bool idle_ = false;

@@ -55,7 +55,7 @@ TailCache::Entries::const_iterator TailCache::first_reaching(const ReadFrom& fro
 
 std::optional<ReadResult> TailCache::read(const ReadFrom& from, Zxid up_to,
                                           std::size_t max_bytes) const {
-  if (before_.zxid != floor_ && reaches(before_, from)) return std::nullopt;
+  if (!is_none(before_.zxid) && reaches(before_, from)) return std::nullopt;
   ReadResult result;
   std::size_t taken = 0;
   for (auto entry = first_reaching(from); entry != entries_.end(); ++entry) {

@@ -16,15 +16,15 @@ namespace zabmq::storage {
 
 class TailCache {
  public:
-  // Empty: everything from behind `floor` up to `end` is on disk only.
-  TailCache(Zxid floor, const LastRecord& end) : floor_(floor), before_(end) {}
+  // Empty: everything up to `end` is on disk only, or is not kept.
+  explicit TailCache(const LastRecord& end) : before_(end) {}
 
   // Verified records behind the last ones; `end` is the history's end with them.
   void push(Slice records, const LastRecord& end);
   void evict(std::size_t bytes_max, Zxid durable);
   void truncate_after(const LastRecord& kept);
 
-  // nullopt: begins on disk.
+  // nullopt: begins in front of what is here.
   std::optional<ReadResult> read(const ReadFrom& from, Zxid up_to, std::size_t max_bytes) const;
   // The end of the history at `zxid`; nullopt: not here.
   std::optional<LastRecord> find(Zxid zxid) const;
@@ -41,7 +41,6 @@ class TailCache {
 
   Entries::const_iterator first_reaching(const ReadFrom& from) const;
 
-  Zxid floor_;
   Entries entries_;
   LastRecord before_;  // in front of the first entry
   std::size_t bytes_ = 0;

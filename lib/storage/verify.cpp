@@ -14,7 +14,8 @@ class Counter final : public RecoveryVisitor {
  public:
   explicit Counter(VerifyReport& report) : report_(report) {}
 
-  void on_record(const RecordHeader& header) override {
+  bool on_snapshot(const Snapshot&) override { return true; }
+  void on_record(const RecordHeader& header, Bytes) override {
     ++report_.records;
     if (is_none(report_.first)) report_.first = header.zxid;
     report_.last = header.zxid;
@@ -23,7 +24,7 @@ class Counter final : public RecoveryVisitor {
     if (report_.first_offset == 0) report_.first_offset = header.base_offset;
     report_.last_offset = header.end_offset();
   }
-  void on_delivered(Zxid zxid) override { report_.delivered = zxid; }
+  void on_delivered(Zxid) override {}
 
  private:
   VerifyReport& report_;
@@ -78,10 +79,13 @@ VerifyReport verify_opened(FileSystem& fs) {
   options.cluster = identity->cluster;
   options.history = identity->history;
   options.server = identity->server;
+  options.generation = identity->generation;
+  options.everything = true;
   Counter counter(report);
   RecoveryResult result = recover(fs, options, counter);
   report.segments = result.history.segments;
   report.bytes = result.history.bytes;
+  report.delivered = result.history.delivered;
   if (result.failure) {
     refuse(report, std::move(*result.failure));
     return report;

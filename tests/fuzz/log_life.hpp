@@ -24,7 +24,8 @@ storage::LogOptions log_options();
 struct Visited final : storage::RecoveryVisitor {
   std::vector<RecordHeader> records;
   std::vector<Zxid> delivered;
-  void on_record(const RecordHeader& header) override { records.push_back(header); }
+  bool on_snapshot(const storage::Snapshot&) override { return true; }
+  void on_record(const RecordHeader& header, Bytes) override { records.push_back(header); }
   void on_delivered(Zxid zxid) override { delivered.push_back(zxid); }
 };
 

@@ -24,10 +24,11 @@ Found look_at(const sim::MemoryDisk::State& state, const LogOptions& options) {
   sim::MemoryDisk disk(state);
   REQUIRE(disk.open_directory());
   Visited visited;
-  RecoveryResult result = recover(disk,
-                                  {options.cluster, options.history, options.server,
-                                   options.segment_size, options.waypoint_interval},
-                                  visited);
+  RecoveryResult result =
+      recover(disk,
+              {options.cluster, options.history, options.server, options.segment_size,
+               options.waypoint_interval, options.generation, false},
+              visited);
   return {result.history, result.files, digests_of(visited.records), result.failure};
 }
 

@@ -21,9 +21,13 @@ inline constexpr ServerId test_server{3};
 LogOptions small_options();
 
 struct Visited final : RecoveryVisitor {
+  std::vector<Snapshot> snapshots;
   std::vector<RecordHeader> records;
   std::vector<Zxid> delivered;
-  void on_record(const RecordHeader& header) override { records.push_back(header); }
+  bool on_snapshot(const Snapshot& snapshot) override {
+    return snapshots.push_back(snapshot), true;
+  }
+  void on_record(const RecordHeader& header, Bytes) override { records.push_back(header); }
   void on_delivered(Zxid zxid) override { delivered.push_back(zxid); }
 };
 

@@ -1,0 +1,125 @@
+// Retention: snapshots are saved, and with the third newest one what it does not want any more is
+// freed: whole segments, oldest first, whose files become spares.
+//
+// What a crash leaves of it is harmless in any order. A file that was not removed is off the chain,
+// or in front of the floor of the snapshot that a start uses.
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "storage/segmented_log.hpp"
+#include "zabmq/check.hpp"
+
+namespace zabmq::storage {
+
+SnapshotOwner SegmentedLog::owner() const {
+  return {options_.cluster, options_.history, options_.server, options_.generation};
+}
+
+// In no_space() too, as far as half of the reserve reaches: a snapshot is what frees segments. (No
+// record's write can meet an ENOSPC for it: while space is low they go into allocated bytes.)
+void SegmentedLog::save_snapshot(Snapshot snapshot) {
+  ZABMQ_CHECK(!snapshot_writer_.writing() && !installing() && !starting_ && !stop_done_);
+  if (failure_) return;
+  ZABMQ_CHECK(snapshot.at.zxid <= durable_.zxid && snapshot.at.zxid >= floor_.zxid);
+  ZABMQ_CHECK(snapshot.floor.zxid <= floor_.zxid);
+  Slice bytes = encode_snapshot(snapshot, owner());
+  if (free_bytes_ < bytes.size() + options_.min_free_bytes / 2) {
+    ++snapshots_dropped_;
+    return;
+  }
+  SnapshotFile file{snapshot_name(options_.generation, snapshot.at.zxid), snapshot.at,
+                    snapshot.retained.zxid, true};
+  std::string name = file.name;
+  snapshot_writer_.write(std::move(bytes), std::move(name),
+                         guarded([this, file = std::move(file)](const IoStatus& status) {
+                           on_snapshot_written(file, status);
+                         }));
+}
+
+void SegmentedLog::on_snapshot_written(const SnapshotFile& file, const IoStatus& status) {
+  if (is_out_of_space(status)) {
+    ++snapshots_dropped_;
+  } else if (!status) {
+    return fail(status);
+  } else {
+    keep_snapshot(file);
+    free_segments();
+  }
+  advance();  // an installation may wait for it
+}
+
+// What is older than the third newest that can be started from goes, whole or not: a damaged one is
+// kept for as long as it could be of use to somebody who looks for the cause.
+void SegmentedLog::keep_snapshot(const SnapshotFile& file) {
+  std::erase_if(snapshots_, [&](const SnapshotFile& old) { return old.name == file.name; });
+  snapshots_.push_back(file);
+  std::size_t whole = 0;
+  auto oldest = snapshots_.end();
+  while (oldest != snapshots_.begin() && whole < snapshots_kept) whole += (--oldest)->whole;
+  if (oldest == snapshots_.begin()) return;
+  std::vector<std::string> names;
+  for (auto old = snapshots_.begin(); old != oldest; ++old) names.push_back(old->name);
+  snapshots_.erase(snapshots_.begin(), oldest);
+  remove_files(names);
+}
+
+// None: nothing is to be freed. A start from any of the snapshots must find what it wants.
+Zxid SegmentedLog::free_up_to() const {
+  const auto oldest = std::find_if(snapshots_.begin(), snapshots_.end(),
+                                   [](const SnapshotFile& file) { return file.whole; });
+  if (oldest == snapshots_.end() || installing() || rewind_ || starting_) return {};
+  return hold_ ? std::min(oldest->retained, *hold_) : oldest->retained;
+}
+
+void SegmentedLog::free_segments() {
+  const Zxid up_to = free_up_to();
+  if (is_none(up_to)) return;
+  std::deque<Segment> freed;
+  while (chain_.size() > 1 && chain_[1].header.before.zxid <= up_to) {
+    freed.push_back(std::move(chain_.front()));
+    chain_.pop_front();
+  }
+  if (freed.empty()) return;
+  const SegmentHeader& front = chain_.front().header;
+  floor_ = front.before;
+  std::erase_if(read_ends_, [&](const Located& end) { return end.segment < front.number; });
+  recycle(std::move(freed));
+}
+
+// A file is a spare when its new name is synced: before, a power failure would bring back a segment
+// that was overwritten.
+void SegmentedLog::recycle(std::deque<Segment> freed) {
+  std::vector<std::string> useless;
+  std::vector<Spare> spares;
+  for (const Segment& segment : freed) {
+    std::optional<std::string> name;
+    if (segment.allocated >= recycled_size_min(options_.segment_size)) name = spares_.reserve();
+    if (name) {
+      fs_.rename(segment.name(), *name, guarded([this](const IoStatus& status) {
+                   if (!status) fail(status);
+                 }));
+      spares.push_back({std::move(*name), segment.file, segment.allocated, true});
+    } else {
+      fs_.close(segment.file);
+      useless.push_back(segment.name());
+    }
+  }
+  if (!useless.empty()) remove_files(useless);
+  if (spares.empty()) return;
+  fs_.sync_directory(guarded([this, spares = std::move(spares)](const IoStatus& status) {
+    if (!status) return fail(status);
+    for (const Spare& spare : spares) spares_.add(spare);
+    if (space_low_) advance();  // somebody may wait for a file
+  }));
+}
+
+std::vector<SegmentSpan> SegmentedLog::segments() const {
+  std::vector<SegmentSpan> spans;
+  for (std::size_t i = 0; i + 1 < chain_.size(); ++i) {
+    spans.push_back({chain_[i + 1].header.before, chain_[i].end});
+  }
+  return spans;
+}
+
+}  // namespace zabmq::storage
