@@ -33,8 +33,11 @@ std::size_t whole_records(Bytes records, std::size_t limit) {
 void SegmentedLog::start_group() {
   const std::size_t first = link_at(pending_.front().records.bytes().data()).size;
   if (chain_.empty() || !fits(first)) return roll();
-  if (!has_room_for(mark_size + first)) return;  // no_space(): waits
   const Segment& newest = chain_.back();
+  if (!has_room_for(mark_size + first)) {  // no_space(): waits, unless a spare has the bytes
+    if (newest.end > segment_header_size && spares_.ready() > 0) roll();
+    return;
+  }
   std::uint64_t limit = options_.group_bytes_max;
   if (fits(first) && newest.end + mark_size < options_.segment_size)
     limit = std::min(limit, options_.segment_size - newest.end - mark_size);

@@ -102,7 +102,9 @@ class HistoryLog {
 
   virtual LastRecord last() const = 0;
   virtual Zxid durable() const = 0;
-  virtual LastRecord floor() const = 0;  // the last transaction in front of the oldest record kept
+  // The last transaction in front of the oldest record kept. It rises in tick() only, and moves when
+  // another history is installed or taken back.
+  virtual LastRecord floor() const = 0;
 
   // True when the records in `records` (whole, headers and bodies already verified) continue
   // last(): zxid, base offset and previous digest, each record behind the one before.
@@ -126,9 +128,9 @@ class HistoryLog {
   // --- snapshots and retention ---
 
   // Writes a snapshot of the state at a delivered point that is durable here; at most one is under
-  // way, and none while installing. The newest three that were verified are kept. Then whole
-  // segments at or below the `retained` of the *oldest* of them are freed, so that any of the three
-  // can be started from: the floor rises, their files become spares. Where there is no space for
+  // way, and none while installing. The newest three that were verified are kept. At the next tick
+  // whole segments at or below the `retained` of the *oldest* of them are freed, so that any of the
+  // three can be started from: the floor rises, their files become spares. Where there is no space for
   // it, the snapshot is dropped: no failure.
   virtual void save_snapshot(Snapshot snapshot) = 0;
   virtual bool saving_snapshot() const = 0;
@@ -154,7 +156,7 @@ class HistoryLog {
 
   // The delivered point, written into the next mark. Ignored while installing.
   virtual void set_delivered(Zxid zxid) = 0;
-  virtual void tick(std::uint64_t now_ms) = 0;  // idle mark, spare segments
+  virtual void tick(std::uint64_t now_ms) = 0;  // idle mark, freed and spare segments
 
   // Records from `from` on, none behind `up_to`, at most max_bytes (but at least one record when
   // there is one). Hot: from the tail cache, at once. nullopt: on disk, use read_cold.

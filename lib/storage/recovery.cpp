@@ -354,7 +354,7 @@ bool Recovery::walk_chain() {
   std::vector<Segment>& chain = result_.files.chain;
   if (chain.empty()) return true;
   const LastRecord floor = chain.front().header.before;
-  result_.history.floor = floor;
+  result_.history.floor = {floor.zxid, floor.offset, floor.digest};
   const std::size_t first = first_to_walk();
   HistoryWalk::Begin begin{chain[first].header.before, {}, floor.zxid, floor.zxid};
   if (used_) {

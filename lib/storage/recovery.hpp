@@ -48,7 +48,7 @@ struct TornTail {
 
 // The history as the directory holds it.
 struct Recovered {
-  LastRecord floor;
+  Floor floor;
   std::vector<EpochLast> ends;  // increasing epochs, those above the floor
   LastRecord last;
   Zxid delivered;  // of the newest mark, or of the snapshot

@@ -23,6 +23,9 @@ void SegmentedLog::save_snapshot(Snapshot snapshot) {
   if (failure_) return;
   ZABMQ_CHECK(snapshot.at.zxid <= durable_.zxid && snapshot.at.zxid >= floor_.zxid);
   ZABMQ_CHECK(snapshot.floor.zxid <= floor_.zxid);
+  // What a state does not want any more it never wants again.
+  const bool freed = !chain_.empty() && chain_.front().header.continues != 0;
+  ZABMQ_CHECK(!freed || snapshot.retained.zxid >= floor_.zxid);
   Slice bytes = encode_snapshot(snapshot, owner());
   if (free_bytes_ < bytes.size() + options_.min_free_bytes / 2) {
     ++snapshots_dropped_;
@@ -44,7 +47,6 @@ void SegmentedLog::on_snapshot_written(const SnapshotFile& file, const IoStatus&
     return fail(status);
   } else {
     keep_snapshot(file);
-    free_segments();
   }
   advance();  // an installation may wait for it
 }

@@ -37,7 +37,7 @@ SegmentedLog::SegmentedLog(FileSystem& fs, const LogOptions& options, RecoveryRe
       chain_(std::make_move_iterator(recovered.files.chain.begin()),
              std::make_move_iterator(recovered.files.chain.end())),
       next_number_(recovered.files.next_number),
-      floor_(recovered_.floor),
+      floor_(chain_.empty() ? LastRecord{} : chain_.front().header.before),
       last_(recovered_.last),
       durable_(recovered.files.proven),
       delivered_(recovered_.delivered),

@@ -78,10 +78,8 @@ void SnapshotWriter::rename() {
 
 void SnapshotWriter::end(const IoStatus& status) {
   bytes_ = {};
-  if (file_ != FileId::none) {
-    fs_.close(std::exchange(file_, FileId::none));
-    fs_.remove(snapshot_tmp_name, [](const IoStatus&) {});
-  }
+  if (file_ != FileId::none) fs_.close(std::exchange(file_, FileId::none));
+  if (!status) fs_.remove(snapshot_tmp_name, [](const IoStatus&) {});
   std::exchange(done_, nullptr)(status);
 }
 

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <functional>
-#include <random>
 
 #include "machine.hpp"
 
@@ -11,30 +10,6 @@ namespace zabmq::storage {
 namespace {
 
 using sim::MemoryDisk;
-
-// Every way in which this disk may look after a crash now: the process only, or the power with all
-// numbers of directory changes and several choices of sectors.
-std::vector<MemoryDisk::State> after_crash(const MemoryDisk& disk) {
-  std::vector<MemoryDisk::State> states;
-  MemoryDisk process(disk.state());
-  process.crash_process();
-  states.push_back(process.state());
-  for (std::size_t changes = 0; changes <= disk.directory_changes(); ++changes) {
-    std::vector<std::function<bool(std::size_t)>> choices = {
-        nullptr,
-        [](std::size_t) { return true; },
-        [](std::size_t s) { return s % 2 == 0; },
-        [](std::size_t s) { return s % 2 == 1; },
-        [](std::size_t s) { return s > 0; },
-        [](std::size_t s) { return s == 0; }};
-    for (auto& choice : choices) {
-      MemoryDisk power(disk.state());
-      power.lose_power({choice, changes});
-      states.push_back(power.state());
-    }
-  }
-  return states;
-}
 
 // The disk recovers, and recovering again finds the same, also after a second crash at any step of
 // the first repair. (Until the repair has ended, a power failure may still take what only the page

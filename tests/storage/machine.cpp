@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <utility>
 
 namespace zabmq::storage {
@@ -30,6 +31,28 @@ Found look_at(const sim::MemoryDisk::State& state, const LogOptions& options) {
                options.waypoint_interval, options.generation, false},
               visited);
   return {result.history, result.files, digests_of(visited.records), result.failure};
+}
+
+std::vector<sim::MemoryDisk::State> after_crash(const sim::MemoryDisk& disk) {
+  std::vector<sim::MemoryDisk::State> states;
+  sim::MemoryDisk process(disk.state());
+  process.crash_process();
+  states.push_back(process.state());
+  for (std::size_t changes = 0; changes <= disk.directory_changes(); ++changes) {
+    std::vector<std::function<bool(std::size_t)>> choices = {
+        nullptr,
+        [](std::size_t) { return true; },
+        [](std::size_t s) { return s % 2 == 0; },
+        [](std::size_t s) { return s % 2 == 1; },
+        [](std::size_t s) { return s > 0; },
+        [](std::size_t s) { return s == 0; }};
+    for (auto& choice : choices) {
+      sim::MemoryDisk power(disk.state());
+      power.lose_power({choice, changes});
+      states.push_back(power.state());
+    }
+  }
+  return states;
 }
 
 std::optional<StartFailure> Machine::open() {

@@ -40,6 +40,10 @@ struct Found {
 };
 Found look_at(const sim::MemoryDisk::State& state, const LogOptions& options = small_options());
 
+// Every way in which this disk may look after a crash now: the process only, or the power with all
+// numbers of directory changes and several choices of sectors.
+std::vector<sim::MemoryDisk::State> after_crash(const sim::MemoryDisk& disk);
+
 class Machine final : public HistoryLog::Listener {
  public:
   explicit Machine(LogOptions log_options = small_options()) : options(std::move(log_options)) {}
