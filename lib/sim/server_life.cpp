@@ -189,6 +189,10 @@ void Server::Life::finish(End end, const std::string& why) {
 // --- running ---
 
 void Server::Life::tick(std::uint64_t now_ms, LogTime wall_us) {
+  links_.tick(
+      now_ms,
+      net::peer_timeouts_until_deaf * server_.around_.parameters.replica.zab.peer_timeout_ms,
+      *this);
   replica_->tick(now_ms, wall_us);
 }
 
@@ -307,6 +311,10 @@ bool Server::Life::transmit(ServerId to, net::Lane lane, std::vector<std::byte> 
 
 void Server::Life::drop_queued(ServerId to) {
   server_.around_.peers.drop_queued(server_.id_, to);
+}
+
+void Server::Life::reconnect(ServerId to) {
+  server_.around_.peers.reconnect(server_.id_, to);
 }
 
 // --- to clients, identity file and people ---

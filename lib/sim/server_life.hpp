@@ -135,6 +135,7 @@ class Server::Life final : public storage::HistoryLog::Listener,
   // From the sessions, on the way to the network.
   bool transmit(ServerId to, net::Lane lane, std::vector<std::byte> header, Slice records) override;
   void drop_queued(ServerId to) override;
+  void reconnect(ServerId to) override;
   // From the replica to clients, identity file and people.
   Sent send(replica::ConnectionId to, const wire::ServerMessage& message, Slice body) override;
   void store(const zab::Identity& identity) override;
