@@ -23,6 +23,8 @@ struct PeerCounters {
   std::uint64_t unknown_session = 0;  // answered RESET
   std::uint64_t stale_session = 0;    // a CEPOCH older than the session that replaced it
 
+  std::uint64_t reconnected = 0;  // connections made anew to peers that did not hear us
+
   std::uint64_t duplicate_ids = 0;  // two processes with one server id were heard in turns
 
   // Sessions, and why they ended.

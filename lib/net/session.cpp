@@ -72,6 +72,15 @@ bool Sessions::corrupt(ServerId peer, std::uint64_t incarnation) {
   return true;
 }
 
+std::optional<ControlFrame> Sessions::probe(ServerId id) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return std::nullopt;
+  Peer& peer = found->second;
+  peer.probe = next_probe_++;
+  peer.frames_since_probe = 0;
+  return control_frame(id, Control::probe, peer.probe);
+}
+
 std::optional<Link> Sessions::stamp(ServerId to, const zab::Message& message) {
   const auto found = peers_.find(to);
   if (found == peers_.end()) return std::nullopt;
@@ -212,14 +221,14 @@ Verdict Sessions::receive_reset(Peer& peer, const Link& link) {
 Verdict Sessions::receive_probe_answer(Peer& peer, const Link& link) {
   if (peer.probe == 0 || peer.probe != link.session) return {};
   peer.probe = 0;
-  if (link.incarnation == peer.heard.life) return {};
+  if (link.incarnation == peer.heard.life) return {.heard = true};
   const bool lost = peer.session && peer.session->life != 0;
   if (lost) {
     peer.session.reset();
     ++counters_.ended_by_other_life;
   }
   hear(peer, link.incarnation);
-  return {.lost = lost};
+  return {.lost = lost, .heard = true};
 }
 
 Verdict Sessions::receive_datagram(Peer& peer, const Link& link) {
@@ -272,7 +281,8 @@ Verdict Sessions::receive_session(Peer& peer, const Frame& frame) {
     return break_session(peer, link.sender, &PeerCounters::ended_by_direction);
   }
   session.received = link.sequence;
-  return {.deliver = true};
+  // The first frame of a learner comes unasked; all others of a session answer something.
+  return {.deliver = true, .heard = true};
 }
 
 // Tells the peer once in a while, not for each frame: it may have many under way.

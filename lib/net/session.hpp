@@ -45,6 +45,7 @@ struct Verdict {
   bool lost = false;     // tell the listener that the session with the sender is lost
   bool again = false;    // then hand in the same frame once more: it opens the next session
   bool deliver = false;  // hand the message to the listener
+  bool heard = false;    // the sender can only say this because it has heard us
   std::optional<ControlFrame> reply = std::nullopt;  // send it to the sender
 };
 
@@ -64,6 +65,9 @@ class Sessions {
   bool lose(ServerId peer);
   // A frame that cannot be read came from this life of the peer. True: tell the listener.
   bool corrupt(ServerId peer, std::uint64_t incarnation);
+
+  // A question that only the process at the peer's address can answer.
+  std::optional<ControlFrame> probe(ServerId peer);
 
   // The link of the next frame to `to`. nullopt: no such peer, or no session to say this in.
   std::optional<Link> stamp(ServerId to, const zab::Message& message);

@@ -1,6 +1,7 @@
 // SessionLinks: stamps and encodes what goes out, decodes and judges what comes in.
 #include "net/session_links.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "zabmq/check.hpp"
@@ -30,6 +31,8 @@ Lane lane_of(Control control) {
   }
   return Lane::reset;
 }
+
+constexpr std::uint64_t questions_per_deafness = 4;
 
 bool has_records(const zab::Message& message) {
   return std::holds_alternative<zab::Propose>(message) ||
@@ -102,6 +105,7 @@ std::optional<Life> SessionLinks::receive(Bytes header, Slice records, std::opti
   const Life speaker{from, frame->link.incarnation};
   Verdict verdict = judge(*frame, listener);
   if (verdict.again) verdict = judge(*frame, listener);
+  if (verdict.heard) ears_.at(from).heard_ms = now_ms_;
   if (!verdict.deliver) return speaker;
   ++counters().frames_received;
   counters().bytes_received += header.size() + records.size();
@@ -121,6 +125,23 @@ void SessionLinks::unreadable(std::optional<Life> claimed, Listener& listener) {
   ++counters().malformed;
   if (claimed && sessions_.corrupt(claimed->server, claimed->incarnation)) {
     lost(claimed->server, listener);
+  }
+}
+
+void SessionLinks::tick(std::uint64_t now_ms, std::uint64_t deaf_ms, Listener& listener) {
+  const bool first = now_ms_ == 0;
+  now_ms_ = now_ms;
+  for (auto& [peer, ear] : ears_) {
+    if (first) ear.heard_ms = ear.asked_ms = now_ms;
+    if (now_ms - ear.heard_ms > deaf_ms) {
+      ear.heard_ms = ear.asked_ms = now_ms;
+      ++counters().reconnected;
+      transport_.reconnect(peer);
+      disconnected(peer, listener);
+    } else if (now_ms - std::max(ear.heard_ms, ear.asked_ms) > deaf_ms / questions_per_deafness) {
+      ear.asked_ms = now_ms;
+      if (const auto question = sessions_.probe(peer)) send_control(*question);
+    }
   }
 }
 

@@ -133,22 +133,25 @@ zmq::socket_t open_dealer(zmq::context_t& context, const ZmqPeerOptions& options
 class ZmqPeerLinks::Sockets final : public Transport {
  public:
   Sockets(zmq::context_t& context, const ZmqPeerOptions& options)
-      : records_bytes_max_(options.records_bytes_max),
+      : context_(context),
+        options_(options),
         links_(options.self, ids_of(options.peers), options.nonces, *this),
         router_(open_router(context, options)) {}
   ~Sockets() override;
 
   void bind(const std::string& endpoint);
-  void connect(zmq::context_t& context, const ZmqPeerOptions& options, std::string& at);
+  void connect(std::string& at);
 
   bool transmit(ServerId to, Lane lane, std::vector<std::byte> header, Slice records) override;
   void drop_queued(ServerId to) override;
+  void reconnect(ServerId to) override;
 
   void poll_items(std::vector<zmq_pollitem_t>& items);
   std::size_t receive(std::size_t frames_max, Listener& listener);
 
   SessionLinks& links() { return links_; }
   const std::string& endpoint() const { return endpoint_; }
+  std::uint64_t deaf_ms() const { return options_.deaf_ms; }
   bool connected(ServerId peer) const;
 
  private:
@@ -160,7 +163,8 @@ class ZmqPeerLinks::Sockets final : public Transport {
   };
 
   static std::vector<ServerId> ids_of(const std::map<ServerId, std::string>& peers);
-  void watch(zmq::context_t& context, ServerId id, Peer& peer);
+  void dial(ServerId id, Peer& peer);
+  void watch(ServerId id, Peer& peer);
   void read_news(ServerId id, Peer& peer, Listener& listener);
   bool receive_frame(Listener& listener);
   void remember(std::uint32_t connection, Life speaker);
@@ -168,7 +172,9 @@ class ZmqPeerLinks::Sockets final : public Transport {
   void flush(Peer& peer);
   bool send_front(Peer& peer);
 
-  std::size_t records_bytes_max_;
+  zmq::context_t& context_;
+  const ZmqPeerOptions options_;
+  std::uint64_t dialled_ = 0;
   SessionLinks links_;
   zmq::socket_t router_;
   std::map<ServerId, Peer> peers_;
@@ -192,28 +198,41 @@ void ZmqPeerLinks::Sockets::bind(const std::string& endpoint) {
   endpoint_ = router_.get(zmq::sockopt::last_endpoint);
 }
 
-void ZmqPeerLinks::Sockets::connect(zmq::context_t& context, const ZmqPeerOptions& options,
-                                    std::string& at) {
-  for (const auto& [id, endpoint] : options.peers) {
+void ZmqPeerLinks::Sockets::connect(std::string& at) {
+  for (const auto& [id, endpoint] : options_.peers) {
     at = endpoint;
-    Peer& peer = peers_
-                     .try_emplace(id, Peer{.dealer = open_dealer(context, options, endpoint),
-                                           .monitor = {},
-                                           .outbox = Outbox(options.outbox_bytes_max)})
-                     .first->second;
-    watch(context, id, peer);
-    peer.dealer.connect(endpoint);
+    Peer fresh{.dealer = {}, .monitor = {}, .outbox = Outbox(options_.outbox_bytes_max)};
+    dial(id, peers_.try_emplace(id, std::move(fresh)).first->second);
   }
+}
+
+void ZmqPeerLinks::Sockets::dial(ServerId id, Peer& peer) {
+  const std::string& endpoint = options_.peers.at(id);
+  peer.dealer = open_dealer(context_, options_, endpoint);
+  watch(id, peer);
+  peer.dealer.connect(endpoint);
+}
+
+// A new socket, since ZeroMQ never connects one again that it has given up.
+void ZmqPeerLinks::Sockets::reconnect(ServerId to) {
+  const auto found = peers_.find(to);
+  if (found == peers_.end()) return;
+  Peer& peer = found->second;
+  zmq_socket_monitor(peer.dealer.handle(), nullptr, 0);
+  peer.outbox.clear();
+  peer.connected = false;
+  dial(to, peer);
 }
 
 // Before connect, so that no news is missed. Always drained by receive(): a monitor that nobody
 // reads would in the end hold up the I/O thread.
-void ZmqPeerLinks::Sockets::watch(zmq::context_t& context, ServerId id, Peer& peer) {
+void ZmqPeerLinks::Sockets::watch(ServerId id, Peer& peer) {
   const std::string address = "inproc://zabmq-peer-" + to_string(id) + "-" +
+                              std::to_string(++dialled_) + "-" +
                               std::to_string(reinterpret_cast<std::uintptr_t>(this));
   const int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
   if (zmq_socket_monitor(peer.dealer.handle(), address.c_str(), events) != 0) throw zmq::error_t();
-  peer.monitor = zmq::socket_t(context, zmq::socket_type::pair);
+  peer.monitor = zmq::socket_t(context_, zmq::socket_type::pair);
   peer.monitor.set(zmq::sockopt::linger, 0);
   peer.monitor.connect(address);
 }
@@ -227,7 +246,7 @@ bool ZmqPeerLinks::Sockets::connected(ServerId id) const {
 // have come up a moment ago. A datagram that waited would only be old.
 bool ZmqPeerLinks::Sockets::transmit(ServerId to, Lane lane, std::vector<std::byte> header,
                                      Slice records) {
-  ZABMQ_CHECK(records.size() <= records_bytes_max_);
+  ZABMQ_CHECK(records.size() <= options_.records_bytes_max);
   const auto found = peers_.find(to);
   if (found == peers_.end()) return false;
   Peer& peer = found->second;
@@ -351,7 +370,7 @@ Result<std::unique_ptr<ZmqPeerLinks>> ZmqPeerLinks::open(zmq::context_t& context
   try {
     auto sockets = std::make_unique<Sockets>(context, options);
     sockets->bind(options.bind);
-    sockets->connect(context, options, at);
+    sockets->connect(at);
     return std::unique_ptr<ZmqPeerLinks>(new ZmqPeerLinks(std::move(sockets)));
   } catch (const zmq::error_t& error) {
     return refuse(at, error.what());
@@ -381,6 +400,9 @@ void ZmqPeerLinks::poll_items(std::vector<zmq_pollitem_t>& items) const {
 }
 std::size_t ZmqPeerLinks::receive(std::size_t frames_max, Listener& listener) {
   return sockets_->receive(frames_max, listener);
+}
+void ZmqPeerLinks::tick(std::uint64_t now_ms, Listener& listener) {
+  sockets_->links().tick(now_ms, sockets_->deaf_ms(), listener);
 }
 const std::string& ZmqPeerLinks::endpoint() const {
   return sockets_->endpoint();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -34,6 +35,7 @@ struct ZmqPeerOptions {
   std::size_t records_bytes_max = 4 << 20;  // of one frame; above the largest group
   std::size_t outbox_bytes_max = 64 << 20;  // for each peer; above the learner window
   int socket_frames_max = 256;              // in a socket's own queue, each way
+  std::uint64_t deaf_ms = 4000;  // a peer that has not shown for so long that it hears us
 };
 
 class ZmqPeerLinks final : public PeerLinks {
@@ -59,6 +61,9 @@ class ZmqPeerLinks final : public PeerLinks {
   // what waited for a socket to take it. Returns the number of frames; when it is the maximum,
   // there may be more.
   std::size_t receive(std::size_t frames_max, Listener& listener);
+
+  // Monotonic time, several times in deaf_ms: connections that carry nothing are made anew.
+  void tick(std::uint64_t now_ms, Listener& listener);
 
   const std::string& endpoint() const;  // as bound, the port filled in
   bool connected(ServerId peer) const;  // as far as the last receive() saw

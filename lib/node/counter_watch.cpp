@@ -17,6 +17,7 @@ constexpr Watched<Peers> watched_peers[] = {
     {&Peers::unknown_sender, LogLevel::warning, "frames of servers not in --servers dropped"},
     {&Peers::other_receiver, LogLevel::warning, "frames meant for another server id dropped"},
     {&Peers::other_cluster, LogLevel::warning, "frames of another cluster dropped"},
+    {&Peers::reconnected, LogLevel::info, "connections made anew to servers that did not answer"},
     {&Peers::duplicate_ids, LogLevel::error, "turns of two processes with one server id"},
     {&Peers::ended_by_gap, LogLevel::warning, "sessions between servers ended by lost frames"},
     {&Peers::ended_by_duplicate, LogLevel::warning, "sessions ended by a repeated frame"},

@@ -8,6 +8,7 @@
 #include <vector>
 #include <zmq.hpp>
 
+#include "net/session_links.hpp"
 #include "net/zmq_peer_links.hpp"
 #include "node/counter_watch.hpp"
 #include "node/data_directory.hpp"
@@ -66,6 +67,7 @@ net::ZmqPeerOptions peer_options(const NodeConfig& config, std::string bind) {
   for (const Server& server : config.servers.all()) {
     if (server.id != config.self) peers.peers.emplace(server.id, server.peer_endpoint());
   }
+  peers.deaf_ms = net::peer_timeouts_until_deaf * options.timing.peer_timeout_ms;
   peers.nonces = [] { return draw_nonce(); };
   peers.records_bytes_max =
       std::max({options.storage.batch_max, options.limits.read_max, options.limits.max_batch}) +
@@ -250,6 +252,7 @@ void Node::Parts::tick(std::uint64_t now_ms) {
   if (now_ms == now_ms_) return;
   now_ms_ = now_ms;
   clients_.tick(now_ms);
+  peers_->tick(now_ms, *replica_);
   replica_->tick(now_ms, wall_us());
   watch_.look(now_ms, peers_->counters(), clients_.counters(), replica_->counters(), observer_);
   watch_space();

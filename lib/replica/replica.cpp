@@ -258,7 +258,9 @@ void Replica::tick(std::uint64_t now_ms, LogTime wall_us) {
   settle_core();
   core_.tick(now_ms, env_.log.oldest_write_age_ms(now_ms) > options_.disk_stuck_ms);
   run_core();
+  if (state_.retained().zxid > env_.log.floor().zxid) env_.log.hold_behind(hold());
   env_.log.tick(now_ms);
+  follow_floor();
   clients_->tick(now_ms);
   questions_->tick(now_ms);
   subscriptions_->tick(now_ms);

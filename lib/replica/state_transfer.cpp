@@ -120,14 +120,14 @@ void Replica::install_incoming(ServerId from, const zab::Snap& snap) {
   const bool ours = parsed.kind == storage::ParsedSnapshot::Kind::valid &&
                     parsed.owner.cluster == core_.identity().cluster &&
                     parsed.owner.history == core_.identity().history;
-  const bool fits = ours && snapshot.at.zxid == snap.state && snapshot.floor == snap.floor;
+  const storage::LastRecord floor{snap.floor.zxid, snap.floor.offset, snap.floor.digest, snap.time};
+  const bool fits = ours && snapshot.at.zxid == snap.state && storage::fits_floor(snapshot, floor);
   if (!fits || !incoming_->state.restore(snapshot)) {
     incoming_.reset();
     ++counters_.peer_records_malformed;
     return break_session(from, "its SNAP is damaged, or of a version that this one does not know");
   }
-  incoming_->installation.floor = {snap.floor.zxid, snap.floor.offset, snap.floor.digest,
-                                   snap.time};
+  incoming_->installation.floor = floor;
   incoming_->installation.snapshot = std::move(parsed.snapshot);
   core_.receive(from, zab::Snap{snap.floor, snap.time, snap.state, 0, 1});
   run_core();

@@ -19,6 +19,7 @@ std::string_view name_of(Fault fault) {
                                                                       "stale_frame",
                                                                       "corrupt_frame",
                                                                       "disconnect",
+                                                                      "deaf_link",
                                                                       "client_disconnect",
                                                                       "client_restart",
                                                                       "client_partition",

@@ -24,6 +24,7 @@ enum class Fault : std::uint8_t {
   stale_frame,       // one from long ago
   corrupt_frame,     // a bit in it
   disconnect,        // a connection between servers ends
+  deaf_link,         // one stands and carries nothing any more, until it is made anew
   client_disconnect,     // a connection of a client ends
   client_restart,        // a client's process
   client_partition,      // all clients are cut off from some servers

@@ -80,7 +80,7 @@ std::optional<std::size_t> Invariants::count_up_to(const Seen& at, Zxid zxid) co
 // What it held when a fault was injected passes for held: no server can help what comes then.
 void Invariants::advance_platter(Seen& at, std::size_t wanted) {
   const std::size_t end = std::min(wanted, at.log.size());
-  while (at.on_platter < end && (at.on_platter < at.held_at_fault ||
+  while (at.on_platter < end && (at.on_platter < at.held_at_fault || at.on_platter < at.freed ||
                                  at.platter->holds(nodes_[at.log[at.on_platter]].digest))) {
     ++at.on_platter;
   }
@@ -94,12 +94,15 @@ bool Invariants::platter_holds(Seen& at, std::size_t count) {
 // --- the life of a server ---
 
 // I6: after a crash the history holds everything it ever acknowledged and was not told to cut.
-void Invariants::started(ServerId server, const zab::Identity& identity,
-                         const std::vector<RecordHeader>& recovered, Zxid delivered) {
+void Invariants::started(ServerId server, const zab::Identity& identity, const Found& found) {
   Seen& at = seen(server);
-  std::vector<NodeId> log;
-  NodeId parent = 0;
-  for (const RecordHeader& header : recovered) {
+  const Digest base = found.from != Digest::none ? found.from : found.floor.digest;
+  std::vector<NodeId> log = path_to(find(base));
+  if (log.empty() && base != Digest::none) {
+    complain("recovery", server, "begins behind a transaction that was never proposed");
+  }
+  NodeId parent = log.empty() ? 0 : log.back();
+  for (const RecordHeader& header : found.records) {
     const NodeId node = find(header.checksum);
     if (node == 0 || nodes_[node].parent != parent) {
       complain(
@@ -110,6 +113,7 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
     log.push_back(node);
     parent = node;
   }
+  at.aside.reset();
   if (log.size() < at.acked) {
     complain("I6", server,
              "acknowledged " + std::to_string(at.acked) + " records, recovered " +
@@ -118,18 +122,19 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
   const auto kept = std::mismatch(log.begin(), log.end(), at.log.begin(), at.log.end());
   const auto same = static_cast<std::size_t>(kept.first - log.begin());
   at.log = std::move(log);
+  at.freed = count_up_to(at, found.floor.zxid).value_or(0);
   at.on_platter = std::min(at.on_platter, same);
   at.durable = at.log.size();
   if (!platter_holds(at, at.log.size())) {
     complain("W4", server, "its recovered history is not on the platter");
   }
-  at.delivered = count_up_to(at, delivered).value_or(0);
+  at.delivered = count_up_to(at, found.delivered).value_or(0);
   if (at.delivered > committed_.size() ||
       (at.delivered > 0 && at.log[at.delivered - 1] != committed_[at.delivered - 1])) {
     complain("delivery", server, "recovered a delivered point that was never committed");
   }
   at.committed = at.delivered;
-  at.committed_zxid = delivered;
+  at.committed_zxid = found.delivered;
   if (identity.accepted < at.accepted || identity.current < at.current) {
     complain("W3", server, "its epochs went back over a restart");
   }
@@ -142,6 +147,7 @@ void Invariants::crashed(ServerId server, bool power_lost) {
   at.up = false;
   at.heard = at.leads = Epoch::none;
   at.renounced_ms.reset();
+  if (at.aside) take_back(at);
   if (!power_lost) return;
   at.on_platter -= std::min(at.on_platter, looked_at_again);
   advance_platter(at, at.log.size());
@@ -197,6 +203,78 @@ void Invariants::storing(ServerId server, const zab::Core& core, const zab::Iden
                to_string(at.heard) + " has been promised");
 }
 
+// --- SNAP ---
+
+std::vector<Invariants::NodeId> Invariants::path_to(NodeId node) const {
+  std::vector<NodeId> path;
+  for (; node != 0; node = nodes_[node].parent) path.push_back(node);
+  std::reverse(path.begin(), path.end());
+  return path;
+}
+
+void Invariants::installing(ServerId server, Digest floor, Zxid state) {
+  Seen& at = seen(server);
+  std::vector<NodeId> log = path_to(find(floor));
+  if (log.empty()) complain("SNAP", server, "installs what was never proposed");
+  at.aside = Seen::Aside{
+      std::exchange(at.log, std::move(log)), at.durable, at.on_platter, at.freed, 0, false};
+  at.freed = at.durable = at.on_platter = at.log.size();
+  if (state > last_committed()) complain("SNAP", server, "takes over a state of no commit");
+  const auto known = std::partition_point(committed_.begin(), committed_.end(),
+                                          [&](NodeId node) { return nodes_[node].zxid <= state; });
+  at.aside->state = static_cast<std::size_t>(known - committed_.begin());
+  if (at.aside->state < at.delivered) {
+    complain("SNAP", server, "takes over a state older than its own");
+  }
+}
+
+// The no-regress rule: whatever it had and others may count on is in what replaces it.
+void Invariants::adopted(ServerId server) {
+  Seen& at = seen(server);
+  Seen::Aside& aside = *at.aside;
+  aside.adopted = true;
+  const auto kept = std::mismatch(aside.log.begin(), aside.log.end(), at.log.begin(), at.log.end());
+  const auto same = static_cast<std::size_t>(kept.first - aside.log.begin());
+  if (same < committed_.size() && same < aside.log.size() && aside.log[same] == committed_[same]) {
+    complain("I5", server, "gives up committed " + to_string(nodes_[committed_[same]].zxid));
+  }
+  at.acked = std::min(at.acked, same);
+  at.held_at_fault = 0;
+  if (at.log.size() < aside.state) complain("SNAP", server, "adopts less than its state contains");
+  at.delivered = aside.state;
+  if (!platter_holds(at, at.log.size() < aside.state ? at.log.size() : aside.state)) {
+    complain("SNAP", server, "adopts what is not on its platter");
+  }
+}
+
+void Invariants::take_back(Seen& at) {
+  Seen::Aside old = *std::exchange(at.aside, std::nullopt);
+  at.log = std::move(old.log);
+  at.durable = old.durable;
+  at.on_platter = old.on_platter;
+  at.freed = old.freed;
+  at.delivered = std::min(at.delivered, at.log.size());
+}
+
+// ZOOKEEPER-1549: never of more than is committed, and durable here.
+void Invariants::saving_snapshot(ServerId server, Zxid zxid) {
+  Seen& at = seen(server);
+  const std::optional<std::size_t> count = count_up_to(at, zxid);
+  if (!count || *count > at.delivered || *count > at.durable) {
+    complain("snapshot", server, "saves a state of " + to_string(zxid) + ", not delivered here");
+  }
+}
+
+void Invariants::freed(ServerId server, Zxid up_to) {
+  Seen& at = seen(server);
+  const std::optional<std::size_t> count = count_up_to(at, up_to);
+  if (!count) return complain("retention", server, "frees up to " + to_string(up_to) + ", unknown");
+  if (*count > at.freed && *count > at.delivered) {
+    complain("retention", server, "frees " + to_string(up_to) + ", which it has not delivered");
+  }
+  at.freed = std::max(at.freed, *count);
+}
+
 // I2: promises are never lowered.
 void Invariants::stored(ServerId server, const zab::Core& core, const zab::Identity& identity) {
   Seen& at = seen(server);
@@ -213,6 +291,7 @@ void Invariants::stored(ServerId server, const zab::Core& core, const zab::Ident
     if (leading) check_claim(server, leading->initial_end, "a new epoch");
   }
   take_identity(server, identity);
+  if (at.aside && at.aside->adopted) at.aside.reset();
 }
 
 // Told by its own writes, or found at its start: a crash may come between a write and its report.
@@ -322,6 +401,7 @@ void Invariants::cut(ServerId server, Zxid to) {
 // I10: what is left when a role ends is what the disk holds.
 void Invariants::drained(ServerId server, Zxid durable) {
   Seen& at = seen(server);
+  if (at.aside && !at.aside->adopted) take_back(at);
   const std::optional<std::size_t> kept = count_up_to(at, durable);
   if (!kept) return complain("I10", server, "drained to " + to_string(durable) + ", unknown");
   at.log.resize(*kept);

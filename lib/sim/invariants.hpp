@@ -34,8 +34,14 @@ class Invariants {
   void watch(ServerId server, const Platter& platter, const MemoryDisk& disk);
 
   // --- the life of a server ---
-  void started(ServerId server, const zab::Identity& identity,
-               const std::vector<RecordHeader>& recovered, Zxid delivered);
+  struct Found {  // at its start
+    Floor floor;
+    Digest from =
+        Digest::none;  // of the transaction that its snapshot stands at; none: no snapshot
+    const std::vector<RecordHeader>& records;  // behind that, or behind the floor
+    Zxid delivered;
+  };
+  void started(ServerId server, const zab::Identity& identity, const Found& found);
   void crashed(ServerId server, bool power_lost);
   // Is about to lose a record of its disk by an injected fault; until it is mended, that is no
   // fault of its own.
@@ -55,6 +61,12 @@ class Invariants {
   void drained(ServerId server, Zxid durable);  // what no write had taken is dropped
   void durable(ServerId server, Zxid up_to);    // as the log claims
   void delivered(ServerId server, Zxid up_to);
+  void saving_snapshot(ServerId server, Zxid at);
+  void freed(ServerId server, Zxid up_to);  // is not kept any more
+  // SNAP: another history takes the place of this one, when it is adopted and the identity record
+  // of that is durable; until then a crash, or the end of the role, brings the old one back.
+  void installing(ServerId server, Digest floor, Zxid state);
+  void adopted(ServerId server);
   // Is about to be made durable.
   void storing(ServerId server, const zab::Core& core, const zab::Identity& identity);
   // Durable now, as it claims.
@@ -133,6 +145,16 @@ class Invariants {
     bool damaged = false;            // by an injected fault, and not mended yet
     std::size_t held_at_fault = 0;   // by its platter, when a record on it was damaged
     bool up = false;
+    std::size_t freed = 0;  // records at or below its floor: a snapshot stands for them
+    struct Aside {
+      std::vector<NodeId> log;
+      std::size_t durable = 0;
+      std::size_t on_platter = 0;
+      std::size_t freed = 0;
+      std::size_t state = 0;  // records that the state of the new history contains
+      bool adopted = false;
+    };
+    std::optional<Aside> aside;
   };
   struct Established {
     ServerId leader = ServerId::none;
@@ -149,6 +171,8 @@ class Invariants {
 
   Seen& seen(ServerId server) { return seen_[static_cast<std::size_t>(server) - 1]; }
   const Seen& seen(ServerId server) const { return seen_[static_cast<std::size_t>(server) - 1]; }
+  std::vector<NodeId> path_to(NodeId node) const;
+  void take_back(Seen& at);
   void complain(const std::string& check, ServerId server, const std::string& text);
   std::optional<std::size_t> count_up_to(const Seen& seen, Zxid zxid) const;
   NodeId find(Digest digest) const;

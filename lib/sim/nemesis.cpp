@@ -71,6 +71,7 @@ void Nemesis::strike(Fault fault) {
       return partition(fault);
     case Fault::clog:
     case Fault::disconnect:
+    case Fault::deaf_link:
       return strike_link(fault);
     case Fault::client_disconnect:
     case Fault::client_restart:
@@ -200,6 +201,7 @@ void Nemesis::strike_link(Fault fault) {
   if (!a.up() || !b.up()) return;
   a.hit(fault);
   if (fault == Fault::disconnect) return at_.peers.disconnect(a.id(), b.id());
+  if (fault == Fault::deaf_link) return at_.peers.deafen(a.id(), b.id());
   at_.peers.clog(a.id(), b.id(), at_.timeline.now() + while_());
 }
 

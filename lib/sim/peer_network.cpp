@@ -49,6 +49,7 @@ void PeerNetwork::flip_bit(PeerFrame& frame) {
 }
 
 void PeerNetwork::send_off(Link& on, PeerFrame frame) {
+  if (on.deaf) return;
   if (on.cut == Cut::losing) {
     on.lost_some = true;
     return;
@@ -122,6 +123,17 @@ void PeerNetwork::clog(ServerId from, ServerId to, Micros until) {
   on.clogged_until = std::max(on.clogged_until, until);
 }
 
+void PeerNetwork::deafen(ServerId from, ServerId to) {
+  link(from, to).deaf = true;
+}
+
+void PeerNetwork::reconnect(ServerId from, ServerId to) {
+  Link& on = link(from, to);
+  on.deaf = false;
+  for (const PeerFrame& frame : on.held) on.bytes -= frame.size();
+  on.held.clear();
+}
+
 void PeerNetwork::disconnect(ServerId a, ServerId b) {
   timeline_.after(random_.about(parameters_.delay), [this, a, b] { disconnect_(a, b); });
   if (random_.coin()) {
@@ -136,6 +148,7 @@ void PeerNetwork::process_died(ServerId server, std::size_t servers) {
     const ServerId peer{i};
     if (peer == server) continue;
     Link& out = link(server, peer);
+    out.deaf = link(peer, server).deaf = false;
     for (const PeerFrame& frame : out.held) out.bytes -= frame.size();
     out.held.clear();
     if (random_.chance(800'000)) disconnect(peer, server);

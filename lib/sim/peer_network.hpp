@@ -55,19 +55,22 @@ class PeerNetwork {
 
   bool transmit(PeerFrame frame);
   void drop_queued(ServerId from, ServerId to);
+  void reconnect(ServerId from, ServerId to);
 
   // --- faults ---
   enum class Cut : std::uint8_t { none, losing, holding };
   void cut(ServerId from, ServerId to, Cut how);  // none: mends
   void clog(ServerId from, ServerId to, Micros until);
   void disconnect(ServerId a, ServerId b);
+  void deafen(ServerId from, ServerId to);  // until `from` connects anew
   void process_died(ServerId server, std::size_t servers);
-  void heal();  // from now on nothing goes wrong
+  void heal();  // from now on nothing goes wrong; deaf links are the servers' to mend
 
  private:
   struct Link {
     Cut cut = Cut::none;
     bool lost_some = false;
+    bool deaf = false;
     Micros clogged_until = 0;
     Micros last_arrival = 0;
     std::size_t bytes = 0;  // not yet delivered

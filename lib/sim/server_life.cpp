@@ -23,6 +23,7 @@ zab::Identity identity_of(const storage::IdentityRecord& record) {
   identity.cluster = record.cluster;
   identity.history = record.history;
   identity.incarnation = record.incarnation;
+  identity.generation = record.generation;
   identity.accepted = record.accepted;
   identity.current = record.current;
   return identity;
@@ -79,8 +80,8 @@ Server::Life::Life(Server& server, std::uint64_t number)
       number_(number),
       files_(server.disk_, server.platter_),
       identity_file_(files_),
-      table_({server.around_.parameters.replica.receipts_max,
-              server.around_.parameters.replica.publisher_ttl_us}),
+      state_of_log_({server.around_.parameters.replica.receipts_max,
+                     server.around_.parameters.replica.publisher_ttl_us}),
       links_(
           server.id_, peers(), [this] { return server_.random_.next(); }, *this),
       witness_(number << 24) {}
@@ -102,6 +103,7 @@ storage::LogOptions Server::Life::log_options() const {
   storage::LogOptions options = server_.around_.parameters.log;
   options.cluster = identity_.cluster;
   options.history = identity_.history;
+  options.generation = identity_.generation;
   options.server = server_.id_;
   return options;
 }
@@ -140,9 +142,14 @@ bool Server::Life::load_identity() {
   return true;
 }
 
-void Server::Life::on_record(const RecordHeader& header) {
+bool Server::Life::on_snapshot(const storage::Snapshot& snapshot) {
+  recovered_from_ = snapshot.at.digest;
+  return state_of_log_.restore(snapshot);
+}
+
+void Server::Life::on_record(const RecordHeader& header, Bytes body) {
   recovered_.push_back(header);
-  table_.on_record(header);
+  state_of_log_.on_record(header, body);
 }
 
 void Server::Life::create_replica_when_ready() {
@@ -155,9 +162,10 @@ void Server::Life::create_replica_when_ready() {
 
 void Server::Life::create_replica() {
   const storage::Recovered& recovered = log_->recovered();
-  table_.finish_recovery();
+  state_of_log_.finish_recovery();
   const Surroundings& around = server_.around_;
-  around.invariants.started(server_.id_, identity_, recovered_, recovered.delivered);
+  around.invariants.started(server_.id_, identity_,
+                            {recovered.floor, recovered_from_, recovered_, recovered.delivered});
   recovered_ = {};
   zab::History history;
   history.floor = recovered.floor;
@@ -170,7 +178,8 @@ void Server::Life::create_replica() {
   }
   replica_ = std::make_unique<replica::Replica>(
       server_.id_, zab::Config(all_servers(), voter_set_hash), around.parameters.replica,
-      replica::Recovered{identity_, std::move(history), recovered.delivered, std::move(table_)},
+      replica::Recovered{identity_, std::move(history), recovered.delivered,
+                         std::move(state_of_log_)},
       zab::FreshIds{server_.random_.uuid(), server_.random_.uuid(), server_.random_.uuid()},
       std::move(addresses), replica::Environment{*witnessed_log_, *this, *this, *this, *this});
   witnessed_log_->know(replica_->core());
@@ -189,6 +198,10 @@ void Server::Life::finish(End end, const std::string& why) {
 // --- running ---
 
 void Server::Life::tick(std::uint64_t now_ms, LogTime wall_us) {
+  links_.tick(
+      now_ms,
+      net::peer_timeouts_until_deaf * server_.around_.parameters.replica.zab.peer_timeout_ms,
+      *this);
   replica_->tick(now_ms, wall_us);
 }
 
@@ -307,6 +320,10 @@ bool Server::Life::transmit(ServerId to, net::Lane lane, std::vector<std::byte> 
 
 void Server::Life::drop_queued(ServerId to) {
   server_.around_.peers.drop_queued(server_.id_, to);
+}
+
+void Server::Life::reconnect(ServerId to) {
+  server_.around_.peers.reconnect(server_.id_, to);
 }
 
 // --- to clients, identity file and people ---

@@ -22,8 +22,7 @@ class WitnessedLog final : public storage::HistoryLog {
 
   storage::LastRecord last() const override { return log_.last(); }
   Zxid durable() const override { return log_.durable(); }
-  Floor floor() const override { return log_.floor(); }
-  Offset first_offset() const override { return log_.first_offset(); }
+  storage::LastRecord floor() const override { return log_.floor(); }
   bool continues(Bytes records) const override { return log_.continues(records); }
   void append(Slice records) override {
     invariants_.appended(server_, *core_, records.bytes(), log_.no_space());
@@ -43,11 +42,31 @@ class WitnessedLog final : public storage::HistoryLog {
   }
   Zxid rewinding_to() const { return rewinding_to_; }
   void drain() override { log_.drain(); }
+  void save_snapshot(storage::Snapshot snapshot) override {
+    invariants_.saving_snapshot(server_, snapshot.at.zxid);
+    log_.save_snapshot(std::move(snapshot));
+  }
+  bool saving_snapshot() const override { return log_.saving_snapshot(); }
+  void hold_behind(std::optional<Zxid> zxid) override { log_.hold_behind(zxid); }
+  std::vector<storage::SegmentSpan> segments() const override { return log_.segments(); }
+  void install(storage::Installation installation) override {
+    invariants_.installing(server_, installation.floor.digest, installation.snapshot.at.zxid);
+    log_.install(std::move(installation));
+  }
+  void adopt_installed() override {
+    log_.adopt_installed();
+    invariants_.adopted(server_);
+  }
+  void remove_replaced() override { log_.remove_replaced(); }
+  bool installing() const override { return log_.installing(); }
   void set_delivered(Zxid zxid) override {
     invariants_.delivered(server_, zxid);
     log_.set_delivered(zxid);
   }
-  void tick(std::uint64_t now_ms) override { log_.tick(now_ms); }
+  void tick(std::uint64_t now_ms) override {
+    log_.tick(now_ms);
+    invariants_.freed(server_, log_.floor().zxid);
+  }
   std::optional<storage::ReadResult> read_hot(storage::ReadFrom from, Zxid up_to,
                                               std::size_t max_bytes) override {
     return log_.read_hot(from, up_to, max_bytes);
@@ -135,14 +154,16 @@ class Server::Life final : public storage::HistoryLog::Listener,
   // From the sessions, on the way to the network.
   bool transmit(ServerId to, net::Lane lane, std::vector<std::byte> header, Slice records) override;
   void drop_queued(ServerId to) override;
+  void reconnect(ServerId to) override;
   // From the replica to clients, identity file and people.
   Sent send(replica::ConnectionId to, const wire::ServerMessage& message, Slice body) override;
   void store(const zab::Identity& identity) override;
   void on_event(const zab::Event& event) override;
   void on_fatal(const std::string& text) override;
   // Recovery.
-  void on_record(const RecordHeader& header) override;
-  void on_delivered(Zxid zxid) override { table_.on_delivered(zxid); }
+  bool on_snapshot(const storage::Snapshot& snapshot) override;
+  void on_record(const RecordHeader& header, Bytes body) override;
+  void on_delivered(Zxid zxid) override { state_of_log_.on_delivered(zxid); }
 
   bool load_identity();
   bool refuse(const storage::StartFailure& failure);
@@ -158,8 +179,10 @@ class Server::Life final : public storage::HistoryLog::Listener,
   WatchedFileSystem files_;
   storage::IdentityFile identity_file_;
   zab::Identity identity_;
-  replica::PublisherTable table_;
-  std::vector<RecordHeader> recovered_;
+  replica::ServerState state_of_log_;
+  std::vector<RecordHeader> recovered_;  // behind recovered_from_
+  Digest recovered_from_ = Digest::none;
+
   std::unique_ptr<storage::SegmentedLog> log_;
   std::unique_ptr<WitnessedLog> witnessed_log_;
   net::SessionLinks links_;

@@ -213,7 +213,7 @@ bool World::served() const {
     if (!core_[i]) continue;
     const replica::Replica* replica = servers_[i]->replica();
     if (!replica || replica->core().phase() != Phase::broadcast) return false;
-    if (replica->publishers().delivered() != committed || servers_[i]->no_space()) return false;
+    if (replica->state().delivered() != committed || servers_[i]->no_space()) return false;
   }
   return true;
 }
@@ -270,31 +270,23 @@ void World::judge() {
   }
   history_.finish(drains);
   take_history_findings();
-  if (!options_.client_rules) check_publishers();
+  if (!options_.client_rules) check_states();
 }
 
-// W10: at the same delivered point every server knows the same of every publisher.
-void World::check_publishers() {
-  const replica::PublisherTable* reference = nullptr;
+// W10: at the same delivered point every server's state is the same, to the byte of a snapshot.
+void World::check_states() {
+  const replica::ServerState* reference = nullptr;
+  std::vector<std::byte> bytes;
   for (const ServerId id : drained_) {
     const replica::Replica* replica = at(id).replica();
     if (!replica) continue;
-    const replica::PublisherTable& table = replica->publishers();
-    if (!reference) reference = &table;
-    if (table.delivered() != reference->delivered()) continue;
-    if (table.size() != reference->size()) {
-      return report("W10", "server " + to_string(id) + " knows " + std::to_string(table.size()) +
-                               " publishers, another one " + std::to_string(reference->size()));
-    }
-    for (const Uuid& publisher : invariants_.publishers()) {
-      const auto* here = table.find(publisher);
-      const auto* there = reference->find(publisher);
-      const bool same = (here == nullptr) == (there == nullptr) &&
-                        (!here || (here->instance == there->instance &&
-                                   here->last_sequence == there->last_sequence &&
-                                   here->receipts == there->receipts));
-      if (!same)
-        return report("W10", "server " + to_string(id) + " knows something else of a publisher");
+    if (reference && replica->state().delivered() != reference->delivered()) continue;
+    if (!reference) {
+      reference = &replica->state();
+      bytes = reference->encode();
+    } else if (replica->state().encode() != bytes) {
+      report("W10", "the state of server " + to_string(id) + " is not that of another one at " +
+                        to_string(reference->delivered()));
     }
   }
 }

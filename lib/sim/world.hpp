@@ -84,7 +84,7 @@ class World {
   std::string why_not_converged() const;
   void drain();
   void judge();
-  void check_publishers();
+  void check_states();
   Offset acknowledged() const;
   Server& at(ServerId id) { return *servers_[static_cast<std::size_t>(id) - 1]; }
   void take_history_findings();

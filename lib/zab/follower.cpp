@@ -97,6 +97,7 @@ void Core::on_snap(Following& self, const Snap& message) {
   if (self.phase != Phase::synchronization || self.synchronizing) {
     return end_session(self, "synchronization began twice or too early");
   }
+  if (!History{message.floor, {}}.valid()) return end_session(self, "SNAP of an impossible floor");
   const Zxid known = std::max(delivered_, history_.floor.zxid);
   const bool older = message.state < known || message.floor.zxid < history_.floor.zxid;
   if (message.state < message.floor.zxid || (older && !ZABMQ_MUTANT(older_snap_installed))) {
@@ -145,6 +146,9 @@ void Core::on_propose(Following& self, const Propose& message) {
 void Core::on_new_leader(Following& self, const NewLeader& message) {
   if (!self.synchronizing || self.new_leader_at || message.epoch != self.epoch) {
     return end_session(self, "NEWLEADER out of place");
+  }
+  if (self.replaced && !history_.contains(self.replaced->state)) {
+    return end_session(self, "NEWLEADER before the records that the state of its SNAP contains");
   }
   ZABMQ_CHECK(identity_.accepted == message.epoch);  // a later promise ends this session
   self.new_leader_at = history_.last();

@@ -360,7 +360,7 @@ class Peers {
       case 8:
         return zab::Ping{input_.byte(), zxid()};
       default:
-        return zab::Snap{{zxid(), 0, Digest::none}};
+        return zab::Snap{.floor = {zxid(), 0, Digest::none}, .state = zxid()};
     }
   }
 

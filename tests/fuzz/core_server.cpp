@@ -161,6 +161,11 @@ void CoreServer::perform_ready(const std::vector<Record>& records) {
     ZABMQ_CHECK(disk_.contains(ready.rewind->to));
     disk_.rewind(*ready.rewind);
   }
+  if (ready.install) disk_.install(*ready.install, {});
+  if (ready.adopt) {
+    disk_.adopt(core_->last_delivered());
+    delivered_ = core_->last_delivered();
+  }
   if (ready.drain) {
     new_leader_at_.reset();
     acked_leader_ = false;

@@ -99,7 +99,7 @@ inline std::vector<zab::Message> sample_messages() {
                                  .durable = zxid}},
       zab::Diff{.common = zxid, .digest = Digest{0xffff'ffff'ffff'ffff}},
       zab::Trunc{.common = zxid, .digest = Digest{1}},
-      zab::Snap{.floor = floor},
+      zab::Snap{.floor = floor, .time = 1'700'000'000, .state = zxid, .part = 1, .parts = 300},
       zab::Propose{.runs = {{Epoch{7}, 40, 42}, {Epoch{9}, 1, 5}}, .commit = zxid},
       zab::NewLeader{.epoch = Epoch{9}},
       zab::UpToDate{.epoch = Epoch{9}, .commit = zxid},
@@ -108,6 +108,7 @@ inline std::vector<zab::Message> sample_messages() {
       zab::EndQuestion{.number = 11},
       zab::EndAnswer{.number = 11, .offset = 99, .zxid = zxid},
       zab::Admitted{.incarnation = uuid_of(0x40)},
+      zab::StateTaken{.part = 299},
   };
 }
 

@@ -36,6 +36,7 @@ class Process final : public Transport, public PeerLinks::Listener {
     return true;
   }
   void drop_queued(ServerId) override { ++drops_; }
+  void reconnect(ServerId) override { ++reconnects_; }
 
   void on_peer_message(ServerId, zab::Message message, Slice) override {
     delivered_.push_back(std::move(message));
@@ -57,6 +58,7 @@ class Process final : public Transport, public PeerLinks::Listener {
   void forget() { delivered_.clear(); }
   int lost() const { return lost_; }
   int drops() const { return drops_; }
+  int reconnects() const { return reconnects_; }
   void refuse(bool yes) { refuse_ = yes; }
 
  private:
@@ -67,6 +69,7 @@ class Process final : public Transport, public PeerLinks::Listener {
   std::vector<zab::Message> delivered_;
   int lost_ = 0;
   int drops_ = 0;
+  int reconnects_ = 0;
   bool refuse_ = false;
 };
 
@@ -176,6 +179,50 @@ TEST_SUITE("net/session_links") {
     CHECK(p.learner->lost() == 1);
     CHECK(p.leader->drops() == 1);
     CHECK(p.learner->drops() == 2);  // opened, lost
+  }
+
+  TEST_CASE("session links: a peer that answers -> its connection stays") {
+    Pair p;
+    const auto tick = [&p](std::uint64_t ms) {
+      p.leader->links().tick(ms, 4000, *p.leader);
+      p.learner->links().tick(ms, 4000, *p.learner);
+      p.settle();
+    };
+    SUBCASE("without a session") {
+      for (std::uint64_t ms = 10'000; ms < 60'000; ms += 100) tick(ms);
+      CHECK(p.leader->links().counters().frames_sent == 0);
+    }
+    SUBCASE("in a session") {
+      p.establish();
+      for (std::uint64_t ms = 10'000; ms < 60'000; ms += 100) tick(ms);
+      CHECK(p.learner->lost() == 0);
+    }
+    CHECK(p.leader->reconnects() == 0);
+    CHECK(p.learner->reconnects() == 0);
+  }
+
+  TEST_CASE("session links: a peer that does not hear us -> asked, then connected anew") {
+    Pair p;
+    p.establish();
+    // What the learner says arrives; what the leader says does not.
+    const auto tick = [&p](std::uint64_t ms) {
+      p.leader->links().tick(ms, 4000, *p.leader);
+      p.to_learner.clear();
+      p.leader->take_all(p.to_leader);
+    };
+    for (std::uint64_t ms = 10'000; ms <= 14'000; ms += 100) tick(ms);
+    CHECK(p.leader->reconnects() == 0);
+    tick(14'001);
+    CHECK(p.leader->reconnects() == 1);
+    CHECK(p.leader->lost() == 1);
+    CHECK(p.leader->links().counters().reconnected == 1);
+
+    for (std::uint64_t ms = 14'100; ms <= 17'000; ms += 100) tick(ms);
+    for (std::uint64_t ms = 17'100; ms <= 30'000; ms += 100) {
+      p.leader->links().tick(ms, 4000, *p.leader);
+      p.settle();  // now it answers
+    }
+    CHECK(p.leader->reconnects() == 1);
   }
 
   TEST_CASE("session links: bytes that are no frame -> only the session they come from suffers") {

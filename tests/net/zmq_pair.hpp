@@ -10,6 +10,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
@@ -69,7 +70,14 @@ class Server : public Notes {
 
   ZmqPeerLinks& links() { return *links_; }
   const PeerCounters& counters() const { return links_->counters(); }
-  std::size_t turn() { return links_->receive(100, *this); }
+  std::size_t turn() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+    if (ticks) links_->tick(static_cast<std::uint64_t>(ms), *this);
+    return links_->receive(100, *this);
+  }
+
+  bool ticks = false;  // whether it looks for deaf connections
 
  private:
   zmq::context_t context_;
@@ -154,6 +162,50 @@ class BlackHole {
       .sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
   int listener_ = -1;
   std::array<int, 4> fillers_{};
+};
+
+// A program at a server's address that greets as ZeroMQ does, and asks for a mechanism that nobody
+// here speaks: to ZeroMQ the same as greetings that were damaged on the way.
+class Stranger {
+ public:
+  explicit Stranger(const std::string& endpoint) {
+    const auto port = std::stoul(endpoint.substr(endpoint.rfind(':') + 1));
+    const sockaddr_in address{.sin_family = AF_INET,
+                              .sin_port = htons(static_cast<std::uint16_t>(port)),
+                              .sin_addr = {htonl(INADDR_LOOPBACK)},
+                              .sin_zero = {}};
+    const int yes = 1;
+    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    REQUIRE(bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(listen(listener_, 8) == 0);
+  }
+  ~Stranger() {
+    close(peer_);
+    close(listener_);
+  }
+  Stranger(const Stranger&) = delete;
+  Stranger& operator=(const Stranger&) = delete;
+
+  // Somebody came, was greeted, and has closed the connection.
+  bool was_left() {
+    if (peer_ < 0) {
+      peer_ = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK);
+      if (peer_ < 0) return false;
+      std::array<char, 64> greeting{};
+      greeting[0] = '\xff';
+      greeting[9] = 0x7f;
+      greeting[10] = 3;
+      std::memcpy(&greeting[12], "DAMAGED", 7);
+      REQUIRE(write(peer_, greeting.data(), greeting.size()) == 64);
+    }
+    std::array<char, 256> heard{};
+    return read(peer_, heard.data(), heard.size()) == 0;
+  }
+
+ private:
+  int listener_ = -1;
+  int peer_ = -1;
 };
 
 }  // namespace zabmq::net

@@ -4,6 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "net_support.hpp"
 

@@ -293,7 +293,7 @@ TEST_SUITE("zab/follower") {
     probe.follow(3);
     probe.receive(3, new_epoch(2));
 
-    probe.receive(3, Snap{{zxid(1, 1), 1, Digest{1}}, zxid(1, 1)});
+    probe.receive(3, Snap{.floor = {zxid(1, 1), 1, Digest{1}}, .state = zxid(1, 1)});
 
     check_left(probe);
     REQUIRE(probe.server().count_events(Event::Kind::alarm) == 1);

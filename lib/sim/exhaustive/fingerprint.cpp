@@ -109,7 +109,11 @@ struct Fields {
     hasher.add(m.common);
     hasher.add(m.digest);
   }
-  void operator()(const zab::Snap& m) const { hasher.add(m.floor.zxid); }
+  void operator()(const zab::Snap& m) const {
+    hasher.add(m.floor.zxid);
+    hasher.add(m.state);
+  }
+  void operator()(const zab::StateTaken& m) const { hasher.add(m.part); }
   void operator()(const zab::Propose& m) const {
     hasher.add(m.commit);
     hasher.add(m.runs.size());
@@ -253,7 +257,6 @@ void CoreState::add_learner(const Learner& learner) {
   hasher.add(learner.ack_epoch.has_value());
   if (learner.ack_epoch) add(hasher, Message{*learner.ack_epoch});
   hasher.add(learner.synchronizing);
-  hasher.add(learner.below_floor);
   hasher.add(learner.cursor);
   hasher.add(learner.target);
   hasher.add(learner.sent_new_leader);
@@ -276,6 +279,12 @@ void CoreState::add_role(const Following& self) {
   hasher.add(self.up_to_date);
   hasher.add(self.marking);
   hasher.add(self.reported);
+  hasher.add(self.replaced.has_value());
+  if (self.replaced) {
+    sim::exhaustive::add_history(hasher, self.replaced->history);
+    hasher.add(self.replaced->committed);
+    hasher.add(self.replaced->state);
+  }
 }
 
 }  // namespace zabmq::zab

@@ -66,7 +66,7 @@ void Probe::receive_records(unsigned from, std::vector<Record> records, Zxid com
 
 void Probe::receive_snap(unsigned from, const std::vector<Record>& past) {
   const Zxid floor = past.back().zxid;
-  const Snap snap{{floor, 0, past.back().digest}, floor};
+  const Snap snap{.floor = {floor, 0, past.back().digest}, .state = floor};
   server_.receive(ServerId{from}, {snap, past});
   settle();
 }

@@ -65,6 +65,7 @@ struct Fields {  // what follows a message's name
   std::string operator()(const Diff& m) const { return to_string(m.common); }
   std::string operator()(const Trunc& m) const { return to_string(m.common); }
   std::string operator()(const Snap& m) const { return "floor=" + to_string(m.floor.zxid); }
+  std::string operator()(const StateTaken& m) const { return std::to_string(m.part); }
   std::string operator()(const Propose& m) const {
     std::string runs;
     for (const Run& run : m.runs) runs += text_of(run) + " ";
