@@ -220,11 +220,15 @@ TEST_SUITE("storage/snapshot") {
       run.run();
       CHECK(names_with(run, "snapshot").size() == 3);
 
+      // An older one than the damaged one takes its place in between.
+      save(run, ledger.snapshot(z(5)));
+      CHECK(names_with(run, "snapshot").size() == 4);
+
       // It goes when three newer ones that are whole push it out, and not before.
       save(run, ledger.snapshot(z(7)));
       save(run, ledger.snapshot(z(8)));
       CHECK(names_with(run, "snapshot") ==
-            std::vector<std::string>{"snapshot-0-1.4", "snapshot-0-1.6", "snapshot-0-1.7",
+            std::vector<std::string>{"snapshot-0-1.5", "snapshot-0-1.6", "snapshot-0-1.7",
                                      "snapshot-0-1.8"});
       save(run, ledger.snapshot(z(9)));
       CHECK(names_with(run, "snapshot") ==
