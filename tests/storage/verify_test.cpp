@@ -110,7 +110,7 @@ TEST_SUITE("storage/verify") {
     }
   }
 
-  TEST_CASE("verify: snapshots and a floor -> clean, with both; any damage in them -> named") {
+  TEST_CASE("verify: snapshots and a floor -> clean, with both, and damage in them is named") {
     const MemoryDisk::State state = directory_with_floor();
     const VerifyReport report = verify_state(state);
     CHECK(report.verdict == Verdict::clean);
