@@ -75,7 +75,24 @@ class TextDump final : public DumpPrinter {
               to_string(identity->accepted) + ", currentEpoch " + to_string(identity->current) +
               "\n          cluster " + to_string(identity->cluster) + " history " +
               to_string(identity->history) + " incarnation " + to_string(identity->incarnation) +
+              (identity->generation > 0 ? " generation " + number(identity->generation) : "") +
               "\n");
+  }
+
+  void on_snapshot(const storage::DumpedSnapshot& snapshot) override {
+    std::string line = snapshot.file + ": " + number(snapshot.size) + " bytes";
+    if (snapshot.parsed.kind == storage::ParsedSnapshot::Kind::newer_version) {
+      line += ", of format version " + number(snapshot.parsed.version);
+    } else if (snapshot.parsed.kind == storage::ParsedSnapshot::Kind::invalid) {
+      line += ", DAMAGED";
+    } else {
+      const storage::Snapshot& s = snapshot.parsed.snapshot;
+      line += ", of " + to_string(s.at.zxid) + " offset " + number(s.at.offset) + " digest " +
+              text_of(s.at.digest) + ", retained from behind " + to_string(s.retained.zxid) +
+              ", floor " + to_string(s.floor.zxid) + ", " + number(s.ends.size()) +
+              " epochs, state " + number(s.state.size()) + " bytes";
+    }
+    write_out(line + (snapshot.used ? "; used by a start\n" : "\n"));
   }
 
   void on_segment(const storage::DumpedSegment& segment) override {
@@ -130,7 +147,9 @@ class TextDump final : public DumpPrinter {
                                        " at byte " + number(header.takes_over_at);
     return from + ", behind " + to_string(header.before.zxid) + " offset " +
            number(header.before.offset) + " digest " + text_of(header.before.digest) +
-           ", delivered " + to_string(header.delivered);
+           ", delivered " + to_string(header.delivered) +
+           (header.generation > 0 ? ", generation " + number(header.generation) : "") +
+           (header.recycled ? ", recycled" : "");
   }
 
   // What a start does not use is marked in front.
@@ -158,7 +177,31 @@ class JsonDump final : public DumpPrinter {
            {"current_epoch", static_cast<std::uint32_t>(identity->current)},
            {"cluster", to_string(identity->cluster)},
            {"history", to_string(identity->history)},
-           {"incarnation", to_string(identity->incarnation)}});
+           {"incarnation", to_string(identity->incarnation)},
+           {"generation", identity->generation}});
+  }
+
+  void on_snapshot(const storage::DumpedSnapshot& snapshot) override {
+    const bool valid = snapshot.parsed.kind == storage::ParsedSnapshot::Kind::valid;
+    Json line{{"type", "snapshot"},
+              {"file", snapshot.file},
+              {"size", snapshot.size},
+              {"used", snapshot.used},
+              {"valid", valid}};
+    if (valid) {
+      const storage::Snapshot& s = snapshot.parsed.snapshot;
+      line["generation"] = snapshot.parsed.owner.generation;
+      line["at"] = to_string(s.at.zxid);
+      line["at_offset"] = s.at.offset;
+      line["at_digest"] = text_of(s.at.digest);
+      line["at_time"] = s.at.time;
+      line["retained"] = to_string(s.retained.zxid);
+      line["retained_offset"] = s.retained.offset;
+      line["floor"] = to_string(s.floor.zxid);
+      line["epochs"] = s.ends.size();
+      line["state_bytes"] = s.state.size();
+    }
+    print(line);
   }
 
   void on_segment(const storage::DumpedSegment& segment) override {
@@ -177,6 +220,8 @@ class JsonDump final : public DumpPrinter {
       line["before_offset"] = header.before.offset;
       line["before_digest"] = text_of(header.before.digest);
       line["delivered"] = to_string(header.delivered);
+      line["generation"] = header.generation;
+      line["recycled"] = header.recycled;
     }
     print(line);
   }

@@ -36,6 +36,10 @@ std::string contents(const storage::VerifyReport& report) {
                      std::to_string(report.records) + " records, " +
                      std::to_string(report.messages) + " messages, " +
                      std::to_string(report.bytes) + " bytes";
+  if (report.snapshots > 0) {
+    text +=
+        "\n" + std::to_string(report.snapshots) + " snapshots, floor " + to_string(report.floor);
+  }
   if (report.records > 0) {
     text += "\nzxids " + range(to_string(report.first), to_string(report.last)) + ", delivered " +
             to_string(report.delivered);

@@ -28,7 +28,9 @@ class SegmentDump {
       : file_(file), segment_(std::move(segment)), reader_(reader) {}
 
   void run() {
-    for (position_ = segment_header_size; position_ < file_.size();) {
+    const bool old_bytes = segment_.in_chain && segment_.parsed.header.recycled;
+    const std::uint64_t end = old_bytes ? segment_.end : file_.size();
+    for (position_ = segment_header_size; position_ < end;) {
       const std::uint64_t size = take_item();
       if (size == 0) {
         skip();
@@ -109,11 +111,15 @@ class Dump {
     const IdentityFile::Loaded loaded = identity.load();
     reader_.on_identity(loaded);
     find_chain(std::get_if<IdentityRecord>(&loaded));
+    for (const std::string& name : names) {
+      if (!parse_snapshot_name(name)) continue;
+      if (IoStatus status = dump_snapshot(name); !status) return status;
+    }
     for (const auto& [number, name] : segments_of(names)) {
       if (IoStatus status = dump_segment(number, name); !status) return status;
     }
     for (const std::string& name : names) {
-      if (parse_segment_name(name)) continue;
+      if (parse_segment_name(name) || parse_snapshot_name(name)) continue;
       if (IoStatus status = tell_other(name); !status) return status;
     }
     return {};
@@ -144,9 +150,22 @@ class Dump {
       fs_.close(segment.file);
     }
     for (const Spare& spare : result.files.spares) fs_.close(spare.file);
+    used_snapshot_ = result.history.snapshot;
     // Where a damaged history ends is not known: what is behind the damage is shown as part of it.
     const bool unknown = result.failure && !chain_.empty();
     if (unknown) chain_.rbegin()->second = ~std::uint64_t{0};
+  }
+
+  IoStatus dump_snapshot(const std::string& name) {
+    DumpedSnapshot snapshot;
+    Slice bytes;
+    if (IoStatus status = read_snapshot_file(fs_, name, bytes); !status) return status;
+    snapshot.file = name;
+    snapshot.size = bytes.size();
+    snapshot.parsed = parse_snapshot(bytes);
+    snapshot.used = name == used_snapshot_;
+    reader_.on_snapshot(snapshot);
+    return {};
   }
 
   IoStatus dump_segment(std::uint64_t number, const std::string& name) {
@@ -179,6 +198,7 @@ class Dump {
   FileSystem& fs_;
   DumpReader& reader_;
   std::map<std::uint64_t, std::uint64_t> chain_;  // numbers, and where each ends
+  std::string used_snapshot_;
 };
 
 VerifyReport unreadable(const IoStatus& status) {

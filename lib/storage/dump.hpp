@@ -9,6 +9,7 @@
 #include "storage/identity_file.hpp"
 #include "storage/mark.hpp"
 #include "storage/segment_header.hpp"
+#include "storage/snapshot.hpp"
 #include "storage/verify.hpp"
 #include "zabmq/record.hpp"
 
@@ -22,16 +23,25 @@ struct DumpedSegment {
   std::uint64_t end = 0;  // in the chain: where its successor takes over, or the history ends
 };
 
+struct DumpedSnapshot {
+  std::string file;
+  std::uint64_t size = 0;
+  ParsedSnapshot parsed;
+  bool used = false;  // by a start
+};
+
 struct Place {
   std::string file;
   std::uint64_t position = 0;
   bool in_chain = false;  // false: cut off, left over, or of a segment that is not in the chain
 };
 
-// Told everything, file by file in the order of their numbers, each from front to back.
+// Told everything: snapshots, then the segments file by file in the order of their numbers, each
+// from front to back. Of a recycled segment in the chain nothing behind its end: old bytes.
 struct DumpReader {
   virtual ~DumpReader() = default;
   virtual void on_identity(const IdentityFile::Loaded& identity) = 0;
+  virtual void on_snapshot(const DumpedSnapshot& snapshot) = 0;
   virtual void on_segment(const DumpedSegment& segment) = 0;
   virtual void on_mark(const Place& place, const Mark& mark) = 0;
   virtual void on_record(const Place& place, const RecordHeader& header) = 0;

@@ -102,8 +102,8 @@ class HistoryLog {
 
   virtual LastRecord last() const = 0;
   virtual Zxid durable() const = 0;
-  // The last transaction in front of the oldest record kept. It rises in tick() only, and moves when
-  // another history is installed or taken back.
+  // The last transaction in front of the oldest record kept. It rises in tick() only, and moves
+  // when another history is installed or taken back.
   virtual LastRecord floor() const = 0;
 
   // True when the records in `records` (whole, headers and bodies already verified) continue
@@ -130,8 +130,8 @@ class HistoryLog {
   // Writes a snapshot of the state at a delivered point that is durable here; at most one is under
   // way, and none while installing. The newest three that were verified are kept. At the next tick
   // whole segments at or below the `retained` of the *oldest* of them are freed, so that any of the
-  // three can be started from: the floor rises, their files become spares. Where there is no space for
-  // it, the snapshot is dropped: no failure.
+  // three can be started from: the floor rises, their files become spares. Where there is no space
+  // for it, the snapshot is dropped: no failure.
   virtual void save_snapshot(Snapshot snapshot) = 0;
   virtual bool saving_snapshot() const = 0;
   // Nothing behind `zxid` is freed until the next call: somebody reads there. {}: no hold.

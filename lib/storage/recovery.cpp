@@ -287,15 +287,9 @@ bool Recovery::read_snapshots() {
 
 // What cannot be read is passed over, and noted: an older one may do.
 bool Recovery::read_snapshot(SnapshotFile& file) {
-  FileId id = FileId::none;
-  std::uint64_t size = 0;
-  if (!ok(fs_.open(file.name, id, size))) return false;
-  const auto bytes = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(size));
-  std::size_t count = 0;
-  const IoStatus status = fs_.read_now(id, 0, *bytes, count);
-  fs_.close(id);
+  Slice bytes;
   ParsedSnapshot parsed;
-  if (status && count == bytes->size()) parsed = parse_snapshot({bytes, *bytes});
+  if (read_snapshot_file(fs_, file.name, bytes)) parsed = parse_snapshot(bytes);
   if (parsed.kind == ParsedSnapshot::Kind::newer_version) {
     return fail(newer_version(file.name, parsed.version, snapshot_version));
   }

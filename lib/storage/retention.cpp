@@ -55,7 +55,10 @@ void SegmentedLog::on_snapshot_written(const SnapshotFile& file, const IoStatus&
 // kept for as long as it could be of use to somebody who looks for the cause.
 void SegmentedLog::keep_snapshot(const SnapshotFile& file) {
   std::erase_if(snapshots_, [&](const SnapshotFile& old) { return old.name == file.name; });
-  snapshots_.push_back(file);
+  const auto behind =
+      std::find_if(snapshots_.begin(), snapshots_.end(),
+                   [&](const SnapshotFile& other) { return other.at.zxid > file.at.zxid; });
+  snapshots_.insert(behind, file);  // a damaged one may be of a later transaction
   std::size_t whole = 0;
   auto oldest = snapshots_.end();
   while (oldest != snapshots_.begin() && whole < snapshots_kept) whole += (--oldest)->whole;

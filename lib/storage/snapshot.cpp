@@ -159,6 +159,18 @@ ParsedSnapshot parse_snapshot(const Slice& slice) {
   return parsed;
 }
 
+IoStatus read_snapshot_file(FileSystem& fs, const std::string& name, Slice& bytes) {
+  FileId file = FileId::none;
+  std::uint64_t size = 0;
+  if (IoStatus status = fs.open(name, file, size); !status) return status;
+  const auto whole = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(size));
+  std::size_t count = 0;
+  IoStatus status = fs.read_now(file, 0, *whole, count);
+  fs.close(file);
+  bytes = Slice(whole, Bytes{*whole}.first(status ? count : 0));
+  return status;
+}
+
 bool fits_floor(const Snapshot& s, const LastRecord& front) {
   if (front.zxid == s.at.zxid) return is_same(front, s.at);
   if (front.zxid == s.floor.zxid) {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "storage/file_system.hpp"
 #include "storage/history_log.hpp"
 #include "zabmq/slice.hpp"
 #include "zabmq/types.hpp"
@@ -48,6 +49,9 @@ struct ParsedSnapshot {
 };
 // Valid: complete, unchanged, and a table that some history can have.
 ParsedSnapshot parse_snapshot(const Slice& bytes);
+
+// At start, or offline. Fewer bytes only when the file became shorter while it was read.
+IoStatus read_snapshot_file(FileSystem& fs, const std::string& name, Slice& bytes);
 
 // Whether a log that begins behind `front` can be the one that the snapshot is of: the front is in
 // the snapshot's history, or its floor.

@@ -44,6 +44,8 @@ std::string summary(const VerifyReport& report) {
                      std::to_string(report.bytes) + " bytes";
   if (report.records > 0)
     text += "; transactions " + to_string(report.first) + " to " + to_string(report.last);
+  if (!is_none(report.floor)) text += "; floor " + to_string(report.floor);
+  if (report.snapshots > 0) text += "; " + std::to_string(report.snapshots) + " snapshots";
   if (report.messages > 0) {
     text += "; offsets " + std::to_string(report.first_offset) + " to " +
             std::to_string(report.last_offset);
@@ -90,12 +92,21 @@ VerifyReport verify_opened(FileSystem& fs) {
     refuse(report, std::move(*result.failure));
     return report;
   }
+  report.floor = result.history.floor.zxid;
+  report.snapshots = result.files.snapshots.size();
   report.text = "clean: " + summary(report);
   if (const auto& torn = result.history.torn) {
     report.verdict = VerifyReport::Verdict::torn;
     report.damage = Damage{torn->file, torn->position, report.last};
     report.text = "clean but for a torn last write in " + torn->file + " at byte " +
                   std::to_string(torn->position) + ": " + summary(report);
+  }
+  if (const auto& damaged = result.history.unused_snapshots; !damaged.empty()) {
+    report.verdict = VerifyReport::Verdict::corrupt;
+    report.damage = Damage{damaged.back(), 0, {}};
+    report.text = damaged.back() + " is damaged; a start passes it over and uses " +
+                  (result.history.snapshot.empty() ? "all records" : result.history.snapshot) +
+                  ": " + summary(report);
   }
   return report;
 }

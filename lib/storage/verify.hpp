@@ -1,5 +1,6 @@
-// Verify: checks a data directory offline, as a start would, and changes nothing: every segment of
-// the chain, every record and mark, every checksum and the chain digest, and the identity record.
+// Verify: checks a data directory offline, more than a start would, and changes nothing: every
+// segment of the chain, every record and mark, every checksum and the chain digest, every snapshot
+// and that it is of this history, and the identity record.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,11 @@ struct VerifyReport {
 
   // What was checked; up to the damage, when corrupt.
   std::uint64_t segments = 0;
+  std::uint64_t snapshots = 0;
   std::uint64_t records = 0;
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
+  Zxid floor;  // none: nothing was freed
   Zxid first;  // none: no records
   Zxid last;
   Zxid delivered;           // at the newest mark

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "machine.hpp"
+#include "ledger.hpp"
 
 namespace zabmq::storage {
 namespace {
@@ -17,6 +17,7 @@ struct Told final : DumpReader {
     std::uint64_t size = 0;
   };
   IdentityFile::Loaded identity;
+  std::vector<DumpedSnapshot> snapshots;
   std::vector<DumpedSegment> segments;
   std::vector<std::pair<Place, Mark>> marks;
   std::vector<std::pair<Place, RecordHeader>> records;
@@ -24,6 +25,7 @@ struct Told final : DumpReader {
   std::vector<std::string> others;
 
   void on_identity(const IdentityFile::Loaded& loaded) override { identity = loaded; }
+  void on_snapshot(const DumpedSnapshot& snapshot) override { snapshots.push_back(snapshot); }
   void on_segment(const DumpedSegment& segment) override { segments.push_back(segment); }
   void on_mark(const Place& place, const Mark& mark) override { marks.emplace_back(place, mark); }
   void on_record(const Place& place, const RecordHeader& header) override {
@@ -147,6 +149,33 @@ TEST_SUITE("storage/dump") {
     disk.set_content("00000001.seg", content);
 
     CHECK(dump_state(disk.state()).told.damage.empty());
+  }
+
+  TEST_CASE("dump: snapshots, freed and recycled segments -> what is there, and no old bytes") {
+    Machine m = server_with(0);
+    m.options.spare_segments = 1;
+    m.restart();
+    Ledger ledger;
+    ledger.write(m, 100);
+    const Zxid retained = m.log->segments().at(1).end.zxid;
+    for (int i = 0; i < 3; ++i) {
+      ledger.write(m, 1, 10);
+      save(m, ledger.snapshot(ledger.last().zxid, retained));
+    }
+    while (!look_at(m.disk.state()).files.chain.back().header.recycled) ledger.write(m, 1);
+    m.disk.flip_bit("snapshot-0-1.101", 100, 1);
+
+    const Dumped dumped = dump_state(m.disk.state());
+
+    CHECK(dumped.report.verdict == Verdict::corrupt);
+    REQUIRE(dumped.told.snapshots.size() == 3);
+    CHECK(dumped.told.snapshots[0].parsed.kind == ParsedSnapshot::Kind::invalid);
+    CHECK_FALSE(dumped.told.snapshots[1].used);
+    CHECK(dumped.told.snapshots[2].used);
+    CHECK(dumped.told.snapshots[2].parsed.snapshot.retained.zxid == retained);
+    CHECK(dumped.told.damage.empty());
+    CHECK(dumped.told.chain() == ledger.digests(retained));
+    CHECK(dumped.told.records.size() == ledger.digests(retained).size());
   }
 
   TEST_CASE("dump: a directory in use, or none -> unreadable") {

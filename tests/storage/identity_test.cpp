@@ -68,6 +68,15 @@ TEST_SUITE("storage/identity") {
       CHECK(is_corrupt(Bytes{good}.first(size)));
   }
 
+  TEST_CASE("identity: a generation -> in bytes that were zero") {
+    IdentityRecord record = std::get<IdentityRecord>(parse_identity(from_hex(golden)));
+    CHECK(record.generation == 0);
+    record.generation = 0x0102'0304;
+    const std::vector<std::byte> bytes = encode_identity(record);
+    CHECK(to_hex(Bytes{bytes}.subspan(20, 4)) == "04030201");
+    CHECK(std::get<IdentityRecord>(parse_identity(bytes)) == record);
+  }
+
   TEST_CASE("identity: a newer version -> refused with both values") {
     std::vector<std::byte> bytes = from_hex(golden);
     bytes[4] = std::byte{2};

@@ -311,7 +311,7 @@ TEST_SUITE("storage/install") {
     CHECK(s.old_is_there());
   }
 
-  TEST_CASE("install: no space -> waits, and begins again; drained meanwhile -> given up") {
+  TEST_CASE("install: no space -> waits, and begins again, or is drained meanwhile -> given up") {
     for (const auto operation : {MemoryDisk::Operation::create, MemoryDisk::Operation::write}) {
       for (const bool give_up : {false, true}) {
         for (const std::size_t skip : {std::size_t{0}, std::size_t{1}}) {

@@ -108,6 +108,24 @@ TEST_SUITE("storage/layouts") {
           ParsedSegmentHeader::Kind::invalid);
   }
 
+  TEST_CASE("segment header: generation and recycling -> in bytes that were zero") {
+    SegmentHeader header = the_header();
+    header.generation = 0x0102'0304;
+    header.recycled = true;
+    const std::vector<std::byte> page = page_of(header);
+
+    CHECK(to_hex(Bytes{page}.first(128)) == golden_header_front);
+    CHECK(to_hex(Bytes{page}.subspan(128, 8)) == "0403020101000000");
+    const ParsedSegmentHeader parsed = parse_segment_header(page);
+    REQUIRE(parsed.kind == ParsedSegmentHeader::Kind::valid);
+    CHECK(parsed.header.generation == 0x0102'0304);
+    CHECK(parsed.header.recycled);
+    std::vector<std::byte> wrong = page;
+    wrong[132] = std::byte{2};
+    seal(wrong);
+    CHECK(parse_segment_header(wrong).kind == ParsedSegmentHeader::Kind::invalid);
+  }
+
   TEST_CASE("segment header: a newer version with a right checksum -> told apart") {
     std::vector<std::byte> page = page_of(the_header());
     page[4] = std::byte{3};

@@ -9,10 +9,8 @@
 
 namespace zabmq::storage {
 
-void Ledger::add(const Slice& records) {
-  for (const RecordHeader& header : headers_of(records.bytes())) {
-    ends_.push_back(link_of(header).end());
-  }
+void Ledger::add(const std::vector<RecordHeader>& records) {
+  for (const RecordHeader& header : records) ends_.push_back(link_of(header).end());
 }
 
 void Ledger::write(Machine& m, std::size_t count, std::uint32_t body_size) {

@@ -12,8 +12,12 @@ namespace zabmq::storage {
 
 class Ledger {
  public:
+  Ledger() = default;
+  explicit Ledger(const std::vector<RecordHeader>& records) { add(records); }
+
   // Records behind those that are known.
-  void add(const Slice& records);
+  void add(const std::vector<RecordHeader>& records);
+  void add(const Slice& records) { add(headers_of(records.bytes())); }
   // Appends `count` batches to the machine's log, one write each.
   void write(Machine& m, std::size_t count, std::uint32_t body_size = 3000);
   // Forgets what is behind it.

@@ -5,15 +5,24 @@
 #include <cstdlib>
 #include <random>
 
-#include "machine.hpp"
+#include "ledger.hpp"
 
 namespace zabmq::storage {
 namespace {
 
 using sim::MemoryDisk;
 
-constexpr std::uint64_t seed_count = 60;
+constexpr std::uint64_t seed_count = 150;
 constexpr int operations = 120;
+
+// What all runs together must have seen.
+struct Seen {
+  int starts_from_snapshots = 0;
+  int starts_with_floor = 0;
+  int taken_over = 0;
+  int given_up = 0;
+  int recycled = 0;
+};
 
 class Run {
  public:
@@ -38,6 +47,7 @@ class Run {
     check_all();
     restart();
   }
+  const Seen& seen() const { return seen_; }
 
  private:
   std::size_t below(std::size_t n) { return static_cast<std::size_t>(random_() % n); }
@@ -58,8 +68,12 @@ class Run {
       read();
     } else if (dice < 87) {
       cut();
-    } else if (dice < 91) {
+    } else if (dice < 90) {
       drain();
+    } else if (dice < 95) {
+      save_snapshot();
+    } else if (dice < 96) {
+      install();
     } else {
       restart();
     }
@@ -72,8 +86,103 @@ class Run {
                           : chance(50)
                               ? m_.maker.group({size, size / 2, 8})
                               : m_.maker.batch(size, 1 + static_cast<std::uint32_t>(below(4)));
-    for (const RecordHeader& header : headers_of(records.bytes())) logged_.push_back(header);
+    log(records);
     m_.append(records);
+  }
+
+  void log(const Slice& records) {
+    for (std::size_t at = 0; at < records.size();) {
+      const RecordHeader header = *parse_record(records.bytes().subspan(at));
+      const std::size_t size = record_size(header.body_size);
+      logged_.push_back(header);
+      bytes_.push_back(records.sub(at, size));
+      at += size;
+    }
+  }
+
+  void cut_model(std::size_t kept) {
+    logged_.resize(kept);
+    bytes_.resize(kept);
+  }
+
+  // Of the delivered point; sometimes it wants less than the one before.
+  void save_snapshot() {
+    if (m_.log->saving_snapshot()) return;
+    deliver();
+    const std::size_t first = count_up_to(m_.log->floor().zxid);
+    const std::size_t last = count_up_to(delivered_);
+    if (last <= first) return;
+    const Zxid at = logged_[last - 1].zxid;
+    if (chance(60)) retained_ = std::max(retained_, logged_[below(last)].zxid);
+    if (at < retained_) return;
+    m_.log->save_snapshot(Ledger(logged_).snapshot(at, retained_, m_.log->floor().zxid));
+  }
+
+  // A leader's history: ours as far as it was delivered, and what this leader has proposed.
+  void install() {
+    m_.drain();
+    m_.run();
+    cut_model(count_up_to(m_.log->last().zxid));
+    const std::vector<RecordHeader> old = logged_;
+    const std::vector<Slice> old_bytes = bytes_;
+    const Zxid old_delivered = delivered_;
+    const std::size_t common = count_up_to(delivered_);
+    cut_model(common + below(logged_.size() - common + 1));
+    RecordMaker leader(Ledger(logged_).last());
+    leader.begin_epoch(next(m_.log->last().zxid.epoch));
+    for (std::size_t n = 1 + below(40); n > 0; --n) {
+      log(leader.batch(static_cast<std::uint32_t>(below(900))));
+    }
+    const std::size_t state = std::max(common, 1 + below(logged_.size()));
+    const std::size_t floor = below(state + 1);
+    if (take_over(floor, state)) {
+      delivered_ = logged_[state - 1].zxid;
+      retained_ = std::max(retained_, floor > 0 ? logged_[floor - 1].zxid : Zxid{});
+      ++m_.options.generation;  // the identity record
+      ++seen_.taken_over;
+      m_.log->remove_replaced();
+      for (std::size_t n = below(12); n > 0; --n) m_.disk.step();
+      return restart();
+    }
+    ++seen_.given_up;
+    logged_ = old;
+    bytes_ = old_bytes;
+    delivered_ = old_delivered;
+    reset_maker();
+    check_all();
+  }
+
+  // False: it was given up, or a crash came before the identity record.
+  bool take_over(std::size_t floor, std::size_t state) {
+    const Ledger ledger(logged_);
+    const Zxid at_floor = floor > 0 ? logged_[floor - 1].zxid : Zxid{};
+    const Zxid wanted = std::max(retained_, at_floor);
+    const Zxid at = logged_[state - 1].zxid;
+    if (wanted > at) return false;
+    m_.rewound_told.clear();
+    m_.log->install(
+        {ledger.at(at_floor), m_.options.generation + 1, ledger.snapshot(at, wanted, at_floor)});
+    for (std::size_t n = below(20); n > 0; --n) m_.disk.step();
+    if (chance(40)) m_.run();
+    if (!m_.rewound_told.empty()) {
+      for (std::size_t i = floor; i < bytes_.size(); ++i) {
+        m_.append(bytes_[i]);
+        if (chance(50)) m_.disk.step();
+      }
+      if (chance(70)) m_.run();
+    }
+    if (m_.rewound_told.empty() || m_.log->durable() < at || chance(20)) {
+      if (chance(50)) {
+        crash();
+      } else {
+        m_.drain();
+        m_.run();
+      }
+      return false;
+    }
+    m_.log->adopt_installed();
+    if (chance(20)) return crash(), false;
+    return true;
   }
 
   void deliver() {
@@ -98,7 +207,7 @@ class Run {
     const Epoch greatest = m_.log->last().zxid.epoch;
     if (chance(60)) {
       REQUIRE(m_.rewind(to, digest));
-      logged_.resize(kept);
+      cut_model(kept);
     } else {
       // A crash on the way: the old history or the cut one.
       m_.rewound_told.clear();
@@ -108,7 +217,7 @@ class Run {
       crash();
       if (told || m_.log->last().zxid == to) {
         REQUIRE(m_.log->last().digest == digest);
-        logged_.resize(kept);
+        cut_model(kept);
       } else {
         REQUIRE(m_.log->last().digest == logged_.back().checksum);
       }
@@ -123,7 +232,7 @@ class Run {
     m_.run();
     REQUIRE(m_.drained_told.back() == m_.log->last().zxid);
     REQUIRE(m_.log->durable() == m_.log->last().zxid);
-    logged_.resize(count_up_to(m_.log->last().zxid));
+    cut_model(count_up_to(m_.log->last().zxid));
     reset_maker();
   }
 
@@ -137,20 +246,27 @@ class Run {
                           below(m_.disk.directory_changes() + 1)});
     }
     m_.start();
+    const std::vector<Snapshot>& used = m_.visited.snapshots;
+    retained_ = used.empty() ? Zxid{} : used.front().retained.zxid;
   }
 
   void restart() {
     const Zxid durable = m_.log->durable();
     crash();
     REQUIRE(m_.log->last().zxid >= durable);
-    logged_.resize(count_up_to(m_.log->last().zxid));
+    cut_model(count_up_to(m_.log->last().zxid));
     after_start();
   }
 
   void after_start() {
     const Zxid last = m_.log->last().zxid;
     REQUIRE((logged_.empty() ? Zxid{} : logged_.back().zxid) == last);
-    REQUIRE(m_.visited.records == logged_);
+    const Zxid snapshot =
+        m_.visited.snapshots.empty() ? Zxid{} : m_.visited.snapshots.front().at.zxid;
+    seen_.starts_from_snapshots += !is_none(snapshot);
+    seen_.starts_with_floor += !is_none(m_.log->floor().zxid);
+    REQUIRE(m_.visited.records == kept_behind(snapshot));
+    REQUIRE(m_.log->recovered().unused_snapshots.empty());
     const Zxid recovered = m_.log->recovered().delivered;
     REQUIRE(recovered <= delivered_);
     REQUIRE(std::is_sorted(m_.visited.delivered.begin(), m_.visited.delivered.end()));
@@ -165,8 +281,9 @@ class Run {
   }
 
   void read() {
-    if (logged_.empty()) return;
-    const std::size_t first = below(logged_.size());
+    const std::size_t floor = count_up_to(m_.log->floor().zxid);
+    if (logged_.size() == floor) return;
+    const std::size_t first = floor + below(logged_.size() - floor);
     const std::size_t last = first + below(logged_.size() - first);
     const ReadResult result =
         m_.read_cold(FromZxid{logged_[first].zxid}, logged_[last].zxid, below(9000));
@@ -189,29 +306,61 @@ class Run {
     MemoryDisk power(m_.disk.state());
     power.lose_power(MemoryDisk::nothing());
     const Found found = look_at(power.state(), m_.options);
+    INFO((found.failure ? found.failure->text : ""));
     REQUIRE_FALSE(found.failure);
     REQUIRE(found.history.last.zxid >= checked_durable_);
   }
 
-  void check_all() { REQUIRE(m_.read_everything(1 + below(10'000)) == logged_); }
+  std::vector<RecordHeader> kept_behind(Zxid zxid) const {
+    return {logged_.begin() + static_cast<std::ptrdiff_t>(count_up_to(zxid)), logged_.end()};
+  }
+
+  void check_all() {
+    REQUIRE(m_.read_everything(1 + below(10'000)) == kept_behind(m_.log->floor().zxid));
+    const Found everything = look_at_everything(m_.disk.state(), m_.options);
+    INFO((everything.failure ? everything.failure->text : ""));
+    REQUIRE_FALSE(everything.failure);
+    if (everything.files.chain.empty()) return;
+    seen_.recycled += everything.files.chain.back().header.recycled;
+  }
 
   std::mt19937_64 random_;
   Machine m_;
-  std::vector<RecordHeader> logged_;  // the history as it must be
+  std::vector<RecordHeader> logged_;  // the history as it must be, from its beginning
+  std::vector<Slice> bytes_;          // of its records
   Zxid delivered_;
+  Zxid retained_;
+  Seen seen_;
   Zxid checked_durable_;
 };
 
-void run_seed(std::uint64_t seed) {
+Seen run_seed(std::uint64_t seed) {
   INFO("repeat with ZABMQ_SEED=" << seed << " storage_tests -tc=\"random:*\"");
-  Run(seed).go();
+  Run run(seed);
+  run.go();
+  return run.seen();
 }
 
 TEST_SUITE("storage/random") {
-  TEST_CASE("random: appends, cuts, drains and crashes -> always the history of the model") {
+  TEST_CASE(
+      "random: appends, cuts, snapshots, retention, other histories and crashes -> always the "
+      "history of the model") {
     if (const char* seed = std::getenv("ZABMQ_SEED"))
-      return run_seed(std::strtoull(seed, nullptr, 10));
-    for (std::uint64_t seed = 1; seed <= seed_count; ++seed) run_seed(seed);
+      return static_cast<void>(run_seed(std::strtoull(seed, nullptr, 10)));
+    Seen all;
+    for (std::uint64_t seed = 1; seed <= seed_count; ++seed) {
+      const Seen seen = run_seed(seed);
+      all.starts_from_snapshots += seen.starts_from_snapshots;
+      all.starts_with_floor += seen.starts_with_floor;
+      all.taken_over += seen.taken_over;
+      all.given_up += seen.given_up;
+      all.recycled += seen.recycled;
+    }
+    CHECK(all.starts_from_snapshots > 100);
+    CHECK(all.starts_with_floor > 50);
+    CHECK(all.taken_over > 10);
+    CHECK(all.given_up > 10);
+    CHECK(all.recycled > 5);
   }
 }
 

@@ -63,7 +63,8 @@ TEST_SUITE("storage/retention") {
     }
   }
 
-  TEST_CASE("retention: exactly the end of a segment is retained -> freed; one less -> kept") {
+  TEST_CASE(
+      "retention: exactly the end of a segment is retained -> freed, and with one less kept") {
     Scene s;
     s.ledger.write(s.m, 60);
     const Zxid end = s.m.log->segments().front().end.zxid;
@@ -137,7 +138,8 @@ TEST_SUITE("storage/retention") {
     CHECK(s.m.log->floor().zxid == spans[2].end.zxid);
   }
 
-  TEST_CASE("retention: reads below the floor -> empty; from the floor on -> all, hot and cold") {
+  TEST_CASE(
+      "retention: reads below the floor, from the floor on -> nothing, and all, hot and cold") {
     Scene s;
     s.m.options.tail_cache_bytes = 64 << 20;
     s.m.restart();

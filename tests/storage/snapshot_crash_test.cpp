@@ -1,4 +1,4 @@
-// Crashes between any two steps of saving snapshots, freeing segments and writing over them.
+// Snapshot crashes: between any two steps of saving, of freeing segments and of writing over them.
 #include <doctest/doctest.h>
 
 #include <functional>

@@ -23,7 +23,7 @@ const std::string golden_snapshot =
     "04000000000000001e00000000000000b8b7b6b5b4b3b2b10700000000000000"
     "02000000000000001400000000000000c8c7c6c5c4c3c2c10200000000000000"
     "0700000000000000070000000000000005000000000000000c00000000000000"
-    "0b00000000000000aabbccddeeff77";
+    "0b00000000000000aabbccddeeff77122a8f0c05c6788b";
 
 Snapshot the_snapshot() {
   static const auto state = std::make_shared<std::vector<std::byte>>(from_hex("aabbccddeeff77"));
@@ -63,7 +63,7 @@ TEST_SUITE("storage/snapshot") {
   TEST_CASE("snapshot: golden bytes of version 1 -> both ways") {
     const Slice bytes = encode_snapshot(the_snapshot(), the_owner());
 
-    CHECK(to_hex(bytes.bytes().first(bytes.size() - 8)) == golden_snapshot);
+    CHECK(to_hex(bytes.bytes()) == golden_snapshot);
     const ParsedSnapshot parsed = parse_snapshot(bytes);
     REQUIRE(parsed.kind == ParsedSnapshot::Kind::valid);
     CHECK(parsed.owner == the_owner());
@@ -220,11 +220,15 @@ TEST_SUITE("storage/snapshot") {
       run.run();
       CHECK(names_with(run, "snapshot").size() == 3);
 
+      // An older one than the damaged one takes its place in between.
+      save(run, ledger.snapshot(z(5)));
+      CHECK(names_with(run, "snapshot").size() == 4);
+
       // It goes when three newer ones that are whole push it out, and not before.
       save(run, ledger.snapshot(z(7)));
       save(run, ledger.snapshot(z(8)));
       CHECK(names_with(run, "snapshot") ==
-            std::vector<std::string>{"snapshot-0-1.4", "snapshot-0-1.6", "snapshot-0-1.7",
+            std::vector<std::string>{"snapshot-0-1.5", "snapshot-0-1.6", "snapshot-0-1.7",
                                      "snapshot-0-1.8"});
       save(run, ledger.snapshot(z(9)));
       CHECK(names_with(run, "snapshot") ==
@@ -340,7 +344,7 @@ TEST_SUITE("storage/snapshot") {
     CHECK(newer.failure->kind == StartFailure::Kind::newer_version);
   }
 
-  TEST_CASE("snapshot: ENOSPC -> dropped, the log goes on; another error -> fail-stop") {
+  TEST_CASE("snapshot: ENOSPC -> dropped, and the log goes on, another error -> fail-stop") {
     for (const auto operation : {MemoryDisk::Operation::create, MemoryDisk::Operation::write,
                                  MemoryDisk::Operation::rename}) {
       Machine m;

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "machine.hpp"
+#include "ledger.hpp"
 #include "storage/identity_file.hpp"
 
 namespace zabmq::storage {
@@ -30,6 +30,24 @@ MemoryDisk::State server_directory() {
   m.set_delivered({Epoch{1}, 40});
   m.tick(100);
   m.run();
+  return m.disk.state();
+}
+
+// ... from which retention has freed segments.
+MemoryDisk::State directory_with_floor() {
+  Machine m;
+  m.disk.replace(server_directory());
+  MemoryDisk fresh;
+  fresh.set_content("identity", m.disk.content("identity"));
+  m.disk.replace(fresh.state());
+  m.start();
+  Ledger ledger;
+  ledger.write(m, 100);
+  const Zxid retained = m.log->segments().at(1).end.zxid;
+  for (int i = 0; i < 3; ++i) {
+    ledger.write(m, 1, 10);
+    save(m, ledger.snapshot(ledger.last().zxid, retained));
+  }
   return m.disk.state();
 }
 
@@ -90,6 +108,41 @@ TEST_SUITE("storage/verify") {
       CHECK(report.damage->behind == report.last);
       CHECK(report.text.find("move the data directory away") != std::string::npos);
     }
+  }
+
+  TEST_CASE("verify: snapshots and a floor -> clean, with both, and damage in them is named") {
+    const MemoryDisk::State state = directory_with_floor();
+    const VerifyReport report = verify_state(state);
+    CHECK(report.verdict == Verdict::clean);
+    CHECK(report.snapshots == 3);
+    CHECK_FALSE(is_none(report.floor));
+    CHECK(report.first == next(report.floor));
+    CHECK(report.delivered == Zxid{Epoch{1}, 103});
+    CHECK(report.text.find("3 snapshots") != std::string::npos);
+    CHECK(report.text.find("floor " + to_string(report.floor)) != std::string::npos);
+    for (const char* name : {"snapshot-0-1.101", "snapshot-0-1.102", "snapshot-0-1.103"}) {
+      MemoryDisk disk(state);
+      disk.flip_bit(name, 120, 4);
+
+      const VerifyReport damaged = verify_state(disk.state());
+
+      CHECK(damaged.verdict == Verdict::corrupt);
+      CHECK(damaged.damage->file == name);
+      CHECK(damaged.text.find(name) != std::string::npos);
+      CHECK(damaged.text.find("passes it over") != std::string::npos);
+    }
+  }
+
+  TEST_CASE("verify: damage that a start does not read -> corrupt all the same") {
+    MemoryDisk disk(directory_with_floor());
+    const Found found = look_at(disk.state());
+    disk.flip_bit(found.files.chain.front().name(), 20'000, 4);
+    REQUIRE_FALSE(look_at(disk.state()).failure);
+
+    const VerifyReport report = verify_state(disk.state());
+
+    CHECK(report.verdict == Verdict::corrupt);
+    CHECK(report.damage->file == found.files.chain.front().name());
   }
 
   TEST_CASE("verify: a damaged identity record -> corrupt") {

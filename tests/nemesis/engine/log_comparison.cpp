@@ -17,6 +17,9 @@ class Collector final : public storage::DumpReader {
  public:
   explicit Collector(ServerLog& log) : log_(log) {}
   void on_identity(const storage::IdentityFile::Loaded&) override {}
+  void on_snapshot(const storage::DumpedSnapshot& snapshot) override {
+    if (snapshot.used) log_.delivered = std::max(log_.delivered, snapshot.parsed.snapshot.at.zxid);
+  }
   void on_segment(const storage::DumpedSegment&) override {}
   void on_mark(const storage::Place& place, const storage::Mark& mark) override {
     if (place.in_chain) log_.delivered = std::max(log_.delivered, mark.delivered);
