@@ -391,7 +391,7 @@ HistoryChecker::Loss HistoryChecker::drained(const Drain& drain, std::vector<boo
       if (example == 0) example = offset;
     }
   };
-  lose(1, sub.first - 1, loss.prefix);
+  lose(drain.first, sub.first - 1, loss.prefix);
   for (const Range& range : sub.missing) lose(range.first, range.last, loss.middle);
   lose(sub.covered + 1, top(), loss.postfix);
   const Offset needed = std::max(drain.end, top());

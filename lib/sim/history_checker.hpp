@@ -70,7 +70,8 @@ class HistoryChecker {
   struct Drain {
     ServerId server = ServerId::none;
     SubscriptionKey subscription{};
-    Offset end = 0;  // what it must reach; at least the greatest offset anybody was told
+    Offset end = 0;    // what it must reach; at least the greatest offset anybody was told
+    Offset first = 1;  // below, retention has let messages go
   };
   struct Loss {  // messages that the server's final drain does not have
     ServerId server = ServerId::none;

@@ -324,6 +324,7 @@ void Invariants::appended(ServerId server, const zab::Core& core, Bytes records,
       if (const auto admit = replica::parse_admit(body); header->kind == RecordKind::admit) {
         admits_[node] = admit->incarnation;
       }
+      if (header->kind == RecordKind::floor) note_floor(server, node, body);
     }
     if (node == 0 || nodes_[node].parent != parent) {
       complain(
@@ -340,6 +341,17 @@ void Invariants::appended(ServerId server, const zab::Core& core, Bytes records,
     if (size >= records.size()) break;
     records = records.subspan(size);
   }
+}
+
+// Retention lets go what is committed, whole transactions of this history.
+void Invariants::note_floor(ServerId server, NodeId node, Bytes body) {
+  const auto floor = replica::parse_floor(body);
+  const NodeId at = floor ? find(floor->digest) : 0;
+  const bool known = at != 0 && nodes_[at].zxid == floor->zxid && nodes_[at].end == floor->offset;
+  const bool committed = known && floor->zxid <= last_committed();
+  if (!committed)
+    complain("retention", server, "proposes a floor that is no committed transaction");
+  if (known) floors_[node] = floor->offset;
 }
 
 // Local primary order: 1, 2, 3 ... in an epoch; primary integrity: everything of the predecessors
@@ -515,6 +527,7 @@ void Invariants::learn_commit(ServerId server, const zab::Core& core) {
   const Epoch epoch = core.identity().accepted;
   committed_in_.resize(*count, epoch);
   note_admits(known);
+  note_floors(known);
   if (voters_with(*count, epoch) < quorum_) {
     complain("W5", server,
              "committed " + to_string(zxid) + ", which is on the platters of " +

@@ -99,6 +99,7 @@ class Invariants {
   std::size_t committed_count() const { return committed_.size(); }
   Zxid last_committed() const;
   Offset committed_offset() const;
+  Offset retained() const { return retained_; }  // greatest offset that a commit let go
   std::size_t epochs_established() const { return established_.size(); }
   const std::set<Uuid>& publishers() const { return publishers_; }  // ever proposed for
   std::size_t on_platter(ServerId server) const { return seen(server).on_platter; }
@@ -180,6 +181,7 @@ class Invariants {
   void advance_platter(Seen& seen, std::size_t wanted);
   bool platter_holds(Seen& seen, std::size_t count);
   void propose(ServerId server, const zab::Core& core, const RecordHeader& header, NodeId parent);
+  void note_floor(ServerId server, NodeId node, Bytes body);
   void check_initial(Epoch epoch, const Established& established);
   void take_identity(ServerId server, const zab::Identity& identity);
   void learn_commit(ServerId server, const zab::Core& core);
@@ -192,6 +194,7 @@ class Invariants {
   void note_promise(ServerId server, Epoch epoch);       // ACK-E
   void note_acknowledged(ServerId server, Epoch epoch);  // ACK-LD
   void note_admits(std::size_t from);
+  void note_floors(std::size_t from);
   std::size_t voters_with(std::size_t count, Epoch epoch);
   bool counts(ServerId server) const;
   void check_quorum(ServerId leader, std::uint32_t said, bool itself, const std::string& what);
@@ -209,7 +212,9 @@ class Invariants {
   std::map<Epoch, Established> established_;
   Epoch newest_established_ = Epoch::none;
   std::map<Epoch, Said> said_;
-  std::map<NodeId, Uuid> admits_;             // proposed; of which incarnation
+  std::map<NodeId, Uuid> admits_;    // proposed; of which incarnation
+  std::map<NodeId, Offset> floors_;  // proposed; up to which offset
+  Offset retained_ = 0;
   std::map<Uuid, std::set<Epoch>> admitted_;  // committed; by incarnation, in which epochs
   std::map<Zxid, NodeId> proposed_;           // a zxid is never reused
   std::set<Uuid> publishers_;

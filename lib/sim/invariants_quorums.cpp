@@ -74,6 +74,14 @@ void Invariants::check_readmitted(ServerId server, const zab::Identity& identity
   seen(server).forgot = false;
 }
 
+void Invariants::note_floors(std::size_t from) {
+  if (floors_.empty()) return;
+  for (std::size_t i = from; i < committed_.size(); ++i) {
+    const auto found = floors_.find(committed_[i]);
+    if (found != floors_.end()) retained_ = std::max(retained_, found->second);
+  }
+}
+
 void Invariants::note_admits(std::size_t from) {
   if (admits_.empty()) return;
   for (std::size_t i = from; i < committed_.size(); ++i) {

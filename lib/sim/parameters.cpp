@@ -64,6 +64,21 @@ void draw_bounds(Random& random, Parameters& p) {
   p.turn = pick<Micros, 3>(random, {5, 50, 400});
 }
 
+// Most worlds let messages go, some of them faster than a subscriber that falls behind can read.
+void draw_retention(Random& random, Parameters& p) {
+  replica::Options& r = p.replica;
+  const std::uint64_t segment = p.log.segment_size;
+  r.snapshots.bytes = segment * pick<std::uint64_t, 4>(random, {1, 2, 8, 1000});
+  r.snapshots.age_ms = pick<std::uint64_t, 3>(random, {1000, 10'000, 100'000});
+  r.retention_interval_ms = pick<std::uint64_t, 2>(random, {100, 1000});
+  r.retention_hold_ms = pick<std::uint64_t, 3>(random, {0, 2000, 30'000});
+  if (random.chance(400'000)) return;
+  r.retention.bytes = segment * pick<std::uint64_t, 4>(random, {0, 1, 2, 6});
+  r.retention.bytes_max =
+      r.retention.bytes + segment * pick<std::uint64_t, 4>(random, {0, 1, 4, 1000});
+  r.retention.age_us = pick<Micros, 3>(random, {0, 2 * second, 20 * second});
+}
+
 void draw_times(Random& random, Parameters& p) {
   zab::Options& z = p.replica.zab;
   z.heartbeat_ms = pick<std::uint64_t, 3>(random, {50, 100, 200});
@@ -127,6 +142,7 @@ Parameters draw_parameters(std::uint64_t seed, bool fault_free) {
   draw_disks(random, p);
   draw_clients(random, p);
   draw_bounds(random, p);
+  draw_retention(random, p);
   draw_times(random, p);
   draw_faults(random, p);
   p.safety = random.between(10, 60) * second;

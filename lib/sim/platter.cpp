@@ -30,12 +30,28 @@ void Platter::watch_write(storage::FileId file, std::uint64_t position,
       const std::optional<RecordHeader> header = parse_header(rest);
       if (!header) break;
       const std::size_t size = record_size(header->body_size);
-      places_[key_of(header->checksum)] = {id, position, static_cast<std::uint32_t>(size)};
+      const Place place{id, position, static_cast<std::uint32_t>(size)};
+      const auto [known, added] = places_.try_emplace(key_of(header->checksum), place);
+      if (!added && known->second.file != id) older_places_[known->first] = known->second;
+      known->second = place;
       position += size;
       rest = rest.subspan(size);
     }
     position += rest.size();
   }
+}
+
+// A segment that is freed becomes a spare: what it holds is nobody's any more.
+void Platter::watch_rename(const std::string& from, const std::string& to) {
+  const auto& live = disk_.state().live;
+  const auto file = live.find(from);
+  if (!storage::parse_spare_name(to) || file == live.end()) return;
+  const std::uint32_t id = file->second;
+  std::erase_if(places_, [id](const auto& entry) { return entry.second.file == id; });
+  std::erase_if(older_places_, [id](const auto& entry) { return entry.second.file == id; });
+  std::erase_if(damage_, [id](const Damage& damage) { return damage.file == id; });
+  marks_.erase(id);
+  looked_up_.erase(id);
 }
 
 const Platter::Place* Platter::place_of(Digest digest) const {
@@ -71,13 +87,20 @@ bool Platter::header_damaged(std::uint32_t file) const {
 
 bool Platter::holds(Digest digest) const {
   const Place* place = place_of(digest);
-  if (!place || !is_segment(place->file)) return false;
-  const auto file = disk_.state().files.find(place->file);
+  if (!place) return false;
+  if (holds_at(*place, digest)) return true;
+  const auto older = older_places_.find(key_of(digest));
+  return older != older_places_.end() && holds_at(older->second, digest);
+}
+
+bool Platter::holds_at(const Place& place, Digest digest) const {
+  if (!is_segment(place.file)) return false;
+  const auto file = disk_.state().files.find(place.file);
   if (file == disk_.state().files.end()) return false;
   const Bytes platter = file->second.platter;
-  if (place->position + place->size > platter.size()) return false;
+  if (place.position + place.size > platter.size()) return false;
   const auto record =
-      parse_record(platter.subspan(static_cast<std::size_t>(place->position), place->size));
+      parse_record(platter.subspan(static_cast<std::size_t>(place.position), place.size));
   return record && record->checksum == digest;
 }
 
@@ -87,12 +110,14 @@ std::set<std::uint64_t> Platter::valid_marks(std::uint32_t file) const {
   const auto positions = marks_.find(file);
   const auto data = disk_.state().files.find(file);
   if (positions == marks_.end() || data == disk_.state().files.end()) return valid;
+  const std::optional<std::string> name = file_name(file);
+  const auto number = name ? storage::parse_segment_name(*name) : std::nullopt;
   const Bytes platter = data->second.platter;
   for (const std::uint64_t position : positions->second) {
     if (position + storage::mark_size > platter.size()) continue;
     const auto mark = storage::parse_mark(
         platter.subspan(static_cast<std::size_t>(position), storage::mark_size));
-    if (mark && mark->position == position) valid.insert(position);
+    if (mark && mark->position == position && mark->segment == number) valid.insert(position);
   }
   return valid;
 }

@@ -28,8 +28,10 @@ class Platter {
   explicit Platter(const MemoryDisk& disk) : disk_(disk) {}
 
   void watch_write(storage::FileId file, std::uint64_t position, const std::vector<Slice>& slices);
+  void watch_rename(const std::string& from, const std::string& to);
   void forget() {  // the disk was wiped or replaced
     places_.clear();
+    older_places_.clear();
     marks_.clear();
     looked_up_.clear();
     damage_.clear();
@@ -51,12 +53,14 @@ class Platter {
   bool damaged() const;  // a damaged byte is still there, in a file that has a name
 
  private:
+  bool holds_at(const Place& place, Digest digest) const;
   bool is_segment(std::uint32_t file) const;
   bool header_damaged(std::uint32_t file) const;  // by a fault: until then it was whole
   std::set<std::uint64_t> valid_marks(std::uint32_t file) const;
 
   const MemoryDisk& disk_;
   std::unordered_map<std::uint64_t, Place> places_;            // by digest
+  std::unordered_map<std::uint64_t, Place> older_places_;      // of those that were written again
   std::map<std::uint32_t, std::vector<std::uint64_t>> marks_;  // positions, by file
   // Segments whose name and header were seen to be durable; only a power failure takes them back.
   mutable std::set<std::uint32_t> looked_up_;
@@ -92,6 +96,7 @@ class WatchedFileSystem final : public storage::FileSystem {
     return disk_.create(name, std::move(done));
   }
   void rename(const std::string& from, const std::string& to, Done done) override {
+    platter_.watch_rename(from, to);
     disk_.rename(from, to, std::move(done));
   }
   void remove(const std::string& name, Done done) override { disk_.remove(name, std::move(done)); }

@@ -28,6 +28,7 @@ struct ClientSurroundings {
   const Parameters& parameters;
   ClientNetwork& network;
   HistoryChecker& history;
+  std::function<Offset()> retained;  // greatest offset that retention has let go
   // A client saw something that no rule of the history covers.
   std::function<void(const std::string& check, const std::string& text)> report;
   // A client noticed what a correct server does not do, and put up with it.

@@ -212,7 +212,7 @@ void SubscriberActor::tell_start() {
   started_ = true;
   next_ = first_one;
   say("starts at " + std::to_string(first_one));
-  if (std::holds_alternative<FromFirst>(from_) && first_one != 1) {
+  if (std::holds_alternative<FromFirst>(from_) && first_one > around_.retained() + 1) {
     around_.report("start", "`first` began at " + std::to_string(first_one));
   }
   if (const auto* at = std::get_if<FromOffset>(&from_); at && at->offset != first_one) {
@@ -294,12 +294,26 @@ void SubscriberActor::take(client::Delivery delivery) {
   session_->consumed(messages, bytes);
 }
 
+// Never silent, and never told of what is retained.
+void SubscriberActor::on_gap(const Error& error) {
+  const auto* offset = std::get_if<FromOffset>(&from_);
+  const Offset wanted = started_ ? next_ : offset ? offset->offset : 1;
+  if (wanted > around_.retained() || error.first.value_or(0) > around_.retained() + 1) {
+    around_.report("gap", "offset " + std::to_string(wanted) +
+                              " is told to be gone, the first is " + std::to_string(error.first.value_or(0)) +
+                              "; let go are those up to " + std::to_string(around_.retained()));
+  }
+  if (drained_) return drain(*drained_);
+  start();
+}
+
 // `unavailable` is told again and again while it lasts. What a healthy cluster refuses is what does
 // not exist.
 void SubscriberActor::on_error(const Error& error) {
   if (!session_->over()) return;
   say(std::string("ended: ") + error.what());
   if (error.code == Code::unavailable) return restart();
+  if (error.code == Code::gap) return on_gap(error);
   if (beyond_ && error.code == Code::refused) return start();
   failed_ = true;
   around_.report("subscriber", std::string("a subscription ended: ") + error.what());

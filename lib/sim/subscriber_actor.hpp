@@ -67,6 +67,7 @@ class SubscriberActor {
   void on_complete();
   void take(client::Delivery delivery);
   void on_error(const Error& error);
+  void on_gap(const Error& error);
   std::uint64_t now_ms() const { return around_.timeline.now() / millisecond; }
   void say(const std::string& text);
 

@@ -33,6 +33,7 @@ World::World(const Parameters& parameters, const RunOptions& options)
       parameters_,
       clients_,
       history_,
+      [this] { return invariants_.retained(); },
       [this](const std::string& check, const std::string& text) { report(check, text); },
       [this](const std::string& check, const std::string& text) {
         if (!options_.client_rules) report(check, text);
@@ -266,7 +267,7 @@ void World::judge() {
   std::vector<HistoryChecker::Drain> drains;
   for (const ServerId id : drained_) {
     const SubscriberActor& drain = *drains_[static_cast<std::size_t>(id) - 1];
-    drains.push_back({id, drain.key(), invariants_.committed_offset()});
+    drains.push_back({id, drain.key(), invariants_.committed_offset(), invariants_.retained() + 1});
   }
   history_.finish(drains);
   take_history_findings();

@@ -53,7 +53,7 @@ struct Wiped : Cluster {
   std::size_t admits() {
     std::size_t count = 0;
     at(leader).log.for_each_record(
-        [&](const RecordHeader& header) { count += header.kind == RecordKind::admit; });
+        [&](const RecordHeader& header, Bytes) { count += header.kind == RecordKind::admit; });
     return count;
   }
   std::vector<std::string> everything_at(ServerId id) {

@@ -49,15 +49,14 @@ class FakeLog final : public storage::HistoryLog {
   bool complete_reads();
   void crash();  // forgets what is not durable and everything that waits
   zab::History history() const;
-  void for_each_record(
-      const std::function<void(const RecordHeader&, Bytes body)>& visit) const;
+  void for_each_record(const std::function<void(const RecordHeader&, Bytes body)>& visit) const;
   std::size_t records() const { return records_.size(); }
   std::size_t cold_reads_waiting() const { return reads_.size(); }
 
   bool cold = false;
-  bool full = false;        // no_space()
-  bool reads_fail = false;  // cold reads come back empty
-  storage::LastRecord kept_from;  // what is not above it cannot be read
+  bool full = false;                        // no_space()
+  bool reads_fail = false;                  // cold reads come back empty
+  storage::LastRecord kept_from;            // what is not above it cannot be read
   std::vector<storage::SegmentSpan> spans;  // segments()
   std::vector<storage::Snapshot> snapshots;
   std::optional<Zxid> held;  // hold_behind()

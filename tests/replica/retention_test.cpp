@@ -40,8 +40,8 @@ TEST_SUITE("replica/retention") {
 
   TEST_CASE("retention: too young -> stays, up to the hard bound") {
     const RetentionLimits limits{100, 300, 10'000'000};
-    CHECK(floor(limits, {{}, all, {}, 5'000'000}) == 20);    // the hard bound alone
-    CHECK(floor(limits, {{}, all, {}, 13'000'000}) == 30);   // and what is ten seconds old
+    CHECK(floor(limits, {{}, all, {}, 5'000'000}) == 20);   // the hard bound alone
+    CHECK(floor(limits, {{}, all, {}, 13'000'000}) == 30);  // and what is ten seconds old
     CHECK(floor(limits, {{}, all, {}, late}) == 40);
   }
 

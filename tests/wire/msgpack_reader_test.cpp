@@ -8,10 +8,16 @@
 #include <string>
 #include <vector>
 
-#include "net_support.hpp"
-
-namespace zabmq::net {
+namespace zabmq::wire {
 namespace {
+
+std::vector<std::byte> bytes_of(const std::string& hexadecimal) {
+  std::vector<std::byte> bytes;
+  for (std::size_t i = 0; i + 1 < hexadecimal.size(); i += 2) {
+    bytes.push_back(static_cast<std::byte>(std::stoul(hexadecimal.substr(i, 2), nullptr, 16)));
+  }
+  return bytes;
+}
 
 struct Input {
   explicit Input(const std::string& hexadecimal) : bytes(bytes_of(hexadecimal)), reader(bytes) {}
@@ -144,4 +150,4 @@ TEST_SUITE("wire/msgpack_reader") {
   }
 }
 
-}  // namespace zabmq::net
+}  // namespace zabmq::wire

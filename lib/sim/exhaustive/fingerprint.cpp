@@ -113,7 +113,7 @@ struct Fields {
     hasher.add(m.floor.zxid);
     hasher.add(m.state);
   }
-  void operator()(const zab::StateTaken& m) const { hasher.add(m.part); }
+  void operator()(const zab::StateTaken& m) const { hasher.add(std::uint64_t{m.part}); }
   void operator()(const zab::Propose& m) const {
     hasher.add(m.commit);
     hasher.add(m.runs.size());
