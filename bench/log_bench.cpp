@@ -19,7 +19,8 @@ namespace {
 constexpr std::uint32_t messages = 100;
 
 struct IgnoreRecovery final : storage::RecoveryVisitor {
-  void on_record(const RecordHeader&) override {}
+  bool on_snapshot(const storage::Snapshot&) override { return true; }
+  void on_record(const RecordHeader&, Bytes) override {}
   void on_delivered(Zxid) override {}
 };
 

@@ -83,7 +83,7 @@ class Recovery {
   RecoveryResult result_;
   Files files_;
   std::optional<Snapshot> used_;  // without its state
-  std::string predecessor_;       // why the one in front of the chain is not there; empty: none is
+  bool missing_ = false;          // what the first of the chain continues is not there
   HistoryWalk walk_;
 };
 
@@ -243,12 +243,14 @@ bool Recovery::follow_chain() {
     if (older == 0) break;
     it = files_.find(older);
     if (it == files_.end()) {
-      predecessor_ = "the file is missing, " + chain.back().name() + " continues it";
-    } else if (it->second.parsed.kind != ParsedSegmentHeader::Kind::valid ||
-               it->second.parsed.header.generation != options_.generation) {
-      predecessor_ = "the segment's header is not what was written";
+      missing_ = true;
+      break;
     }
-    if (!predecessor_.empty()) break;
+    if (it->second.parsed.kind != ParsedSegmentHeader::Kind::valid ||
+        it->second.parsed.header.generation != options_.generation) {
+      return fail_at(segment_name(older), 0, chain.back().header.before.zxid,
+                     "the segment's header is not what was written");
+    }
   }
   std::reverse(chain.begin(), chain.end());
   // Newest first, as they are to be removed.
@@ -320,7 +322,7 @@ void Recovery::try_snapshot(SnapshotFile& file, Snapshot snapshot) {
   result_.history.snapshot = file.name;
   for (std::size_t i = 0; i < freed; ++i) give_up(chain[i].name(), chain[i].file);
   chain.erase(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(freed));
-  if (freed > 0) predecessor_ = "it was freed";
+  missing_ = missing_ || freed > 0;
   used_ = std::move(snapshot);
   used_->state = {};
 }
@@ -335,9 +337,10 @@ bool Recovery::check_front() {
                    "there are no segments");
   }
   const SegmentHeader& front = chain.front().header;
-  if (used_ && (predecessor_.empty() || front.before.zxid <= used_->retained.zxid)) return true;
-  if (!predecessor_.empty()) {
-    return fail_at(segment_name(front.continues), 0, front.before.zxid, predecessor_);
+  if (used_ && (!missing_ || front.before.zxid <= used_->retained.zxid)) return true;
+  if (missing_) {
+    return fail_at(segment_name(front.continues), 0, front.before.zxid,
+                   "the file is missing, " + chain.front().name() + " continues it");
   }
   if (is_none(front.before.zxid)) return true;
   return fail_at(chain.front().name(), 0, front.before.zxid,

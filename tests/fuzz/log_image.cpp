@@ -151,6 +151,7 @@ std::vector<Proof> proofs_of(const Files& files) {
     if (parsed.kind != storage::ParsedSegmentHeader::Kind::valid) continue;
     if (!number || *number != parsed.header.number) continue;
     Digest last = parsed.header.before.digest;
+    Zxid zxid = parsed.header.before.zxid;
     for (std::size_t at = segment_header_size; at < content.size();) {
       const Bytes rest = Bytes{content}.subspan(at);
       if (storage::is_mark_of(parsed.header, rest, at)) {
@@ -158,6 +159,7 @@ std::vector<Proof> proofs_of(const Files& files) {
         proofs.push_back({*number,
                           at,
                           last,
+                          zxid,
                           storage::parse_mark(rest)->delivered,
                           {bytes.begin(), bytes.end()}});
         at += mark_size;
@@ -165,6 +167,7 @@ std::vector<Proof> proofs_of(const Files& files) {
         const auto record = parse_record(rest);
         if (!record || record->previous != last) break;
         last = record->checksum;
+        zxid = record->zxid;
         at += record_size(record->body_size);
       }
     }

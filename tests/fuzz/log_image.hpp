@@ -24,6 +24,7 @@ struct Proof {
   std::uint64_t segment = 0;
   std::uint64_t position = 0;
   Digest digest = Digest::none;  // of the last record in front of it
+  Zxid last;                     // its zxid
   Zxid delivered;
   std::vector<std::byte> bytes;  // of the mark
 };

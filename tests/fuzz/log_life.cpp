@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "storage/link.hpp"
 #include "zabmq/check.hpp"
 
 namespace zabmq::fuzz {
@@ -36,6 +37,8 @@ std::optional<storage::StartFailure> LogLife::start() {
   ZABMQ_CHECK(log_->ready() && !log_->failure());
   ZABMQ_CHECK(log_->durable() == log_->last().zxid);
   logged_ = visited_.records;
+  base_ = visited_.snapshot ? visited_.snapshot->at : storage::LastRecord{};
+  retained_ = visited_.snapshot ? visited_.snapshot->retained : Floor{};
   maker_.continue_from(log_->last());
   durable_ = log_->durable();
   delivered_ = log_->recovered().delivered;
@@ -82,13 +85,39 @@ void LogLife::deliver(Input& input) {
   delivered_ = zxid;
   ever_delivered_.insert(zxid);
   log_->set_delivered(zxid);
+  if (saves_ && !log_->saving_snapshot()) save(input);
+}
+
+// Of the delivered point; what it does not want any more is the input's choice.
+void LogLife::save(Input& input) {
+  const storage::LastRecord floor = log_->floor();
+  storage::Snapshot snapshot;
+  snapshot.floor = {floor.zxid, floor.offset, floor.digest};
+  snapshot.ends = storage::ends_between(log_->recovered().ends, floor.zxid, base_.zxid);
+  const std::size_t wanted = input.below(logged_.size());
+  for (std::size_t i = 0; i < logged_.size() && logged_[i].zxid <= delivered_; ++i) {
+    const RecordHeader& record = logged_[i];
+    snapshot.at = storage::link_of(record).end();
+    if (i <= wanted && record.zxid > retained_.zxid) {
+      retained_ = {record.zxid, record.end_offset(), record.checksum};
+    }
+    if (record.zxid <= floor.zxid) continue;
+    std::vector<storage::EpochLast>& ends = snapshot.ends;
+    if (ends.empty() || ends.back().epoch != record.zxid.epoch) {
+      ends.push_back({record.zxid.epoch, 0});
+    }
+    ends.back().last = record.zxid.counter;
+  }
+  if (is_none(snapshot.at.zxid)) return;
+  snapshot.retained = retained_;
+  log_->save_snapshot(std::move(snapshot));
 }
 
 // Bodies too: a read checks them.
 std::size_t LogLife::count_readable() {
   constexpr Zxid no_end{Epoch{~std::uint32_t{0}}, ~std::uint64_t{0}};
   std::size_t count = 0;
-  Zxid after = log_->floor().zxid;
+  Zxid after = base_.zxid;
   for (bool more = true; more;) {
     log_->read_cold(storage::After{after}, no_end, 4 << 10, [&](storage::ReadResult result) {
       more = !result.slices.empty();
@@ -126,8 +155,8 @@ void LogLife::cut(Input& input) {
   const auto least = static_cast<std::size_t>(
       std::upper_bound(logged_.begin(), logged_.end(), delivered_, behind) - logged_.begin());
   const std::size_t kept = least + input.below(logged_.size() - least + 1);
-  const Zxid to = kept == 0 ? Zxid{} : logged_[kept - 1].zxid;
-  const Digest digest = kept == 0 ? Digest::none : logged_[kept - 1].checksum;
+  const Zxid to = kept == 0 ? base_.zxid : logged_[kept - 1].zxid;
+  const Digest digest = kept == 0 ? base_.digest : logged_[kept - 1].checksum;
   cutting_to_ = to;
   log_->rewind(to, digest);
   for (std::size_t n = input.below(24); n > 0 && cutting_to_; --n) disk_.step();
@@ -160,7 +189,11 @@ void LogLife::restart(Input& input) {
   ZABMQ_CHECK(!failure);
   ZABMQ_CHECK(log_->last().zxid >= promised);
   ZABMQ_CHECK(logged_.size() <= before.size());
-  ZABMQ_CHECK(std::equal(logged_.begin(), logged_.end(), before.begin()));
+  // Those that a newer snapshot stands for are not among them.
+  const auto first = std::find_if(before.begin(), before.end(),
+                                  [&](const RecordHeader& r) { return r.zxid > base_.zxid; });
+  ZABMQ_CHECK(logged_.size() <= static_cast<std::size_t>(before.end() - first));
+  ZABMQ_CHECK(std::equal(logged_.begin(), logged_.end(), first));
 }
 
 void LogLife::lose_power(Input& input) {

@@ -1,6 +1,6 @@
 // LogLife: a log on a disk in memory, driven by a fuzzer's bytes: records, groups, cuts, epochs,
-// crashes. It remembers every record that was ever given to the log, and what was told durable, so
-// that whatever is recovered later can be judged.
+// snapshots, retention, crashes. It remembers every record that was ever given to the log, and what
+// was told durable, so that whatever is recovered later can be judged.
 #pragma once
 
 #include <memory>
@@ -22,16 +22,22 @@ inline constexpr ServerId log_server{3};
 storage::LogOptions log_options();
 
 struct Visited final : storage::RecoveryVisitor {
+  std::optional<storage::Snapshot> snapshot;  // the newest one
   std::vector<RecordHeader> records;
   std::vector<Zxid> delivered;
-  bool on_snapshot(const storage::Snapshot&) override { return true; }
+  bool on_snapshot(const storage::Snapshot& newest) override {
+    snapshot = newest;
+    return true;
+  }
   void on_record(const RecordHeader& header, Bytes) override { records.push_back(header); }
   void on_delivered(Zxid zxid) override { delivered.push_back(zxid); }
 };
 
 class LogLife final : public storage::HistoryLog::Listener {
  public:
-  explicit LogLife(sim::MemoryDisk::State state = {}) : disk_(std::move(state)) {}
+  // `saves`: each time that something is delivered, a snapshot is saved.
+  explicit LogLife(sim::MemoryDisk::State state = {}, bool saves = false)
+      : disk_(std::move(state)), saves_(saves) {}
 
   // Opens the directory and the log and runs until all is durable. What is refused is returned.
   std::optional<storage::StartFailure> start();
@@ -58,16 +64,20 @@ class LogLife final : public storage::HistoryLog::Listener {
   void step(Input& input);
   void give(const Slice& records);
   void deliver(Input& input);
+  void save(Input& input);
   void cut(Input& input);
   void restart(Input& input);
 
   sim::MemoryDisk disk_;
+  bool saves_;
   std::unique_ptr<storage::SegmentedLog> log_;
   storage::RecordMaker maker_;
   Visited visited_;
   std::uint64_t now_ms_ = 1000;
 
-  std::vector<RecordHeader> logged_;
+  std::vector<RecordHeader> logged_;  // behind base_
+  storage::LastRecord base_;          // what the last start had from a snapshot
+  Floor retained_;
   std::set<Digest> ever_;
   std::set<Zxid> ever_delivered_{Zxid{}};
   Zxid delivered_;

@@ -3,7 +3,8 @@
 // holds no record that was never logged. The same again comes out of a second look, and of a third
 // one after the repair; and the log goes on from there.
 //
-// Modes of the first byte: faults (all of the above is asked); forged (the checksums fit again, so
+// Modes of the first byte: faults (all of the above is asked), without and with snapshots and freed
+// segments; forged (the checksums fit again, so
 // what was never logged may be found: it must still be a history, and stay one); made (segments of
 // marks, records and other bytes as the input says).
 #include <algorithm>
@@ -25,11 +26,13 @@ constexpr std::size_t faults_max = 8;
 struct Found {
   storage::Recovered history;
   std::vector<storage::Segment> chain;
+  storage::LastRecord base;  // in front of the first of them: the snapshot's, or the floor
   std::vector<RecordHeader> records;
   std::optional<storage::StartFailure> failure;
 };
 
-Found look_at(const sim::MemoryDisk::State& state) {
+// `everything`: all records that are kept; else those that a start reads.
+Found look_at(const sim::MemoryDisk::State& state, bool everything = false) {
   sim::MemoryDisk disk(state);
   ZABMQ_CHECK(disk.open_directory());
   Visited visited;
@@ -37,17 +40,25 @@ Found look_at(const sim::MemoryDisk::State& state) {
   storage::RecoveryResult result =
       storage::recover(disk,
                        {options.cluster, options.history, options.server, options.segment_size,
-                        options.waypoint_interval},
+                        options.waypoint_interval, options.generation, everything},
                        visited);
   ZABMQ_CHECK(files_of(disk.state()) == files_of(state));  // it only reads
-  return {result.history, result.files.chain, visited.records, result.failure};
+  const Floor& floor = result.history.floor;
+  storage::LastRecord base{floor.zxid, floor.offset, floor.digest, 0};
+  if (!everything && visited.snapshot) base = visited.snapshot->at;
+  return {result.history, result.files.chain, base, visited.records, result.failure};
 }
 
 // Whatever the bytes are, what is recovered is a history, and has the form that lib/zab relies on.
 void check_history(const Found& found) {
   zab::History history{found.history.floor, {}};
-  Digest digest = found.history.floor.digest;
-  Offset offset = found.history.floor.offset;
+  const Zxid floor = found.history.floor.zxid;
+  for (const auto& [epoch, last] :
+       storage::ends_between(found.history.ends, floor, found.base.zxid)) {
+    history.ends.push_back({epoch, last});
+  }
+  Digest digest = found.base.digest;
+  Offset offset = found.base.offset;
   for (const RecordHeader& record : found.records) {
     ZABMQ_CHECK(record.previous == digest);
     ZABMQ_CHECK(follows(record.zxid, history.last()));
@@ -60,7 +71,7 @@ void check_history(const Found& found) {
   ZABMQ_CHECK(found.history.last.zxid == history.last());
   ZABMQ_CHECK(found.history.last.digest == digest);
   ZABMQ_CHECK(found.history.last.offset == offset);
-  ZABMQ_CHECK(found.history.records == found.records.size());
+  ZABMQ_CHECK(found.history.records >= found.records.size());  // some lie in front of a snapshot
   ZABMQ_CHECK(history.contains(found.history.delivered));
   ZABMQ_CHECK(found.history.ends.size() == history.ends.size());
 }
@@ -89,6 +100,7 @@ void check_faults(const LogLife& life, const Found& before, const std::vector<Pr
   ZABMQ_CHECK(life.ever_delivered().contains(found.history.delivered));
   for (const Proof& proof : proofs) {
     if (!stands(proof, damaged)) continue;
+    if (proof.last <= found.history.floor.zxid) continue;  // not wanted any more
     const bool of_chain =
         std::any_of(before.chain.begin(), before.chain.end(),
                     [&](const storage::Segment& s) { return s.header.number == proof.segment; });
@@ -135,9 +147,9 @@ void reseal_all(Files& files, bool chained) {
   }
 }
 
-void run_life(Input& input, bool forged) {
+void run_life(Input& input, bool forged, bool saves) {
   const bool chained = forged && input.flag();
-  LogLife life;
+  LogLife life({}, saves);
   ZABMQ_CHECK(!life.start());
   // The bytes of the faults stand first, so that a longer life does not change them.
   Input faults(input.bytes(8 * faults_max));
@@ -148,6 +160,7 @@ void run_life(Input& input, bool forged) {
   const std::vector<Proof> proofs = proofs_of(files);
   const Found before = look_at(life.state());
   ZABMQ_CHECK(!before.failure);
+  ZABMQ_CHECK(!look_at(life.state(), true).failure);
   const Files untouched = files;
   damage(files, faults, faults_max);
   if (forged) reseal_all(files, chained);
@@ -156,7 +169,14 @@ void run_life(Input& input, bool forged) {
   const Found found = look_at(state);
   if (!found.failure) {
     check_history(found);
-    if (!forged) check_faults(life, before, proofs, files, found);
+    const Found all = look_at(state, true);
+    if (!all.failure) {
+      check_history(all);
+      ZABMQ_CHECK(all.history.last.digest == found.history.last.digest);
+      ZABMQ_CHECK(all.history.ends == found.history.ends);
+      if (!forged) check_faults(life, before, proofs, files, all);
+    }
+    if (!forged) ZABMQ_CHECK(life.ever_delivered().contains(found.history.delivered));
   }
   if (files == untouched) ZABMQ_CHECK(!found.failure && found.records == before.records);
   check_again(state, found);
@@ -181,10 +201,11 @@ void fuzz_one(Bytes bytes) {
   Input input(bytes);
   switch (input.below(4)) {
     case 0:
+      return run_life(input, false, false);
     case 1:
-      return run_life(input, false);
+      return run_life(input, false, true);
     case 2:
-      return run_life(input, true);
+      return run_life(input, true, false);
     default:
       return run_made(input);
   }

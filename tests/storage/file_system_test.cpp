@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "machine.hpp"
+#include "ledger.hpp"
 #include "sim/memory_disk.hpp"
 #include "storage/identity_file.hpp"
 #include "storage/posix_file_system.hpp"
@@ -304,6 +304,76 @@ TEST_SUITE("storage/file system") {
       log->stop([&] { stopped = true; });
       place.wait_until([&] { return stopped; });
       CHECK(log->durable() == maker.last().zxid);
+      place.reopen();
+    }
+  }
+
+  TEST_CASE_TEMPLATE("file system: snapshots, freed segments, another history -> found again", Kind,
+                     InMemory, OnPosix) {
+    Kind place;
+    LogOptions options = small_options();
+    options.min_free_bytes = 1;
+    options.spare_segments = 1;
+    RecordMaker maker;
+    Ledger ledger;
+    std::uint64_t now_ms = 1000;
+    Zxid retained;
+    for (int round = 0; round < 4; ++round) {
+      REQUIRE(place.fs().open_directory());
+      Visited visited;
+      auto opened = SegmentedLog::open(place.fs(), options, visited);
+      REQUIRE(std::holds_alternative<std::unique_ptr<SegmentedLog>>(opened));
+      const auto log = std::move(std::get<std::unique_ptr<SegmentedLog>>(opened));
+      place.wait_until([&] { return log->ready(); });
+      CHECK(log->last().digest == ledger.last().digest);
+      CHECK(visited.snapshots.empty() == (round == 0));
+      CHECK(log->recovered().unused_snapshots.empty());
+      for (int saved = 0; saved < 4; ++saved) {
+        for (int i = 0; i < 40; ++i) {
+          const Slice records = maker.batch(3000);
+          ledger.add(records);
+          log->append(records);
+          log->flush();
+          place.wait_until([&] { return log->durable() == maker.last().zxid; });
+        }
+        if (!log->segments().empty()) retained = log->segments().back().end.zxid;
+        log->save_snapshot(
+            ledger.snapshot(maker.last().zxid, retained, log->floor().zxid, 3 << 20));
+        place.wait_until([&] { return !log->saving_snapshot(); });
+        log->tick(now_ms += 10);
+      }
+      CHECK_FALSE(is_none(log->floor().zxid));
+      CHECK(log->segments().size() < 10);
+      std::optional<ReadResult> answer;
+      log->read_cold(After{log->floor().zxid}, no_end, 1 << 20,
+                     [&](ReadResult r) { answer = std::move(r); });
+      place.wait_until([&] { return answer.has_value(); });
+      CHECK(headers_of(*answer).front().zxid == next(log->floor().zxid));
+      if (round == 2) {  // the same history once more, as if from a leader
+        const Zxid floor = ledger.ends()[ledger.ends().size() - 2].zxid;
+        bool installed = false;
+        struct Told final : HistoryLog::Listener {
+          explicit Told(bool& told) : installed(told) {}
+          void on_durable(Zxid) override {}
+          void on_rewound(bool) override { installed = true; }
+          void on_drained(Zxid) override {}
+          void on_failed(const Failure&) override {}
+          bool& installed;
+        } listener(installed);
+        log->set_listener(&listener);
+        const Slice last = joined(log->read_hot(After{floor}, no_end, 1)->slices);
+        log->install({ledger.at(floor), ++options.generation,
+                      ledger.snapshot(maker.last().zxid, floor, floor)});
+        place.wait_until([&] { return installed; });
+        log->append(last);
+        log->flush();
+        place.wait_until([&] { return log->durable() == maker.last().zxid; });
+        log->adopt_installed();
+        log->remove_replaced();
+      }
+      bool stopped = false;
+      log->stop([&] { stopped = true; });
+      place.wait_until([&] { return stopped; });
       place.reopen();
     }
   }

@@ -320,7 +320,10 @@ TEST_SUITE("storage/retention") {
     Scene s;
     s.ledger.write(s.m, 100);
     const std::vector<SegmentSpan> spans = s.m.log->segments();
+    const std::vector<std::byte> second = s.m.disk.content("00000002.seg");
     s.retain_from(spans[1].end.zxid);
+    s.ledger.write(s.m, 1);
+    save(s.m, s.ledger.snapshot(s.ledger.last().zxid, spans[1].end.zxid, spans[1].end.zxid));
     REQUIRE(s.m.log->floor().zxid == spans[1].end.zxid);
     for (const std::string& name : names_with(s.m, "0000")) {
       CAPTURE(name);
@@ -333,13 +336,13 @@ TEST_SUITE("storage/retention") {
       REQUIRE(found.failure);
       CHECK(found.failure->kind == StartFailure::Kind::corrupt);
     }
-    // The oldest comes back (its removal was not synced), also with a damaged header: off the
-    // chain.
+    // One that was freed comes back, its removal was not synced: in front of the snapshot's floor.
     MemoryDisk disk(s.m.disk.state());
-    disk.set_content("00000002.seg", std::vector<std::byte>(9000));
+    disk.set_content("00000002.seg", second);
     const Found found = look_at(disk.state());
     REQUIRE_FALSE(found.failure);
     CHECK(found.history.floor.zxid == spans[1].end.zxid);
+    CHECK(found.history.ends == std::vector<EpochLast>{{Epoch{1}, s.ledger.last().zxid.counter}});
     CHECK(found.files.useless == std::vector<std::string>{"00000002.seg"});
   }
 
