@@ -764,6 +764,11 @@ class Publisher:
             raise Leave(why, to=endpoint)
         raise Leave(why, pause=ELECTION_PAUSE)
 
+    def _go_elsewhere_from_behind(self, last: int) -> NoReturn:
+        """The server was the leader, and does not know yet that another one is."""
+        self._go_to_leader(f"it is behind: it knows of {last} messages of this publisher, and "
+                           f"{self._acknowledged} were acknowledged", "")
+
     # -- frames --
 
     def _on_frame(self, frame: Frame) -> None:
@@ -793,7 +798,9 @@ class Publisher:
                 "expired", "maybe", "the cluster has forgotten this publisher, which had reached "
                 f"sequence {self._known_last}: whether anything behind that was taken cannot be "
                 "told; open a new one"))
-        if last < self._acknowledged:
+        if last < self._acknowledged and self.instance:
+            self._go_elsewhere_from_behind(last)
+        if last < self._acknowledged:  # the answer to a transaction: nothing can be missing in it
             return self._die(Error(
                 "protocol", "maybe", f"the cluster has taken {last} messages of this publisher, "
                 f"but acknowledged {self._acknowledged}: acknowledged messages are lost, or it is "
@@ -864,6 +871,8 @@ class Publisher:
             return
         batch.sent = False
         batch.maybe |= refused.outcome == "maybe"
+        if refused.hole and refused.last_sequence < self._acknowledged:
+            self._go_elsewhere_from_behind(refused.last_sequence)
         if refused.hole:
             for before in takewhile(lambda b: b is not batch, self._batches):
                 if before.first > refused.last_sequence:
