@@ -793,18 +793,14 @@ class Publisher:
         last = welcome.last_sequence
         if not welcome.publisher_open:
             self._go_to_leader("it does not lead", welcome.leader_endpoint)
-        if not self._opened and last < self._known_last:
+        reached = self._acknowledged if self._opened else self._known_last
+        if last < reached and self.instance:
+            self._go_elsewhere_from_behind(last)
+        if last < reached:  # the answer to a transaction: nothing can be missing in it
             return self._die(Error(
                 "expired", "maybe", "the cluster has forgotten this publisher, which had reached "
-                f"sequence {self._known_last}: whether anything behind that was taken cannot be "
-                "told; open a new one"))
-        if last < self._acknowledged and self.instance:
-            self._go_elsewhere_from_behind(last)
-        if last < self._acknowledged:  # the answer to a transaction: nothing can be missing in it
-            return self._die(Error(
-                "protocol", "maybe", f"the cluster has taken {last} messages of this publisher, "
-                f"but acknowledged {self._acknowledged}: acknowledged messages are lost, or it is "
-                "another cluster"))
+                f"sequence {reached}: whether anything behind that was taken cannot be told; open "
+                "a new one"))
         if self.instance == 0:
             if self._opened and last >= self._next_sequence:
                 return self._die(Error(

@@ -186,16 +186,10 @@ void PublisherSession::on(const wire::Welcome& welcome, std::uint64_t now_ms) {
 
 bool PublisherSession::open_instance(const wire::Welcome& welcome) {
   const Sequence last = welcome.last_sequence;
-  if (!opened_ && last < options_.known_last) {
-    die(Error(Code::expired, Outcome::maybe,
-              "the cluster has forgotten this publisher, which had reached sequence " +
-                  std::to_string(options_.known_last) +
-                  ": whether anything behind that was taken cannot be told; open a new one"));
-    return false;
-  }
-  // The answer to a transaction, so that nothing acknowledged before can be missing in it.
-  if (opened_ && last < acknowledged_) {
-    die(lost_messages(last));
+  // The answer to a transaction: nothing that was taken before can be missing in it.
+  const Sequence reached = opened_ ? acknowledged_ : options_.known_last;
+  if (last < reached) {
+    die(forgotten(reached));
     return false;
   }
   if (opened_ && last >= next_cut_) {
@@ -222,7 +216,7 @@ bool PublisherSession::continue_instance(const wire::Welcome& welcome) {
     return false;
   }
   if (welcome.last_sequence < acknowledged_) {
-    if (ZABMQ_MUTANT(behind_taken_for_lost)) die(lost_messages(welcome.last_sequence));
+    if (ZABMQ_MUTANT(behind_taken_for_lost)) die(forgotten(acknowledged_));
     leave_behind(welcome.last_sequence);
     return false;
   }
@@ -356,11 +350,11 @@ void PublisherSession::die_fenced(const std::string& text, Sequence last) {
   die(Error(Code::refused, Outcome::no, text));
 }
 
-Error PublisherSession::lost_messages(Sequence last) const {
-  return {Code::protocol, Outcome::maybe,
-          "the cluster says that it has taken " + std::to_string(last) +
-              " messages of this publisher, but it acknowledged " + std::to_string(acknowledged_) +
-              ": acknowledged messages are lost, or this is another cluster"};
+Error PublisherSession::forgotten(Sequence reached) {
+  return {Code::expired, Outcome::maybe,
+          "the cluster has forgotten this publisher, which had reached sequence " +
+              std::to_string(reached) +
+              ": whether anything behind that was taken cannot be told; open a new one"};
 }
 
 void PublisherSession::abandon() {

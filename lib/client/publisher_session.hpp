@@ -168,7 +168,7 @@ class PublisherSession {
   void die(Error error);
   void die_fenced(const std::string& text, Sequence last);
   bool fenced_by_ourselves() const;
-  Error lost_messages(Sequence last) const;
+  static Error forgotten(Sequence reached);
 
   // Batches (publisher_batches.cpp).
   InFlight* find(Sequence first);

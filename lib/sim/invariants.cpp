@@ -93,7 +93,8 @@ bool Invariants::platter_holds(Seen& at, std::size_t count) {
 
 // --- the life of a server ---
 
-// I6: after a crash the history holds everything it ever acknowledged and was not told to cut.
+// I6: after a crash the history holds everything it ever acknowledged and was not told to cut, and
+// not something else in its place.
 void Invariants::started(ServerId server, const zab::Identity& identity,
                          const std::vector<RecordHeader>& recovered, Zxid delivered) {
   Seen& at = seen(server);
@@ -110,13 +111,14 @@ void Invariants::started(ServerId server, const zab::Identity& identity,
     log.push_back(node);
     parent = node;
   }
-  if (log.size() < at.acked) {
-    complain("I6", server,
-             "acknowledged " + std::to_string(at.acked) + " records, recovered " +
-                 std::to_string(log.size()));
-  }
   const auto kept = std::mismatch(log.begin(), log.end(), at.log.begin(), at.log.end());
   const auto same = static_cast<std::size_t>(kept.first - log.begin());
+  if (same < at.acked) {
+    complain("I6", server,
+             "acknowledged " + std::to_string(at.acked) + " records, recovered " +
+                 std::to_string(log.size()) + ", of which the first " + std::to_string(same) +
+                 " are the same");
+  }
   at.log = std::move(log);
   at.on_platter = std::min(at.on_platter, same);
   at.durable = at.log.size();
@@ -412,7 +414,9 @@ void Invariants::learn_commit(ServerId server, const zab::Core& core) {
   Seen& at = seen(server);
   const Zxid zxid = core.last_committed();
   const std::optional<std::size_t> count = count_up_to(at, zxid);
-  if (!count) return;  // being drained; the ladder is checked beside this
+  if (!count) {
+    return complain("commit", server, "committed " + to_string(zxid) + ", not in its history");
+  }
   at.committed_zxid = zxid;
   if (*count < at.committed && *count < at.delivered) {
     complain("I9", server, "its commit point went back to " + to_string(zxid));

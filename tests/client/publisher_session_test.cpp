@@ -330,7 +330,7 @@ TEST_SUITE("client/publisher_session") {
   }
 
   // Opening is a transaction: whoever answers it knows everything that was acknowledged before.
-  TEST_CASE("opened anew: less than was acknowledged -> it is lost, over") {
+  TEST_CASE("opened anew: less than was acknowledged -> the cluster has forgotten it, over") {
     PublisherFixture f;
     f.open(1, 0);
     f.put("1");
@@ -342,7 +342,7 @@ TEST_SUITE("client/publisher_session") {
     f.turn();
     f.open(2, 0);
     REQUIRE(f.session.dead());
-    CHECK(f.session.dead()->code == Code::protocol);
+    CHECK(f.session.dead()->code == Code::expired);
     CHECK(f.session.dead()->outcome == Outcome::maybe);
   }
 

@@ -336,7 +336,7 @@ class PublishingRules(FakeServerTest):
             self.server.receipt(sequence, 1, sequence)
         self.assertEqual([f.result(BOUND).offset for f in futures], [2, 3])
 
-    def test_acknowledged_messages_that_are_gone_are_told(self):
+    def test_rule_11_a_publisher_that_was_forgotten_is_over(self):
         publisher = self.open()
         future = publisher.publish_async("t", "1")
         self.expect_publish(1)
@@ -348,14 +348,9 @@ class PublishingRules(FakeServerTest):
         self.assert_error("too_large", "no", future)
         future = publisher.publish_async("t", "3")
         self.welcome_again(opens=2, last=0)
-        self.assert_error("protocol", "no", future)
-        error = self.assert_error("protocol", "no", self.start(self.until_refused, publisher))
-        self.assertIn("lost", error.text)
-
-    @staticmethod
-    def until_refused(publisher):
-        while True:
-            publisher.publish("t", "2", timeout=0.05)
+        self.assert_error("expired", "no", future)
+        error = self.assert_error("expired", "no", self.start(publisher.publish, "t", "4"))
+        self.assertIn("forgotten", error.text)
 
     @mock.patch.object(zabmq, "ANSWER_PATIENCE", 2 * BOUND)
     def test_a_silent_server_is_left(self):
