@@ -764,6 +764,11 @@ class Publisher:
             raise Leave(why, to=endpoint)
         raise Leave(why, pause=ELECTION_PAUSE)
 
+    def _go_elsewhere_from_behind(self, last: int) -> NoReturn:
+        """The server was the leader, and does not know yet that another one is."""
+        self._go_to_leader(f"it is behind: it knows of {last} messages of this publisher, and "
+                           f"{self._acknowledged} were acknowledged", "")
+
     # -- frames --
 
     def _on_frame(self, frame: Frame) -> None:
@@ -788,16 +793,14 @@ class Publisher:
         last = welcome.last_sequence
         if not welcome.publisher_open:
             self._go_to_leader("it does not lead", welcome.leader_endpoint)
-        if not self._opened and last < self._known_last:
+        reached = self._acknowledged if self._opened else self._known_last
+        if last < reached and self.instance:
+            self._go_elsewhere_from_behind(last)
+        if last < reached:  # the answer to a transaction: nothing can be missing in it
             return self._die(Error(
                 "expired", "maybe", "the cluster has forgotten this publisher, which had reached "
-                f"sequence {self._known_last}: whether anything behind that was taken cannot be "
-                "told; open a new one"))
-        if last < self._acknowledged:
-            return self._die(Error(
-                "protocol", "maybe", f"the cluster has taken {last} messages of this publisher, "
-                f"but acknowledged {self._acknowledged}: acknowledged messages are lost, or it is "
-                "another cluster"))
+                f"sequence {reached}: whether anything behind that was taken cannot be told; open "
+                "a new one"))
         if self.instance == 0:
             if self._opened and last >= self._next_sequence:
                 return self._die(Error(
@@ -864,6 +867,8 @@ class Publisher:
             return
         batch.sent = False
         batch.maybe |= refused.outcome == "maybe"
+        if refused.hole and refused.last_sequence < self._acknowledged:
+            self._go_elsewhere_from_behind(refused.last_sequence)
         if refused.hole:
             for before in takewhile(lambda b: b is not batch, self._batches):
                 if before.first > refused.last_sequence:

@@ -152,7 +152,7 @@ void PublisherSession::on_publish_refused(const wire::Refused& refused, std::uin
 // before this one, since frames of a connection keep their order: those it has not taken are lost.
 void PublisherSession::on_hole(const InFlight& hole, const wire::Refused& refused,
                                std::uint64_t now_ms) {
-  if (refused.last_sequence < acknowledged_) return die(lost_messages(refused.last_sequence));
+  if (refused.last_sequence < acknowledged_) return leave_behind(refused.last_sequence);
   for (InFlight& flight : batches_) {
     if (&flight == &hole) break;
     if (flight.batch->first <= refused.last_sequence || flight.answered()) continue;

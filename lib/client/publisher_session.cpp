@@ -110,6 +110,14 @@ void PublisherSession::leave_for_leader(const std::string& endpoint, const std::
   leave(Leave::redirect, trouble, endpoint);
 }
 
+// It was the leader, and does not know yet that another one is: its word on this publisher is old.
+// As long as there is nobody else messages wait for their deadlines.
+void PublisherSession::leave_behind(Sequence last) {
+  leave(Leave::without_leader, "is behind: it knows of " + std::to_string(last) +
+                                   " messages of this publisher, and " +
+                                   std::to_string(acknowledged_) + " were acknowledged");
+}
+
 void PublisherSession::perform_leave(std::uint64_t now_ms) {
   drop_connection();
   link_ = Link::waiting;
@@ -178,14 +186,13 @@ void PublisherSession::on(const wire::Welcome& welcome, std::uint64_t now_ms) {
 
 bool PublisherSession::open_instance(const wire::Welcome& welcome) {
   const Sequence last = welcome.last_sequence;
-  if (!opened_ && last < options_.known_last) {
-    die(Error(Code::expired, Outcome::maybe,
-              "the cluster has forgotten this publisher, which had reached sequence " +
-                  std::to_string(options_.known_last) +
-                  ": whether anything behind that was taken cannot be told; open a new one"));
+  // The answer to a transaction: nothing that was taken before can be missing in it.
+  const Sequence reached = opened_ ? acknowledged_ : options_.known_last;
+  if (last < reached) {
+    die(forgotten(reached));
     return false;
   }
-  if (opened_ && (last < acknowledged_ || last >= next_cut_)) {
+  if (opened_ && last >= next_cut_) {
     die(Error(Code::refused, Outcome::no,
               "another process published as this publisher: its last sequence is " +
                   std::to_string(last) + ", this process had reached " +
@@ -209,7 +216,8 @@ bool PublisherSession::continue_instance(const wire::Welcome& welcome) {
     return false;
   }
   if (welcome.last_sequence < acknowledged_) {
-    die(lost_messages(welcome.last_sequence));
+    if (ZABMQ_MUTANT(behind_taken_for_lost)) die(forgotten(acknowledged_));
+    leave_behind(welcome.last_sequence);
     return false;
   }
   openings_ = 0;
@@ -342,11 +350,11 @@ void PublisherSession::die_fenced(const std::string& text, Sequence last) {
   die(Error(Code::refused, Outcome::no, text));
 }
 
-Error PublisherSession::lost_messages(Sequence last) const {
-  return {Code::protocol, Outcome::maybe,
-          "the cluster says that it has taken " + std::to_string(last) +
-              " messages of this publisher, but it acknowledged " + std::to_string(acknowledged_) +
-              ": acknowledged messages are lost, or this is another cluster"};
+Error PublisherSession::forgotten(Sequence reached) {
+  return {Code::expired, Outcome::maybe,
+          "the cluster has forgotten this publisher, which had reached sequence " +
+              std::to_string(reached) +
+              ": whether anything behind that was taken cannot be told; open a new one"};
 }
 
 void PublisherSession::abandon() {

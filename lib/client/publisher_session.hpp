@@ -94,6 +94,9 @@ class PublisherSession {
   Instance instance() const { return instance_; }
   Sequence resumed_after() const { return resumed_after_; }
   Sequence acknowledged() const { return acknowledged_; }
+  // HELLOs so far that may each open an instance of their own, the ones given up as late as they
+  // arrive.
+  unsigned openings() const { return openings_; }
   const Uuid& cluster() const { return options_.cluster; }
   const Uuid& history() const { return options_.history; }
   // The publisher is over: fenced, expired, closed, refused everywhere.
@@ -142,6 +145,7 @@ class PublisherSession {
   void connect(std::uint64_t now_ms);
   void leave(Leave why, const std::string& trouble, std::string endpoint = {});
   void leave_for_leader(const std::string& endpoint, const std::string& trouble);
+  void leave_behind(Sequence last);
   void perform_leave(std::uint64_t now_ms);
   void drop_connection();
   void reopen();
@@ -164,7 +168,7 @@ class PublisherSession {
   void die(Error error);
   void die_fenced(const std::string& text, Sequence last);
   bool fenced_by_ourselves() const;
-  Error lost_messages(Sequence last) const;
+  static Error forgotten(Sequence reached);
 
   // Batches (publisher_batches.cpp).
   InFlight* find(Sequence first);

@@ -174,20 +174,18 @@ void Replica::reopen_publisher(ConnectionId id) {
   const std::string theirs = std::to_string(connection.instance);
   const std::optional<Taken> known = proposals_->taken(connection.publisher);
   connection.publishing = Connection::Publishing::none;
-  if (!known || known->closing) {
+  const bool forgotten =
+      ZABMQ_MUTANT(returning_publisher_unknown) && !proposals_->in_flight(connection.publisher);
+  if (!known || known->closing || forgotten) {
     return clients_->answer(id, refused(wire::About::connection, 0, Code::expired, Outcome::no,
                                         name + " is not known (closed, or idle for too long): "
                                                "open it again"));
   }
   const std::string ours = std::to_string(known->instance);
   if (connection.instance < known->instance && !ZABMQ_MUTANT(fencing_ignored)) {
-    ++counters_.fenced;
-    wire::Refused answer =
-        refused(wire::About::connection, known->instance, Code::refused, Outcome::no,
-                "fenced: " + name + " was opened again as instance " + ours +
-                    ", this is instance " + theirs);
-    answer.last_sequence = known->last_sequence;
-    return clients_->answer(id, std::move(answer));
+    return clients_->answer(
+        id, proposals_->refusal_of_older(wire::About::connection, 0, connection.publisher,
+                                         connection.instance));
   }
   if (connection.instance > known->instance) {
     return clients_->answer(id, refused(wire::About::connection, 0, Code::protocol, Outcome::no,

@@ -47,12 +47,7 @@ void Proposals::decide_batch(const Request& request, Forming& group) {
                       " is not known (closed, or idle for too long): open it again");
   }
   if (publish.instance < known->instance && !ZABMQ_MUTANT(fencing_ignored)) {
-    ++counters_.fenced;
-    return refuse(request, Code::refused,
-                  "fenced: publisher " + to_string(request.publisher) +
-                      " was opened again as instance " + std::to_string(known->instance) +
-                      ", this is instance " + std::to_string(publish.instance),
-                  known->last_sequence);
+    return refuse_older(request);
   }
   if (publish.instance > known->instance) {
     return refuse(request, Code::protocol,
@@ -155,12 +150,7 @@ void Proposals::decide_close(const Request& request, Forming& group) {
   const std::optional<Taken> known = taken(request.publisher);
   const Instance instance = request.publish.instance;
   if (!known) return clients_.answer(request.connection, wire::Closed{instance});
-  if (instance < known->instance) {
-    ++counters_.fenced;
-    return refuse(request, Code::refused,
-                  "fenced: publisher " + to_string(request.publisher) +
-                      " was opened again as instance " + std::to_string(known->instance));
-  }
+  if (instance < known->instance) return refuse_older(request);
   if (instance > known->instance) {
     return refuse(request, Code::protocol,
                   "instance " + std::to_string(instance) + " was never opened");
@@ -186,8 +176,7 @@ Proposals::Proposal* Proposals::find_in_flight(const Uuid& publisher, Sequence s
   return sequence <= last ? &proposal : nullptr;
 }
 
-// `last`, when known, tells a fenced publisher which of its sequences were taken by anybody.
-void Proposals::refuse(const Request& request, Code code, std::string text, Sequence last) {
+void Proposals::refuse(const Request& request, Code code, std::string text) {
   ++counters_.publishes_refused;
   wire::About about = wire::About::publish;
   std::uint64_t id = request.publish.first_sequence;
@@ -196,9 +185,35 @@ void Proposals::refuse(const Request& request, Code code, std::string text, Sequ
     about = wire::About::close;
     id = request.publish.instance;
   }
-  wire::Refused answer = refused(about, id, code, Outcome::no, std::move(text));
-  answer.last_sequence = last;
-  clients_.answer(request.connection, std::move(answer));
+  clients_.answer(request.connection, refused(about, id, code, Outcome::no, std::move(text)));
+}
+
+// `last_sequence` tells a fenced publisher which of its sequences were taken by anybody.
+wire::Refused Proposals::refusal_of_older(wire::About about, std::uint64_t id,
+                                          const Uuid& publisher, Instance theirs) const {
+  const PublisherState* delivered = table_.find(publisher);
+  if (!delivered || delivered->instance <= theirs) {
+    return refused(about, id, Code::unavailable, Outcome::maybe,
+                   "another process is being given this publisher: try again");
+  }
+  ++counters_.fenced;
+  const Taken known = *taken(publisher);
+  wire::Refused answer = refused(
+      about, about == wire::About::connection ? known.instance : id, Code::refused, Outcome::no,
+      "fenced: publisher " + to_string(publisher) + " was opened again as instance " +
+          std::to_string(known.instance) + ", this is instance " + std::to_string(theirs));
+  answer.last_sequence = known.last_sequence;
+  return answer;
+}
+
+void Proposals::refuse_older(const Request& request) {
+  ++counters_.publishes_refused;
+  const bool batch = request.kind == Kind::batch;
+  const Instance theirs = request.publish.instance;
+  clients_.answer(
+      request.connection,
+      refusal_of_older(batch ? wire::About::publish : wire::About::close,
+                       batch ? request.publish.first_sequence : theirs, request.publisher, theirs));
 }
 
 void Proposals::refuse_for_space(const Request& request) {

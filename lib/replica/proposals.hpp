@@ -73,6 +73,11 @@ class Proposals {
   void step_down(const wire::Refused& refusal);
 
   std::optional<Taken> taken(const Uuid& publisher) const;
+  bool in_flight(const Uuid& p) const { return flights_.contains(p); }
+  // The answer to an instance that is older than what `taken` says. Fenced, which is final, only
+  // once the newer one is delivered: while it is in flight it may be lost with a deposed leader.
+  wire::Refused refusal_of_older(wire::About about, std::uint64_t id, const Uuid& publisher,
+                                 Instance theirs) const;
   // Last offset of what is committed; at least the delivered one.
   Offset committed_offset() const;
 
@@ -116,7 +121,8 @@ class Proposals {
   void count_in_flight(const Request& request);
   static RecordKind record_kind(Kind kind);
   Slice build(const storage::LastRecord& last, std::size_t bytes);
-  void refuse(const Request& request, Code code, std::string text, Sequence last = 0);
+  void refuse(const Request& request, Code code, std::string text);
+  void refuse_older(const Request& request);
   void refuse_for_space(const Request& request);
   void refuse_hole(const Request& request, Sequence last);
   void send_receipt(ConnectionId to, const BatchReceipt& receipt);

@@ -49,7 +49,7 @@ void Replica::follow_floor() {
 void Replica::save_snapshot_when_due() {
   follow_floor();
   if (!core_.taking_part() || draining_ || rewinding_ || env_.log.installing()) return;
-  if (env_.log.saving_snapshot() || env_.log.no_space() || !snapshot_clock_.due(now_ms_)) return;
+  if (env_.log.saving_snapshot() || !snapshot_clock_.due(now_ms_)) return;
   if (is_none(state_.delivered())) return;
   env_.log.hold_behind(hold());
   env_.log.save_snapshot(make_snapshot());

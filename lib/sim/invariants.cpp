@@ -93,7 +93,8 @@ bool Invariants::platter_holds(Seen& at, std::size_t count) {
 
 // --- the life of a server ---
 
-// I6: after a crash the history holds everything it ever acknowledged and was not told to cut.
+// I6: after a crash the history holds everything it ever acknowledged and was not told to cut, and
+// not something else in its place.
 void Invariants::started(ServerId server, const zab::Identity& identity, const Found& found) {
   Seen& at = seen(server);
   const Digest base = found.from != Digest::none ? found.from : found.floor.digest;
@@ -114,13 +115,14 @@ void Invariants::started(ServerId server, const zab::Identity& identity, const F
     parent = node;
   }
   at.aside.reset();
-  if (log.size() < at.acked) {
-    complain("I6", server,
-             "acknowledged " + std::to_string(at.acked) + " records, recovered " +
-                 std::to_string(log.size()));
-  }
   const auto kept = std::mismatch(log.begin(), log.end(), at.log.begin(), at.log.end());
   const auto same = static_cast<std::size_t>(kept.first - log.begin());
+  if (same < at.acked) {
+    complain("I6", server,
+             "acknowledged " + std::to_string(at.acked) + " records, recovered " +
+                 std::to_string(log.size()) + ", of which the first " + std::to_string(same) +
+                 " are the same");
+  }
   at.log = std::move(log);
   at.freed = count_up_to(at, found.floor.zxid).value_or(0);
   at.on_platter = std::min(at.on_platter, same);
@@ -504,7 +506,9 @@ void Invariants::learn_commit(ServerId server, const zab::Core& core) {
   Seen& at = seen(server);
   const Zxid zxid = core.last_committed();
   const std::optional<std::size_t> count = count_up_to(at, zxid);
-  if (!count) return;  // being drained; the ladder is checked beside this
+  if (!count) {
+    return complain("commit", server, "committed " + to_string(zxid) + ", not in its history");
+  }
   at.committed_zxid = zxid;
   if (*count < at.committed && *count < at.delivered) {
     complain("I9", server, "its commit point went back to " + to_string(zxid));

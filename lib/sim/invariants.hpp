@@ -90,7 +90,8 @@ class Invariants {
   // A heartbeat leaves: no own write is under way for longer than a leader may be trusted.
   void heartbeat(ServerId server, std::uint64_t write_age_ms, std::uint64_t stuck_ms);
   void fatal(ServerId server, const std::string& text);
-  void refused_to_start(ServerId server, const std::string& text);
+  // It stopped by itself, as failed or damaged, and nothing was done to its disk.
+  void stopped(ServerId server, const std::string& text);
 
   // --- the whole state, after each event of this server ---
   void look(ServerId server, const zab::Core& core);

@@ -147,8 +147,8 @@ void Invariants::fatal(ServerId server, const std::string& text) {
   if (!excused(server)) complain("fatal", server, text);
 }
 
-void Invariants::refused_to_start(ServerId server, const std::string& text) {
-  if (!is_damaged(server)) complain("start", server, "refuses a sound directory: " + text);
+void Invariants::stopped(ServerId server, const std::string& text) {
+  complain("stop", server, "stops, and its disk has done nothing: " + text);
 }
 
 }  // namespace zabmq::sim

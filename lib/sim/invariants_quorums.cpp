@@ -72,6 +72,7 @@ void Invariants::check_readmitted(ServerId server, const zab::Identity& identity
     complain("admit", server, "was wiped, and takes itself for a voter without an admit");
   }
   seen(server).forgot = false;
+  seen(server).lost.clear();  // from here on it counts for what it has
 }
 
 void Invariants::note_floors(std::size_t from) {

@@ -120,10 +120,14 @@ IoStatus MemoryDisk::fault(Operation operation, const std::string& what) {
     }
     const int error = it->error;
     faults_.erase(it);
-    if (on_fault_) on_fault_(operation);
-    return failed_with(error, verb(operation) + what);
+    return failed(operation, error, what);
   }
   return {};
+}
+
+IoStatus MemoryDisk::failed(Operation operation, int error, const std::string& what) {
+  if (on_fault_) on_fault_(operation, error);
+  return failed_with(error, verb(operation) + what);
 }
 
 void MemoryDisk::flip_bit(const std::string& name, std::uint64_t position, unsigned bit) {
@@ -312,7 +316,7 @@ IoStatus MemoryDisk::write_to_cache(std::uint32_t id, std::uint64_t position,
   const std::uint64_t room = file.cache.size() + (capacity_ > used ? capacity_ - used : 0);
   if (position + allowed > std::max<std::uint64_t>(room, file.cache.size())) {
     allowed = room > position ? static_cast<std::size_t>(room - position) : 0;
-    status = failed_with(ENOSPC, "write " + name_of(id));
+    status = failed(Operation::write, ENOSPC, name_of(id));
   }
   auto at = static_cast<std::size_t>(position);
   if (allowed > 0 && file.cache.size() < at + allowed) {
@@ -366,7 +370,8 @@ void MemoryDisk::change_directory(Operation operation, const std::string& what,
     IoStatus status = fault(operation, what);
     if (status) {
       if (const int error = change(state_.live)) {
-        status = failed_with(error, verb(operation) + what);
+        status = error == ENOSPC ? failed(operation, error, what)
+                                 : failed_with(error, verb(operation) + what);
       } else {
         state_.history.push_back(state_.live);
         forget_used();

@@ -64,6 +64,8 @@ class MemoryDisk final : public storage::FileSystem {
 
   enum class Operation : std::uint8_t { write, sync, create, rename, remove, sync_directory, read };
 
+  static constexpr std::uint64_t roomy = std::uint64_t{1} << 40;  // bytes, as good as endless
+
   MemoryDisk() = default;
   explicit MemoryDisk(State state) : state_(std::move(state)) {}
 
@@ -86,8 +88,8 @@ class MemoryDisk final : public storage::FileSystem {
   // it was not written: the next sync succeeds and proves nothing.
   void fail(Operation operation, int error, std::size_t skip = 0);
   void forget_faults() { faults_.clear(); }
-  // Told of each such failure when it happens.
-  using OnFault = std::function<void(Operation)>;
+  // Told of each such failure when it happens, and of ENOSPC.
+  using OnFault = std::function<void(Operation, int error)>;
   void when_it_fails(OnFault call) { on_fault_ = std::move(call); }
   // Bytes that all files together may take; what does not fit fails with ENOSPC.
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
@@ -150,6 +152,7 @@ class MemoryDisk final : public storage::FileSystem {
   void change_directory(Operation operation, const std::string& what,
                         std::function<int(Entries&)> change, Done done);
   storage::IoStatus fault(Operation operation, const std::string& what);
+  storage::IoStatus failed(Operation operation, int error, const std::string& what);
   storage::IoStatus write_to_cache(std::uint32_t file, std::uint64_t position,
                                    const std::vector<Slice>& slices);
   storage::IoStatus sync_file(std::uint32_t file);
@@ -166,7 +169,7 @@ class MemoryDisk final : public storage::FileSystem {
   std::deque<Queued> reader_;
   std::vector<Fault> faults_;
   OnFault on_fault_;
-  std::uint64_t capacity_ = std::uint64_t{1} << 40;
+  std::uint64_t capacity_ = roomy;
   mutable std::optional<std::uint64_t> used_;  // until something grows, comes or goes
   std::uint64_t next_order_ = 0;
   std::uint64_t steps_ = 0;

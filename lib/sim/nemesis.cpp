@@ -27,7 +27,7 @@ bool gentle(Fault fault) {
   }
 }
 
-constexpr std::uint64_t refusals_max = 3;  // in a row; a read that failed may work the next time
+constexpr std::uint64_t stops_max = 3;  // of a damaged directory; then it gives way to an empty one
 
 std::size_t index_of(const Server& server) {
   return static_cast<std::size_t>(server.id()) - 1;
@@ -242,21 +242,20 @@ void Nemesis::plan_start(Server& server, Micros delay) {
 }
 
 // Called for each server every now and then. What stops by itself is started again; a directory
-// that goes on refusing is damaged, and gives way to an empty one.
+// that goes on refusing, or stops whenever somebody reads there, gives way to an empty one.
 void Nemesis::look_after(Server& server) {
   if (server.up() || dead_[index_of(server)]) {
-    if (server.replica()) {
-      refusals_[index_of(server)] = 0;
-      at_.invariants.mend_where_possible(server.id(), server.replica()->core());
-    }
+    if (!server.replica()) return;
+    at_.invariants.mend_where_possible(server.id(), server.replica()->core());
+    if (!at_.invariants.is_damaged(server.id())) stops_[index_of(server)] = 0;
     return;
   }
   if (held_down(server)) return;
   if (!over_ && random_.chance(900'000)) return;  // it takes a while until somebody comes
-  const bool refused = server.end() == Server::End::corrupt;
-  if (refused && ++refusals_[index_of(server)] > refusals_max) {
-    at_.invariants.refused_to_start(server.id(), server.end_text());
-    refusals_[index_of(server)] = 0;
+  const bool damaged =
+      server.end() == Server::End::corrupt && at_.invariants.is_damaged(server.id());
+  if (damaged && ++stops_[index_of(server)] > stops_max) {
+    stops_[index_of(server)] = 0;
     server.wipe();
   }
   server.start();
@@ -275,7 +274,7 @@ void Nemesis::heal(const std::vector<bool>& core) {
   at_.peers.heal();
   at_.clients.heal();
   for (auto& server : at_.servers) {
-    server->disk().set_capacity(roomy);
+    server->space_returns();
     server->disk().forget_faults();
     server->set_clock_rate(1000);
     server->resume();

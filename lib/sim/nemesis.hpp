@@ -51,6 +51,8 @@ class Nemesis {
     if (!aims_.empty()) watch_aims();
     if (tail_) watch_tail();
   }
+  // Old copies that a leader found out, of those that were put back.
+  std::uint64_t old_copies_found() const { return old_copies_found_; }
   // The operator: starts what has stopped, with an empty directory if the old one is damaged.
   void look_after(Server& server);
 
@@ -129,7 +131,6 @@ class Nemesis {
   };
 
   static constexpr std::size_t aims_max = 4;
-  static constexpr std::uint64_t roomy = std::uint64_t{1} << 40;
 
   Server* victim_of(const Aim& aim);
 
@@ -139,8 +140,10 @@ class Nemesis {
   std::map<ServerId, Copy> copies_;
   std::optional<OldCopy> old_copy_;  // put back, and not found out yet
   Micros quiet_at_ = 0;              // when the last fault that lasts is over
-  std::vector<std::uint64_t> refusals_ = std::vector<std::uint64_t>(16);  // in a row, by server
-  std::vector<bool> dead_ = std::vector<bool>(16);                        // for good
+  // Stops of a damaged directory, by server, since it was damaged.
+  std::vector<std::uint64_t> stops_ = std::vector<std::uint64_t>(16);
+  std::uint64_t old_copies_found_ = 0;
+  std::vector<bool> dead_ = std::vector<bool>(16);  // for good
 };
 
 }  // namespace zabmq::sim

@@ -46,9 +46,8 @@ void Nemesis::strike_disk(Fault fault, Server& server) {
     case Fault::directory_sync_error:
       return arm_error(fault, server);
     case Fault::no_space:
-      if (!server.up()) return;
-      server.hit(fault);
-      return fill_disk(server);
+      if (server.up()) fill_disk(server);
+      return;
     case Fault::mark_flip:
     case Fault::header_flip:
     case Fault::identity_flip:
@@ -85,10 +84,11 @@ void Nemesis::arm_error(Fault fault, Server& server) {
 }
 
 void Nemesis::fill_disk(Server& server) {
-  const std::uint64_t used = roomy - std::min(roomy, server.disk().free_bytes());
-  server.disk().set_capacity(used + random_.below(3 * at_.parameters.log.segment_size));
+  const std::uint64_t used =
+      MemoryDisk::roomy - std::min(MemoryDisk::roomy, server.disk().free_bytes());
+  server.limit_space(used + random_.below(3 * at_.parameters.log.segment_size));
   at_.timeline.after(while_(), [this, &server] {
-    if (!over_) server.disk().set_capacity(roomy);
+    if (!over_) server.space_returns();
   });
 }
 

@@ -211,7 +211,10 @@ bool Nemesis::may_strike(Fault fault, const Server& server) const {
 
 void Nemesis::watch_old_copy() {
   Server& server = *old_copy_->server;
-  if (at_.invariants.standing(server.id()) == zab::Standing::wiped) return old_copy_.reset();
+  if (at_.invariants.standing(server.id()) == zab::Standing::wiped) {
+    ++old_copies_found_;
+    return old_copy_.reset();
+  }
   if (excused_without(nullptr)) return;
   old_copy_.reset();
   server.kill();

@@ -157,6 +157,12 @@ Parameters draw_parameters(std::uint64_t seed, bool fault_free) {
   return p;
 }
 
+bool Parameters::publishers_may_expire() const {
+  constexpr Micros run_max = 600 * second;
+  const bool jumps = weights[static_cast<std::size_t>(Fault::clock_jump)] > 0;
+  return replica.publisher_ttl_us <= run_max + (jumps ? 2 * wall_jump_max : 0);  // back and forth
+}
+
 std::string Parameters::text() const {
   const auto number = [](std::uint64_t n) { return std::to_string(n); };
   std::string text = "seed " + number(seed) + ": " + number(servers) + " servers, " +

@@ -59,6 +59,8 @@ struct Parameters {
   Micros wall_jump_max = 0;        // within it no publisher expires, if it is short
   std::array<std::uint32_t, fault_kinds> weights{};  // 0: not in this world
 
+  // Log time may go on by so much between two messages that a publisher is forgotten.
+  bool publishers_may_expire() const;
   std::string text() const;  // one line for reports
 };
 

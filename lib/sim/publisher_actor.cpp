@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::size_t name_size = 24;  // key, sequence, content
 constexpr std::uint64_t patient_ms = 60'000;
-constexpr std::uint64_t turn_ms = 100;  // turns are at most so far apart
+constexpr std::uint64_t turn_ms = 100;          // turns are at most so far apart
+constexpr Micros late_frame_max = 90 * second;  // so long a stalled connection may hold a frame
 
 std::uint64_t hash_of(Bytes payload) {
   return static_cast<std::uint64_t>(checksum(payload));
@@ -56,6 +57,9 @@ void PublisherActor::start() {
 
 void PublisherActor::open_session() {
   ++life_;
+  if (process_.session) note_late_openings(process_);
+  has_rival_ = older_.has_value();
+  if (!has_rival_) older_invoked_ = 0;  // fenced by what is opened now
   unknown_.clear();
   pending_ = 0;
   due_.clear();
@@ -103,12 +107,14 @@ void PublisherActor::forget_id() {
   key_ = next_key_();
   id_ = random_.uuid();
   known_last_ = invoked_ = 0;
+  refused_.clear();
   older_.reset();
 }
 
 void PublisherActor::finish_with(std::size_t messages) {
   finishing_ = true;
   left_ = messages;
+  if (older_) note_late_openings(*older_);
   older_.reset();
 }
 
@@ -144,14 +150,30 @@ void PublisherActor::turn() {
   process_.link->perform_outputs();
   tell_outcomes();
   check_deadlines();
+  note_late_openings(process_);
   if (process_.session->opened() && !after_opening_done_) after_opening();
   if (ended_) return restart();
-  if (process_.session->dead()) {
-    say(std::string("is over: ") + process_.session->dead()->what());
-    if (process_.session->dead()->code == Code::expired)
-      forget_id();  // a clock has jumped by years
+  if (const std::optional<Error>& dead = process_.session->dead()) {
+    judge_end(*dead, keeps_id_ && (has_rival_ || around_.timeline.now() < late_openings_until_));
+    if (dead->code == Code::expired) forget_id();  // a clock has jumped by years
     restart();
   }
+}
+
+// A HELLO that was given up may still arrive, and open one instance more.
+void PublisherActor::note_late_openings(const Process& process) {
+  const unsigned answered = process.session->instance() != 0 ? 1 : 0;
+  if (process.session->openings() <= answered) return;
+  late_openings_until_ = around_.timeline.now() + late_frame_max;
+}
+
+// Of all ends only these are not the cluster's fault: it was idle for too long, or another process
+// goes on with its id.
+void PublisherActor::judge_end(const Error& error, bool may_be_fenced) {
+  say(std::string("is over: ") + error.what());
+  if (error.code == Code::expired && around_.parameters.publishers_may_expire()) return;
+  if (error.code == Code::refused && may_be_fenced) return;
+  around_.report("publisher", std::string("a publisher is over without a reason: ") + error.what());
 }
 
 // As the real publisher does: replies to retry() behind the outcomes.
@@ -227,6 +249,7 @@ void PublisherActor::publish_some() {
     const Sequence sequence = process_.intake->next_sequence();
     const std::uint64_t deadline = deadline_ms();
     if (!publish_one(*process_.intake, deadline)) break;
+    newest_invoked_ = std::max(newest_invoked_, sequence);
     ++pending_;
     due_.push_back(
         {sequence, due_.empty() ? deadline : std::max(deadline, due_.back().deadline_ms)});
@@ -238,12 +261,14 @@ bool PublisherActor::publish_one(client::Intake& intake, std::uint64_t deadline_
   if (intake.stopped()) return false;
   const Sequence sequence = intake.next_sequence();
   // With its id kept, the n-th message is the same one in every life.
-  const bool again = keeps_id_ && sequence <= invoked_;
+  const bool was_refused = refused_.contains(sequence);
+  const bool again = keeps_id_ && sequence <= invoked_ && !was_refused;
   const std::string topic = "t" + std::to_string(sequence % 3);
   const std::vector<std::byte> payload = payload_of(sequence);
   Publisher::Done done;
   if (!intake.take({.topic = topic, .payload = payload}, done, deadline_ms)) return false;
   around_.trace.count(EventKind::client_call, static_cast<std::uint64_t>(key_), sequence);
+  refused_.erase(sequence);
   if (!again) {
     around_.history.invoke(around_.timeline.now(), key_, sequence, topic, hash_of(payload));
   }
@@ -285,17 +310,21 @@ void PublisherActor::on_done(Sequence sequence, const Result<Receipt>& result) {
     if (left_ > 0) --left_;
     return;
   }
+  // What an older process has sent of it may be taken all the same.
+  if (error.outcome == Outcome::no && sequence > older_invoked_) refuse(sequence);
   // With its id kept, the process ends at the first failure and comes back with the same message.
   if (keeps_id_) {
     ended_ = true;
-    return;
-  }
-  if (error.outcome == Outcome::no) {
-    around_.history.refuse(around_.timeline.now(), key_, sequence);
-  } else {
+  } else if (error.outcome == Outcome::maybe) {
     unknown_.push_back(sequence);
     if (unknown_.size() == 1) ask_for_unknown();
   }
+}
+
+// R1: it did not happen and never will, unless it is invoked anew.
+void PublisherActor::refuse(Sequence sequence) {
+  around_.history.refuse(around_.timeline.now(), key_, sequence);
+  if (keeps_id_) refused_.insert(sequence);
 }
 
 // One after the other, until each is known: that is what retry() is for.
@@ -320,9 +349,13 @@ void PublisherActor::ask_for_unknown() {
 void PublisherActor::acknowledge(const Receipt& receipt) {
   around_.history.acknowledge(around_.timeline.now(), key_, receipt.sequence, receipt.offset,
                               receipt.zxid);
-  greatest_acknowledged_ = std::max(greatest_acknowledged_, receipt.offset);
+  note_acknowledged(receipt.offset, receipt.zxid);
   known_last_ = std::max(known_last_, receipt.sequence);
   if (left_ > 0) --left_;
+}
+
+void PublisherActor::note_acknowledged(Offset offset, Zxid zxid) {
+  if (offset > acknowledged_.offset) acknowledged_ = {offset, zxid};
 }
 
 // --- an older process ---
@@ -332,6 +365,8 @@ void PublisherActor::leave_running() {
   say("its old process lives on");
   older_ = std::move(process_);
   fence_.reset();
+  older_invoked_ = invoked_;
+  newest_invoked_ = 0;
   older_acknowledged_ = older_instance_ = 0;
   older_chain(++olders_);
 }
@@ -344,27 +379,45 @@ void PublisherActor::older_chain(std::uint64_t number) {
 
 bool PublisherActor::older_goes_on() {
   client::PublisherSession& session = *older_->session;
-  publish_one(*older_->intake, deadline_ms());
+  const Sequence next = older_->intake->next_sequence();
+  if (publish_one(*older_->intake, deadline_ms())) older_invoked_ = std::max(older_invoked_, next);
   session.tick(now_ms());
   session.exchange(*older_->intake, now_ms());
   older_->link->perform_outputs();
   for (const client::Completion& completion : session.take_completions()) {
     older_completed(completion);
   }
-  return !session.dead();
+  note_late_openings(*older_);
+  if (!session.dead()) return true;
+  judge_end(*session.dead(), true);
+  return false;
 }
 
 void PublisherActor::older_completed(const client::Completion& completion) {
   const auto* receipt = std::get_if<wire::Receipt>(&completion.outcome);
-  if (!receipt) return;
   for (std::uint32_t i = 0; i < completion.batch->count(); ++i) {
-    older_acknowledged_ = completion.batch->first + i;
-    around_.history.acknowledge(around_.timeline.now(), key_, older_acknowledged_,
-                                receipt->base_offset + i, receipt->zxid);
-    greatest_acknowledged_ = std::max(greatest_acknowledged_, receipt->base_offset + i);
+    const Sequence sequence = completion.batch->first + i;
+    if (!receipt) {
+      older_failed(sequence, std::get<Error>(completion.outcome));
+      continue;
+    }
+    older_acknowledged_ = sequence;
+    around_.history.acknowledge(around_.timeline.now(), key_, sequence, receipt->base_offset + i,
+                                receipt->zxid);
+    note_acknowledged(receipt->base_offset + i, receipt->zxid);
   }
+  if (!receipt) return;
   older_instance_ = older_->session->instance();
   check_fence();
+}
+
+// What it was refused may yet be taken of a newer process.
+void PublisherActor::older_failed(Sequence sequence, const Error& error) {
+  if (error.code == Code::duplicate) {
+    around_.history.confirm(around_.timeline.now(), key_, sequence);
+  } else if (error.outcome == Outcome::no && sequence > newest_invoked_) {
+    refuse(sequence);
+  }
 }
 
 // What the cluster took of it before the newer one was opened is all that it may hear of; unless it

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,12 @@
 #include "sim/trace.hpp"
 
 namespace zabmq::sim {
+
+// Of a message, or the end of a history.
+struct Place {
+  Offset offset = 0;
+  Zxid zxid;
+};
 
 struct ClientSurroundings {
   Timeline& timeline;
@@ -48,7 +55,8 @@ class PublisherActor {
   void finish_with(std::size_t messages);
   bool finished() const { return finishing_ && left_ == 0 && pending_ == 0 && unknown_.empty(); }
   std::string status() const;
-  Offset greatest_acknowledged() const { return greatest_acknowledged_; }
+  // The greatest place in a receipt so far.
+  Place acknowledged() const { return acknowledged_; }
 
  private:
   struct Process {
@@ -67,6 +75,7 @@ class PublisherActor {
   void older_chain(std::uint64_t number);
   bool older_goes_on();
   void older_completed(const client::Completion& completion);
+  void older_failed(Sequence sequence, const Error& error);
   void check_fence();
   void plan_turn(Micros delay);
   void turn();
@@ -77,6 +86,10 @@ class PublisherActor {
   void on_done(Sequence sequence, const Result<Receipt>& result);
   void ask_for_unknown();
   void acknowledge(const Receipt& receipt);
+  void note_acknowledged(Offset offset, Zxid zxid);
+  void note_late_openings(const Process& process);
+  void judge_end(const Error& error, bool may_be_fenced);
+  void refuse(Sequence sequence);
   void after_opening();
   void tell_outcomes();
   void check_deadlines();
@@ -113,9 +126,14 @@ class PublisherActor {
   std::optional<std::uint64_t> retry_due_ms_;  // of the question under way
   bool finishing_ = false;
   std::size_t left_ = 0;
-  Offset greatest_acknowledged_ = 0;
+  Place acknowledged_;
+  Sequence newest_invoked_ = 0;     // by this process, and those since an older one was left alive
+  std::set<Sequence> refused_;      // with its id kept: told to the history, not invoked again yet
+  bool has_rival_ = false;          // an older process lived when this one began
+  Micros late_openings_until_ = 0;  // a HELLO that nobody waits for any more may open till then
 
   std::optional<Process> older_;     // of this publisher, living on
+  Sequence older_invoked_ = 0;       // the last; 0 when nothing of it can be taken any more
   std::uint64_t olders_ = 0;         // so far
   Sequence older_acknowledged_ = 0;  // the last
   Instance older_instance_ = 0;

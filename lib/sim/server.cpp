@@ -2,6 +2,7 @@
 #include "sim/server.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "sim/server_life.hpp"
@@ -38,7 +39,8 @@ Server::Server(ServerId id, const Surroundings& around, Random random)
     : id_(id), around_(around), random_(random) {
   around_.invariants.watch(id_, platter_, disk_);
   clock_us_ = random_.below(1000) * second;
-  disk_.when_it_fails([this](MemoryDisk::Operation operation) { hit(fault_of(operation)); });
+  disk_.when_it_fails(
+      [this](MemoryDisk::Operation operation, int error) { meet_error(operation, error); });
 }
 
 Server::~Server() = default;
@@ -49,6 +51,7 @@ void Server::start() {
   ZABMQ_CHECK(!life_);
   end_ = End::none;
   end_text_.clear();
+  error_met_ = read_error_met_ = false;
   life_ = std::make_unique<Life>(*this, ++lives_);
   if (!life_->open()) return after_event();
   life_->create_replica_when_ready();
@@ -125,14 +128,24 @@ void Server::act(std::function<void(Life&)> action) {
   after_event();
 }
 
+// Fail-stop is for what the disk did, and nothing else. (Ends of the other sort are judged where
+// they come from.)
+void Server::judge_end() {
+  if (end_ == End::failed && !error_met_) around_.invariants.stopped(id_, end_text_);
+  if (end_ != End::corrupt || read_error_met_) return;
+  if (!around_.invariants.is_damaged(id_)) around_.invariants.stopped(id_, end_text_);
+}
+
 // What ended the process is found out here, when no call of it is on the stack any more.
 void Server::after_event() {
   if (!life_) return;
   if (life_->end() != End::none) {
     end_ = life_->end();
     end_text_ = life_->why();
+    judge_end();
     return kill();
   }
+  feel_low_space();
   if (const replica::Replica* replica = life_->replica()) {
     around_.invariants.look(id_, replica->core());
     around_.invariants.bounded(id_, replica->queues(), around_.parameters.replica);
@@ -176,6 +189,29 @@ void Server::replace_disk(MemoryDisk::State state) {
   ZABMQ_CHECK(!life_);
   disk_.replace(std::move(state));
   around_.invariants.rolled_back(id_);
+}
+
+void Server::meet_error(MemoryDisk::Operation operation, int error) {
+  error_met_ = true;
+  if (operation == MemoryDisk::Operation::read) read_error_met_ = true;
+  if (error != ENOSPC) return hit(fault_of(operation));
+  if (std::exchange(space_limit_unfelt_, false)) hit(Fault::no_space);
+}
+
+void Server::limit_space(std::uint64_t bytes) {
+  disk_.set_capacity(bytes);
+  space_limit_unfelt_ = true;
+}
+
+void Server::space_returns() {
+  disk_.set_capacity(MemoryDisk::roomy);
+  space_limit_unfelt_ = false;
+}
+
+void Server::feel_low_space() {
+  if (!space_limit_unfelt_ || !no_space()) return;
+  space_limit_unfelt_ = false;
+  hit(Fault::no_space);
 }
 
 void Server::disk_latency(Fault fault, Micros each, Micros until) {

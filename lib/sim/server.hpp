@@ -78,6 +78,10 @@ class Server {
   void flip_bit(const std::string& name, std::uint64_t position);  // one of this byte
   void wipe();                                                     // precondition: !up()
   void replace_disk(MemoryDisk::State state);                      // precondition: !up()
+  // So many bytes for everything, until space_returns(). It is booked when it is felt: the log has
+  // no space, or a write meets ENOSPC.
+  void limit_space(std::uint64_t bytes);
+  void space_returns();
   // Steps that begin before `until` take so long; the first of them books the fault.
   void disk_latency(Fault fault, Micros each, Micros until);
   void disk_recovers();  // and what was stuck goes on
@@ -109,6 +113,9 @@ class Server {
   std::uint64_t now_ms() const;
   LogTime wall_us() const;
   void end_life();
+  void meet_error(MemoryDisk::Operation operation, int error);
+  void judge_end();
+  void feel_low_space();
 
   const ServerId id_;
   const Surroundings around_;
@@ -120,6 +127,8 @@ class Server {
   std::uint64_t lives_ = 0;
   End end_ = End::none;
   std::string end_text_;
+  bool error_met_ = false;       // in this life: an operation of the disk failed
+  bool read_error_met_ = false;  // the same, a read
   bool paused_ = false;
   std::vector<std::function<void(Life&)>> backlog_;
 
@@ -130,6 +139,7 @@ class Server {
   Micros slow_until_ = 0;
   Micros slow_each_ = 0;
   std::optional<Fault> slow_fault_;  // not felt yet
+  bool space_limit_unfelt_ = false;
 
   std::uint32_t rate_per_thousand_ = 1000;
   Micros rate_since_ = 0;

@@ -50,9 +50,9 @@ From SubscriberActor::choose_start() {
     case 0:
       return fresh();
     case 1:
-      return at_offset(random_.between(1, acknowledged_() + 1));
+      return at_offset(random_.between(1, acknowledged_().offset + 1));
     case 2:
-      return at_zxid({Epoch{static_cast<std::uint32_t>(random_.below(4))}, random_.below(20)});
+      return some_zxid();
     case 3:
       return some_time();
     default:
@@ -62,10 +62,22 @@ From SubscriberActor::choose_start() {
 
 // Around the time of a message seen before, or any time.
 From SubscriberActor::some_time() {
-  if (times_.empty()) return at_time(random_.below(2));
-  auto at = times_.begin();
-  std::advance(at, static_cast<std::ptrdiff_t>(random_.below(times_.size())));
-  return at_time(at->second + random_.below(3) - 1);
+  if (seen_.empty()) return at_time(random_.below(2));
+  auto at = seen_.begin();
+  std::advance(at, static_cast<std::ptrdiff_t>(random_.below(seen_.size())));
+  return at_time(at->second.time + random_.below(3) - 1);
+}
+
+// The same of zxids: that of a message, or one beside it, which need not exist.
+From SubscriberActor::some_zxid() {
+  if (seen_.empty() || random_.coin()) {
+    return at_zxid({Epoch{static_cast<std::uint32_t>(random_.below(4))}, random_.below(20)});
+  }
+  auto at = seen_.begin();
+  std::advance(at, static_cast<std::ptrdiff_t>(random_.below(seen_.size())));
+  Zxid zxid = at->second.zxid;
+  zxid.counter += random_.below(3) - 1;
+  return at_zxid(zxid);
 }
 
 // A prefix that stands for one topic, now and then.
@@ -103,11 +115,12 @@ void SubscriberActor::start() {
   slow_ = !finishing_ && random_.chance(300'000);
   client::SubscriberSession::Options options;
   options.from = choose_start();
-  beyond_ = std::holds_alternative<FromZxidStart>(options.from);
+  const auto* zxid = std::get_if<FromZxidStart>(&options.from);
+  beyond_ = zxid && zxid->zxid > acknowledged_().zxid;
   // Without faults nobody asks for what there cannot be.
   if (around_.parameters.fault_every > 0 && random_.chance(50'000)) {
     beyond_ = true;
-    options.from = at_offset(acknowledged_() + 100'000);
+    options.from = at_offset(acknowledged_().offset + 100'000);
   }
   options.topics = filters_of_topics();
   options.until_end = !beyond_ && !finishing_ && random_.chance(500'000);
@@ -160,7 +173,7 @@ void SubscriberActor::open_session(client::SubscriberSession::Options options) {
   started_ = failed_ = false;
   queue_.clear();
   next_ = 0;
-  acknowledged_before_ = acknowledged_();
+  acknowledged_before_ = acknowledged_().offset;
   cursor_.emplace(options.topics);  // a time ahead leaves messages out: the history would miss them
   session_ = std::make_unique<client::SubscriberSession>(std::move(options), now_ms());
   link_.serve(session_.get());
@@ -204,7 +217,9 @@ void SubscriberActor::take_input() {
   if (session_->bad_deliveries() > 0) around_.suspect("delivery", session_->trouble());
   const wire::ServerMessage* frame = link_.last_frame();
   const auto* covered = frame ? std::get_if<wire::Covered>(frame) : nullptr;
-  if (covered && started_) queue_.push_back(Mark{covered->up_to});
+  // Whoever has all it wanted takes no more deliveries: what is marked behind them is none of it.
+  const bool wanted = started_ && !session_->complete();
+  if (covered && wanted) queue_.push_back(Mark{covered->up_to});
 }
 
 void SubscriberActor::tell_start() {
@@ -225,26 +240,37 @@ void SubscriberActor::tell_start() {
                                 " had been acknowledged before");
   }
   if (const auto* since = std::get_if<FromTime>(&from_)) judge_time_start(since->time, first_one);
+  if (const auto* at = std::get_if<FromZxidStart>(&from_)) judge_zxid_start(at->zxid, first_one);
   around_.history.subscribe(around_.timeline.now(), key_, first_one, topics_);
 }
 
 // Everything before the start is older, and nothing behind it.
 void SubscriberActor::judge_time_start(LogTime time, Offset first_one) {
-  for (const auto& [offset, logged] : times_) {
-    if ((logged >= time) == (offset >= first_one)) continue;
+  for (const auto& [offset, seen] : seen_) {
+    if ((seen.time >= time) == (offset >= first_one)) continue;
     around_.report("start", "time " + std::to_string(time) + " began at " +
                                 std::to_string(first_one) + ", where offset " +
-                                std::to_string(offset) + " is of " + std::to_string(logged));
+                                std::to_string(offset) + " is of " + std::to_string(seen.time));
   }
 }
 
-void SubscriberActor::remember_time(const Message& message) {
-  constexpr std::size_t times_max = 32;
-  if (times_.size() >= times_max) {
-    if (!random_.chance(20'000)) return;
-    times_.erase(times_.begin());
+// The same with zxids: with the first message of the first transaction that is not below it.
+void SubscriberActor::judge_zxid_start(Zxid zxid, Offset first_one) {
+  for (const auto& [offset, seen] : seen_) {
+    if ((seen.zxid >= zxid) == (offset >= first_one)) continue;
+    around_.report("start", "zxid " + to_string(zxid) + " began at " + std::to_string(first_one) +
+                                ", where offset " + std::to_string(offset) + " is " +
+                                to_string(seen.zxid));
   }
-  times_.emplace(message.offset, message.time);
+}
+
+void SubscriberActor::remember(const Message& message) {
+  constexpr std::size_t seen_max = 32;
+  if (seen_.size() >= seen_max) {
+    if (!random_.chance(20'000)) return;
+    seen_.erase(seen_.begin());
+  }
+  seen_.emplace(message.offset, Seen{message.time, message.zxid});
 }
 
 // True: there was something.
@@ -284,7 +310,7 @@ void SubscriberActor::take(client::Delivery delivery) {
   cursor_->start(std::move(delivery));
   while (const Message* message = cursor_->next()) {
     const MessageName name = name_of(message->payload);
-    remember_time(*message);
+    remember(*message);
     around_.history.deliver(around_.timeline.now(), key_, message->offset, message->zxid,
                             name.publisher, name.sequence, message->topic,
                             static_cast<std::uint64_t>(checksum(message->payload)));

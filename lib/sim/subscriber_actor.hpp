@@ -24,7 +24,7 @@ class SubscriberActor {
  public:
   using NextKey = std::function<SubscriptionKey()>;
   // What was acknowledged to anybody so far: a later start at `new` or an end must lie behind it.
-  using Acknowledged = std::function<Offset()>;
+  using Acknowledged = std::function<Place()>;
 
   SubscriberActor(const ClientSurroundings& around, Random random, NextKey next_key,
                   Acknowledged acknowledged);
@@ -55,6 +55,7 @@ class SubscriberActor {
   std::vector<std::string> endpoints();
   From choose_start();
   From some_time();
+  From some_zxid();
   std::vector<std::string> filters_of_topics();
   void turn_chain(std::uint64_t life);
   void plan_turn();
@@ -62,7 +63,8 @@ class SubscriberActor {
   void take_input();
   void tell_start();
   void judge_time_start(LogTime time, Offset first_one);
-  void remember_time(const Message& message);
+  void judge_zxid_start(Zxid zxid, Offset first_one);
+  void remember(const Message& message);
   bool consume();
   void on_complete();
   void take(client::Delivery delivery);
@@ -82,7 +84,11 @@ class SubscriberActor {
   ClientLink<client::SubscriberSession> link_;
   std::optional<client::MessageCursor> cursor_;
   std::vector<std::string> topics_;  // as the history knows them: exact names
-  std::map<Offset, LogTime> times_;  // of some messages seen, in all of its lives
+  struct Seen {
+    LogTime time = 0;
+    Zxid zxid;
+  };
+  std::map<Offset, Seen> seen_;  // some messages, in all of its lives
   From from_ = first();
   std::optional<ServerId> drained_;  // the one server whose whole history is wanted
   bool started_ = false;             // the history knows where it begins

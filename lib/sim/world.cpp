@@ -42,7 +42,8 @@ World::World(const Parameters& parameters, const RunOptions& options)
   const auto subscription_key = [this] { return SubscriptionKey{++subscription_keys_}; };
   // A receipt may have told of whatever is committed.
   const auto acknowledged_so_far = [this] {
-    return options_.client_rules ? acknowledged() : invariants_.committed_offset();
+    if (options_.client_rules) return acknowledged();
+    return Place{invariants_.committed_offset(), invariants_.last_committed()};
   };
   for (std::size_t i = 0; i < parameters_.clients.publishers; ++i) {
     publishers_.push_back(std::make_unique<PublisherActor>(
@@ -67,10 +68,11 @@ void World::report(const std::string& check, const std::string& text) {
   trace_.say("!!! " + check + ": " + text);
 }
 
-Offset World::acknowledged() const {
-  Offset greatest = 0;
+Place World::acknowledged() const {
+  Place greatest;
   for (const auto& publisher : publishers_) {
-    greatest = std::max(greatest, publisher->greatest_acknowledged());
+    const Place place = publisher->acknowledged();
+    if (place.offset > greatest.offset) greatest = place;
   }
   return greatest;
 }
@@ -120,6 +122,7 @@ RunResult World::run() {
   result.transactions = invariants_.committed_count();
   result.history = history_.counts();
   result.hits = hits_;
+  result.old_copies_found = nemesis_->old_copies_found();
   result.findings = findings_;
   result.trace.assign(trace_.lines().begin(), trace_.lines().end());
   result.parameters = parameters_.text();

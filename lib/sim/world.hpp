@@ -52,7 +52,8 @@ struct RunResult {
   std::uint64_t transactions = 0;
   HistoryChecker::Counts history;
   HitTable hits;
-  std::vector<Finding> findings;  // the first one is what counts
+  std::uint64_t old_copies_found = 0;  // of the disks put back
+  std::vector<Finding> findings;       // the first one is what counts
   std::vector<std::string> trace;
   std::string parameters;
 };
@@ -85,7 +86,7 @@ class World {
   void drain();
   void judge();
   void check_states();
-  Offset acknowledged() const;
+  Place acknowledged() const;
   Server& at(ServerId id) { return *servers_[static_cast<std::size_t>(id) - 1]; }
   void take_history_findings();
 

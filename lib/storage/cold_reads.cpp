@@ -6,6 +6,7 @@
 #include "storage/mark.hpp"
 #include "storage/segmented_log.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::storage {
 namespace {
@@ -186,7 +187,8 @@ bool SegmentedLog::take_chunk(Scan& s, const Slice& chunk) {
   while (!complete && at < chunk.size()) {
     const Bytes rest = chunk.bytes().subspan(at);
     // The chunk may end inside a mark, and a mark may be the last thing in the segment.
-    if (rest.size() < mark_size && rest.size() < segment.end - s.position) break;
+    const bool cut_off = rest.size() < mark_size && rest.size() < segment.end - s.position;
+    if (cut_off && !ZABMQ_MUTANT(mark_cut_by_chunk)) break;
     if (looks_like_mark(rest)) {
       if (!is_mark_of(segment.header, rest, s.position)) return damaged(s, "not the mark written");
       add_run(s.result, chunk, run, at);

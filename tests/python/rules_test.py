@@ -318,21 +318,39 @@ class PublishingRules(FakeServerTest):
         self.server.refuse(0, 0, "expired")
         self.assertIsNone(closing.result(BOUND))
 
-    def test_acknowledged_messages_that_are_gone_are_told(self):
+    def test_rule_3_a_server_that_is_behind_is_left(self):
         publisher = self.open()
         future = publisher.publish_async("t", "1")
         self.expect_publish(1)
         self.server.receipt(1, 1, 1)
         future.result(BOUND)
-        self.server.reset()
+        futures = [publisher.publish_async("t", "2")]
+        self.expect_publish(2)
+        futures.append(publisher.publish_async("t", "3"))
+        self.expect_publish(3)
+        self.server.refuse(1, 3, "refused", last=0, hole=True)
         self.welcome_again(last=0)
-        error = self.assert_error("protocol", "no", self.start(self.until_refused, publisher))
-        self.assertIn("lost", error.text)
+        self.welcome_again(last=1)
+        for sequence in (2, 3):
+            self.expect_publish(sequence)
+            self.server.receipt(sequence, 1, sequence)
+        self.assertEqual([f.result(BOUND).offset for f in futures], [2, 3])
 
-    @staticmethod
-    def until_refused(publisher):
-        while True:
-            publisher.publish("t", "2", timeout=0.05)
+    def test_rule_11_a_publisher_that_was_forgotten_is_over(self):
+        publisher = self.open()
+        future = publisher.publish_async("t", "1")
+        self.expect_publish(1)
+        self.server.receipt(1, 1, 1)
+        future.result(BOUND)
+        future = publisher.publish_async("t", "2")
+        self.expect_publish(2)
+        self.server.refuse(1, 2, "too_large")
+        self.assert_error("too_large", "no", future)
+        future = publisher.publish_async("t", "3")
+        self.welcome_again(opens=2, last=0)
+        self.assert_error("expired", "no", future)
+        error = self.assert_error("expired", "no", self.start(publisher.publish, "t", "4"))
+        self.assertIn("forgotten", error.text)
 
     @mock.patch.object(zabmq, "ANSWER_PATIENCE", 2 * BOUND)
     def test_a_silent_server_is_left(self):

@@ -240,6 +240,47 @@ TEST_SUITE("replica/publishing") {
     CHECK(leader.receipts(bob).size() == 1);
   }
 
+  // Its proposal may be lost with a leader that has been deposed: an answer that is final may not
+  // depend on it. Taken for fenced once.
+  TEST_CASE("publisher: the newer instance is only in flight -> unavailable, maybe, until it is") {
+    replica::Options options;
+    options.group_bytes_max = 1;  // nothing waits for the write before it
+    Leader leader(options);
+    leader.server.publish(alice, 1, {"a"});
+    CHECK(leader.receipts().size() == 1);
+    leader.server.disk_works = false;
+    wire::Hello newer;
+    newer.publisher = publisher;
+    leader.server.say(bob, newer);
+    leader.server.settle();
+
+    leader.server.publish(alice, 2, {"b"});
+    const wire::Refused batch = leader.refusal(alice);
+    CHECK(batch.about == wire::About::publish);
+    CHECK(batch.code == Code::unavailable);
+    CHECK(batch.outcome == Outcome::maybe);
+    CHECK(batch.text.find("another process is being given this publisher") != std::string::npos);
+    wire::Hello returning = newer;
+    returning.instance = 1;
+    leader.server.say(ConnectionId{3}, returning);
+    const wire::Refused greeting = leader.refusal(ConnectionId{3});
+    CHECK(greeting.about == wire::About::connection);
+    CHECK(greeting.code == Code::unavailable);
+    leader.server.say(alice, wire::ClosePublisher{1});
+    const wire::Refused close = leader.refusal(alice);
+    CHECK(close.about == wire::About::close);
+    CHECK(close.code == Code::unavailable);
+    CHECK(leader.replica().counters().fenced == 0);
+
+    leader.server.disk_works = true;
+    leader.server.settle();
+    leader.server.publish(alice, 2, {"b"});
+    CHECK(leader.refusal(alice).code == Code::refused);
+    leader.server.say(ConnectionId{3}, returning);
+    CHECK(leader.refusal(ConnectionId{3}).code == Code::refused);
+    CHECK(leader.replica().counters().fenced == 2);
+  }
+
   TEST_CASE("publisher: an instance that was never opened -> protocol") {
     Leader leader;
     leader.server.publish(alice, 1, {"a"}, 5);

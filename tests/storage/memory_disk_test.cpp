@@ -140,7 +140,10 @@ TEST_SUITE("sim/memory disk") {
   TEST_CASE_FIXTURE(Fixture,
                     "memory disk: a fault is told when it meets its operation, not before") {
     std::vector<MemoryDisk::Operation> failed;
-    disk.when_it_fails([&](MemoryDisk::Operation operation) { failed.push_back(operation); });
+    disk.when_it_fails([&](MemoryDisk::Operation operation, int error) {
+      failed.push_back(operation);
+      CHECK(error == EIO);
+    });
     disk.fail(MemoryDisk::Operation::sync, EIO);
     disk.fail(MemoryDisk::Operation::create, EIO);
     CHECK(failed.empty());

@@ -141,6 +141,14 @@
   M(idle_publishers_stay,                                                                         \
     "Publishers that have expired keep their places until something is proposed.",                \
     "a bug of our own")                                                                           \
+  M(mark_cut_by_chunk, "A cold read whose chunk ends inside a mark takes it for damage.",         \
+    "a bug of our own")                                                                           \
+  M(returning_publisher_unknown,                                                                  \
+    "A publisher that comes back with nothing in flight is told that it has expired.",            \
+    "promise 7; Kafka's UNKNOWN_PRODUCER_ID")                                                     \
+  M(behind_taken_for_lost,                                                                        \
+    "A publisher believes a deposed leader that its acknowledged messages are lost.",             \
+    "a bug of our own")                                                                           \
   M(cold_reads_without_end, "Every subscription reads from the disk at once.", "W11")             \
   M(deadline_ignored, "A publish without an answer is never given up.", "promise 6")              \
   M(retry_deadline_ignored, "A retry without an answer is never given up.", "promise 6")          \

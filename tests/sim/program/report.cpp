@@ -40,6 +40,7 @@ std::string table_of(const HitTable& hits) {
 std::string report_of(const Tally& tally, double seconds, unsigned jobs) {
   const auto n = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
   const double core_seconds = seconds * jobs;
+  const auto per_hour = [](double hours, double cpu) { return cpu > 0 ? hours * 3600 / cpu : 0; };
   std::string text = table_of(tally.hits);
   text += format("%llu seeds, %llu events, %.2f simulated cluster-hours (%.2f under load)\n",
                  n(tally.seeds), n(tally.events), tally.hours, tally.hours_under_load);
@@ -48,10 +49,19 @@ std::string report_of(const Tally& tally, double seconds, unsigned jobs) {
       "%llu epochs established\n",
       n(tally.published), n(tally.acknowledged), n(tally.delivered), n(tally.transactions),
       n(tally.epochs));
+  text +=
+      format("old copies of disks: %llu put back, %llu found out (the others were taken away)\n",
+             n(tally.hits.of(Fault::old_disk)), n(tally.old_copies_found));
   text += format("longest time from healed to converged: %.1f s\n", tally.liveness_seconds);
   text += format("%.1f s on %u processes: %.0f events/s and %.0f simulated hours/hour each\n",
                  seconds, jobs, static_cast<double>(tally.events) / core_seconds,
                  tally.hours * 3600 / core_seconds);
+  text += format(
+      "a core-hour of CPU: %.0f simulated hours, %.0f of the seeds under load; "
+      "slowest seed: %llu, %.2f s\n",
+      per_hour(tally.hours, tally.cpu_seconds),
+      per_hour(tally.hours_under_load, tally.cpu_under_load), n(tally.slowest),
+      tally.slowest_seconds);
   text += format("trace hash %016llx\n", n(tally.trace_hash));
   if (tally.violations.empty()) {
     text += format("no violations in %llu seeds\n", n(tally.seeds));

@@ -1,6 +1,8 @@
 // SeedRun: running, and counting together.
 #include "seed_run.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 
 namespace zabmq::sim::program {
@@ -25,14 +27,25 @@ RunResult run_seed(std::uint64_t seed, const RunOptions& options) {
   return result;
 }
 
-Tally tally_of(const RunResult& result) {
+double cpu_seconds_now() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+Tally tally_of(const RunResult& result, double cpu_seconds) {
   Tally tally;
   tally.seeds = 1;
   tally.events = result.events;
   tally.trace_hash = mixed(result.seed, result.trace_hash);
   tally.hours = static_cast<double>(result.simulated) / micros_per_hour;
   const std::uint64_t seconds = std::max<std::uint64_t>(result.simulated / second, 1);
-  if (result.history.invoked / seconds >= load) tally.hours_under_load = tally.hours;
+  tally.cpu_seconds = tally.slowest_seconds = cpu_seconds;
+  tally.slowest = result.seed;
+  if (result.history.invoked / seconds >= load) {
+    tally.hours_under_load = tally.hours;
+    tally.cpu_under_load = cpu_seconds;
+  }
   tally.liveness_seconds = static_cast<double>(result.liveness) / static_cast<double>(second);
   tally.epochs = result.epochs;
   tally.transactions = result.transactions;
@@ -40,6 +53,7 @@ Tally tally_of(const RunResult& result) {
   tally.acknowledged = result.history.acknowledged;
   tally.delivered = result.history.delivered;
   tally.hits = result.hits;
+  tally.old_copies_found = result.old_copies_found;
   for (const Finding& finding : result.findings) {
     tally.violations.push_back({finding.check, result.seed, finding.event, finding.text});
   }
@@ -52,6 +66,12 @@ void Tally::add(const Tally& other) {
   trace_hash ^= other.trace_hash;
   hours += other.hours;
   hours_under_load += other.hours_under_load;
+  cpu_seconds += other.cpu_seconds;
+  cpu_under_load += other.cpu_under_load;
+  if (other.slowest_seconds > slowest_seconds) {
+    slowest_seconds = other.slowest_seconds;
+    slowest = other.slowest;
+  }
   liveness_seconds = std::max(liveness_seconds, other.liveness_seconds);
   epochs += other.epochs;
   transactions += other.transactions;
@@ -59,6 +79,7 @@ void Tally::add(const Tally& other) {
   acknowledged += other.acknowledged;
   delivered += other.delivered;
   hits += other.hits;
+  old_copies_found += other.old_copies_found;
   violations.insert(violations.end(), other.violations.begin(), other.violations.end());
 }
 
@@ -69,6 +90,10 @@ Json to_json(const Tally& tally) {
   json["trace_hash"] = tally.trace_hash;
   json["hours"] = tally.hours;
   json["hours_under_load"] = tally.hours_under_load;
+  json["cpu_seconds"] = tally.cpu_seconds;
+  json["cpu_under_load"] = tally.cpu_under_load;
+  json["slowest_seconds"] = tally.slowest_seconds;
+  json["slowest"] = tally.slowest;
   json["liveness_seconds"] = tally.liveness_seconds;
   json["epochs"] = tally.epochs;
   json["transactions"] = tally.transactions;
@@ -76,6 +101,7 @@ Json to_json(const Tally& tally) {
   json["acknowledged"] = tally.acknowledged;
   json["delivered"] = tally.delivered;
   json["hits"] = tally.hits.counts;
+  json["old_copies_found"] = tally.old_copies_found;
   json["violations"] = Json::array();
   for (const Violation& v : tally.violations) {
     json["violations"].push_back(
@@ -91,6 +117,10 @@ Tally tally_from(const Json& json) {
   tally.trace_hash = json.at("trace_hash");
   tally.hours = json.at("hours");
   tally.hours_under_load = json.at("hours_under_load");
+  tally.cpu_seconds = json.at("cpu_seconds");
+  tally.cpu_under_load = json.at("cpu_under_load");
+  tally.slowest_seconds = json.at("slowest_seconds");
+  tally.slowest = json.at("slowest");
   tally.liveness_seconds = json.at("liveness_seconds");
   tally.epochs = json.at("epochs");
   tally.transactions = json.at("transactions");
@@ -98,6 +128,7 @@ Tally tally_from(const Json& json) {
   tally.acknowledged = json.at("acknowledged");
   tally.delivered = json.at("delivered");
   tally.hits.counts = json.at("hits");
+  tally.old_copies_found = json.at("old_copies_found");
   for (const Json& v : json.at("violations")) {
     tally.violations.push_back({v.at("check"), v.at("seed"), v.at("event"), v.at("text")});
   }

@@ -28,6 +28,10 @@ struct Tally {
   std::uint64_t trace_hash = 0;  // of many: independent of their order
   double hours = 0;              // simulated
   double hours_under_load = 0;   // with at least 100 messages published a second
+  double cpu_seconds = 0;        // of one core
+  double cpu_under_load = 0;     // the same seeds as the hours
+  double slowest_seconds = 0;    // of the seed that needs most
+  std::uint64_t slowest = 0;     // that seed
   double liveness_seconds = 0;   // the longest a healed cluster took
   std::uint64_t epochs = 0;
   std::uint64_t transactions = 0;
@@ -35,12 +39,13 @@ struct Tally {
   std::uint64_t acknowledged = 0;
   std::uint64_t delivered = 0;
   HitTable hits;
+  std::uint64_t old_copies_found = 0;
   std::vector<Violation> violations;
 
   void add(const Tally& other);
 };
 
-Tally tally_of(const RunResult& result);
+Tally tally_of(const RunResult& result, double cpu_seconds);
 Json to_json(const Tally& tally);
 Tally tally_from(const Json& json);
 
@@ -50,6 +55,8 @@ struct Running {
   const World* world = nullptr;
 };
 extern Running running;
+
+double cpu_seconds_now();  // of this process
 
 RunResult run_seed(std::uint64_t seed, const RunOptions& options);
 

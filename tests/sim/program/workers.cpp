@@ -51,7 +51,9 @@ void on_abort(int) {
     if (work.until && std::chrono::steady_clock::now() >= *work.until) break;
     std::printf("%s%llu\n", start_prefix.data(), static_cast<unsigned long long>(seed));
     std::fflush(stdout);
-    const Tally tally = tally_of(run_seed(seed, work.options));
+    const double before = cpu_seconds_now();
+    const RunResult result = run_seed(seed, work.options);
+    const Tally tally = tally_of(result, cpu_seconds_now() - before);
     std::printf("%s%s\n", result_prefix.data(), to_json(tally).dump().c_str());
     std::fflush(stdout);
     if (work.stop_at_first && !tally.violations.empty()) break;
