@@ -41,6 +41,28 @@ void Platter::watch_write(storage::FileId file, std::uint64_t position,
   }
 }
 
+void Platter::learn() {
+  forget();
+  for (const auto& [name, id] : disk_.state().history.front()) {
+    if (!storage::parse_segment_name(name)) continue;
+    const Bytes bytes = disk_.state().files.at(id).platter;
+    std::uint64_t position = storage::segment_header_size;
+    while (position + storage::mark_size <= bytes.size()) {
+      const Bytes rest = bytes.subspan(static_cast<std::size_t>(position));
+      if (storage::looks_like_mark(rest)) {
+        marks_[id].push_back(position);
+        position += storage::mark_size;
+        continue;
+      }
+      const std::optional<RecordHeader> header = parse_header(rest);
+      if (!header) break;
+      const auto size = static_cast<std::uint32_t>(record_size(header->body_size));
+      places_[key_of(header->checksum)] = {id, position, size};
+      position += size;
+    }
+  }
+}
+
 // A segment that is freed becomes a spare: what it holds is nobody's any more.
 void Platter::watch_rename(const std::string& from, const std::string& to) {
   const auto& live = disk_.state().live;

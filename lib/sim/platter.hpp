@@ -36,6 +36,7 @@ class Platter {
     looked_up_.clear();
     damage_.clear();
   }
+  void learn();  // an old copy of the disk has come back: what stands in its segments
   void power_lost() { looked_up_.clear(); }
   // Before a fault that changes this byte of a file, as programs see it.
   void damaging(const std::string& name, std::uint64_t position);

@@ -188,6 +188,7 @@ void Server::wipe() {
 void Server::replace_disk(MemoryDisk::State state) {
   ZABMQ_CHECK(!life_);
   disk_.replace(std::move(state));
+  platter_.learn();
   around_.invariants.rolled_back(id_);
 }
 

@@ -35,6 +35,7 @@ storage::IdentityRecord record_of(const zab::Identity& identity, ServerId self,
           .server = self,
           .accepted = identity.accepted,
           .current = identity.current,
+          .generation = identity.generation,
           .cluster = identity.cluster,
           .history = identity.history,
           .incarnation = identity.incarnation,
@@ -237,7 +238,8 @@ void Server::Life::on_durable(Zxid up_to) {
 }
 
 void Server::Life::on_rewound(bool matched) {
-  if (matched) server_.around_.invariants.cut(server_.id_, witnessed_log_->rewinding_to());
+  const bool is_cut = matched && !log_->installing();
+  if (is_cut) server_.around_.invariants.cut(server_.id_, witnessed_log_->rewinding_to());
   replica_->on_rewound(matched);
 }
 

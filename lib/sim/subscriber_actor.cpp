@@ -326,7 +326,8 @@ void SubscriberActor::on_gap(const Error& error) {
   const Offset wanted = started_ ? next_ : offset ? offset->offset : 1;
   if (wanted > around_.retained() || error.first.value_or(0) > around_.retained() + 1) {
     around_.report("gap", "offset " + std::to_string(wanted) +
-                              " is told to be gone, the first is " + std::to_string(error.first.value_or(0)) +
+                              " is told to be gone, the first is " +
+                              std::to_string(error.first.value_or(0)) +
                               "; let go are those up to " + std::to_string(around_.retained()));
   }
   if (drained_) return drain(*drained_);
