@@ -183,15 +183,27 @@ void Invariants::rolled_back(ServerId server) {
   seen(server).standing = zab::Standing::voter;  // it says, and has forgotten as much
 }
 
+// Most often a damaged platter is as it was the last time: then not all of it is read again.
+bool Invariants::still_missing(const Seen& at) const {
+  if (at.missing == 0) return false;
+  const std::optional<std::size_t> count = count_up_to(at, nodes_[at.missing].zxid);
+  return count && *count <= at.durable && at.log[*count - 1] == at.missing &&
+         !at.platter->holds(nodes_[at.missing].digest);
+}
+
 void Invariants::mend_where_possible(ServerId server, const zab::Core& core) {
   Seen& at = seen(server);
   if (!at.damaged || at.standing != zab::Standing::voter || at.platter->damaged()) return;
   if (core.role() == Role::looking || core.phase() != Phase::broadcast) return;
   if (at.log.size() < committed_.size()) return;
+  if (still_missing(at)) return;
   const std::size_t held_at_fault = std::exchange(at.held_at_fault, 0);
   at.on_platter = 0;
   at.damaged = !platter_holds(at, at.durable);
-  if (at.damaged) at.held_at_fault = held_at_fault;
+  at.missing = 0;
+  if (!at.damaged) return;
+  at.missing = at.log[at.on_platter];
+  at.held_at_fault = held_at_fault;
 }
 
 // A leader's epoch is later than whatever was promised to anyone, as far as it has heard

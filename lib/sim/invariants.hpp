@@ -146,6 +146,7 @@ class Invariants {
     std::deque<Question> questions;  // not answered yet
     bool damaged = false;            // by an injected fault, and not mended yet
     std::size_t held_at_fault = 0;   // by its platter, when a record on it was damaged
+    NodeId missing = 0;              // the first record that the damaged platter did not hold
     bool up = false;
     std::size_t freed = 0;  // records at or below its floor: a snapshot stands for them
     struct Aside {
@@ -180,6 +181,7 @@ class Invariants {
   NodeId find(Digest digest) const;
   NodeId add(const RecordHeader& header, NodeId parent);
   void advance_platter(Seen& seen, std::size_t wanted);
+  bool still_missing(const Seen& seen) const;
   bool platter_holds(Seen& seen, std::size_t count);
   void propose(ServerId server, const zab::Core& core, const RecordHeader& header, NodeId parent);
   void note_floor(ServerId server, NodeId node, Bytes body);

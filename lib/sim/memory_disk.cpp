@@ -111,7 +111,7 @@ void MemoryDisk::fail(Operation operation, int error, std::size_t skip) {
   faults_.push_back({operation, error, skip});
 }
 
-IoStatus MemoryDisk::fault(Operation operation, const std::string& what) {
+int MemoryDisk::next_error(Operation operation) {
   for (auto it = faults_.begin(); it != faults_.end(); ++it) {
     if (it->operation != operation) continue;
     if (it->skip > 0) {
@@ -120,9 +120,19 @@ IoStatus MemoryDisk::fault(Operation operation, const std::string& what) {
     }
     const int error = it->error;
     faults_.erase(it);
-    return failed(operation, error, what);
+    return error;
   }
-  return {};
+  return 0;
+}
+
+IoStatus MemoryDisk::fault(Operation operation, const std::string& what) {
+  const int error = next_error(operation);
+  return error == 0 ? IoStatus{} : failed(operation, error, what);
+}
+
+IoStatus MemoryDisk::fault(Operation operation, std::uint32_t file) {
+  const int error = next_error(operation);
+  return error == 0 ? IoStatus{} : failed(operation, error, name_of(file));
 }
 
 IoStatus MemoryDisk::failed(Operation operation, int error, const std::string& what) {
@@ -252,14 +262,20 @@ std::string MemoryDisk::name_of(std::uint32_t file) const {
 }
 
 std::uint64_t MemoryDisk::used_bytes() const {
-  if (used_) return *used_;
-  std::uint64_t used = 0;
+  if (used_) return used_->bytes;
+  Used used;
   for (const auto& [name, file] : state_.live) {
     const auto found = state_.files.find(file);
-    if (found != state_.files.end()) used += found->second.cache.size();
+    if (found == state_.files.end()) continue;
+    used.bytes += found->second.cache.size();
+    used.files.insert(file);
   }
-  used_ = used;
-  return used;
+  used_ = std::move(used);
+  return used_->bytes;
+}
+
+void MemoryDisk::note_growth(std::uint32_t file, std::uint64_t bytes) {
+  if (used_ && used_->files.contains(file)) used_->bytes += bytes;
 }
 
 // --- FileSystem: start ---
@@ -294,7 +310,7 @@ IoStatus MemoryDisk::read_now(FileId file, std::uint64_t position, std::span<std
                               std::size_t& count) {
   count = 0;
   const FileData& from = data(file);
-  if (IoStatus status = fault(Operation::read, name_of(static_cast<std::uint32_t>(file))); !status)
+  if (IoStatus status = fault(Operation::read, static_cast<std::uint32_t>(file)); !status)
     return status;
   if (position >= from.cache.size()) return {};
   const auto at = static_cast<std::size_t>(position);
@@ -309,7 +325,7 @@ IoStatus MemoryDisk::write_to_cache(std::uint32_t id, std::uint64_t position,
                                     const std::vector<Slice>& slices) {
   std::size_t size = 0;
   for (const Slice& slice : slices) size += slice.size();
-  IoStatus status = fault(Operation::write, name_of(id));
+  IoStatus status = fault(Operation::write, id);
   std::size_t allowed = status ? size : size / 2;
   FileData& file = state_.files[id];
   const std::uint64_t used = used_bytes();
@@ -320,8 +336,8 @@ IoStatus MemoryDisk::write_to_cache(std::uint32_t id, std::uint64_t position,
   }
   auto at = static_cast<std::size_t>(position);
   if (allowed > 0 && file.cache.size() < at + allowed) {
+    note_growth(id, at + allowed - file.cache.size());
     file.cache.resize(at + allowed);
-    forget_used();
   }
   for (const Slice& slice : slices) {
     const std::size_t count = std::min(slice.size(), allowed);
@@ -337,7 +353,7 @@ IoStatus MemoryDisk::write_to_cache(std::uint32_t id, std::uint64_t position,
 
 IoStatus MemoryDisk::sync_file(std::uint32_t id) {
   FileData& file = state_.files[id];
-  IoStatus status = fault(Operation::sync, name_of(id));
+  IoStatus status = fault(Operation::sync, id);
   if (status) {
     if (file.platter.size() < file.cache.size()) file.platter.resize(file.cache.size());
     for (const std::uint64_t sector : file.dirty) copy_sector(file.cache, file.platter, sector);
@@ -436,7 +452,7 @@ void MemoryDisk::read(FileId file, std::uint64_t position, std::size_t count, Re
   const auto id = static_cast<std::uint32_t>(file);
   ZABMQ_CHECK(open_.contains(id));
   submit(reader_, [this, id, position, count, done = std::move(done)] {
-    if (IoStatus status = fault(Operation::read, name_of(id)); !status) {
+    if (IoStatus status = fault(Operation::read, id); !status) {
       done(std::move(status), {});
       return true;
     }

@@ -152,12 +152,15 @@ class MemoryDisk final : public storage::FileSystem {
   void change_directory(Operation operation, const std::string& what,
                         std::function<int(Entries&)> change, Done done);
   storage::IoStatus fault(Operation operation, const std::string& what);
+  storage::IoStatus fault(Operation operation, std::uint32_t file);
+  int next_error(Operation operation);  // 0: this one succeeds
   storage::IoStatus failed(Operation operation, int error, const std::string& what);
   storage::IoStatus write_to_cache(std::uint32_t file, std::uint64_t position,
                                    const std::vector<Slice>& slices);
   storage::IoStatus sync_file(std::uint32_t file);
   std::uint64_t used_bytes() const;
   void forget_used() { used_.reset(); }
+  void note_growth(std::uint32_t file, std::uint64_t bytes);
   std::string name_of(std::uint32_t file) const;
   FileData& data(storage::FileId file);
   void forget_handles();
@@ -170,7 +173,11 @@ class MemoryDisk final : public storage::FileSystem {
   std::vector<Fault> faults_;
   OnFault on_fault_;
   std::uint64_t capacity_ = roomy;
-  mutable std::optional<std::uint64_t> used_;  // until something grows, comes or goes
+  struct Used {
+    std::uint64_t bytes = 0;
+    std::set<std::uint32_t> files;  // those with a name
+  };
+  mutable std::optional<Used> used_;  // until something comes or goes
   std::uint64_t next_order_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t bytes_read_ = 0;

@@ -1,6 +1,8 @@
 // Parameters: the draws.
 #include "sim/parameters.hpp"
 
+#include <algorithm>
+
 namespace zabmq::sim {
 namespace {
 
@@ -20,6 +22,13 @@ void draw_links(Random& random, Parameters& p) {
   if (random.chance(300'000)) links.corrupt = pick<std::uint32_t, 3>(random, {20, 200, 2000});
   if (random.chance(200'000)) links.reorder = pick<std::uint32_t, 3>(random, {20, 200, 2000});
   links.client_queue_max = pick<std::size_t, 3>(random, {4, 40, 40});
+}
+
+// A seed shall not take more than 3 s of one core.
+Micros time_for_messages(const ClientParameters& clients) {
+  constexpr std::uint64_t messages_max = 20'000;
+  const std::uint64_t at_once = clients.publishers * (clients.burst_max + 1) / 2;
+  return messages_max * clients.publish_every / std::max<std::uint64_t>(at_once, 1);
 }
 
 void draw_disks(Random& random, Parameters& p) {
@@ -145,7 +154,7 @@ Parameters draw_parameters(std::uint64_t seed, bool fault_free) {
   draw_retention(random, p);
   draw_times(random, p);
   draw_faults(random, p);
-  p.safety = random.between(10, 60) * second;
+  p.safety = std::min(random.between(10, 60) * second, time_for_messages(p.clients));
   if (!fault_free) {
     draw_client_bounds(random, p);
   } else {

@@ -127,6 +127,14 @@ TEST_CASE("log comparison: damage by nobody -> found, where a bit was flipped ->
   CHECK_FALSE(flipped([](ServerLog& log) { log.transactions.resize(30); }).empty());
 }
 
+TEST_CASE("log comparison: a bit was flipped, and the log is clean -> gaps are found") {
+  const auto violations = after([](ServerLog& log) {
+    log.damaged_by_us = true;
+    erase(log, 7);
+  });
+  CHECK(violations.size() == 2);  // its shape, and the comparison
+}
+
 TEST_CASE("log comparison: a directory that is none is a problem") {
   const TemporaryDirectory directory;
   CHECK_FALSE(read_log(ServerId{1}, directory.path() / "none", false).problem.empty());

@@ -81,8 +81,8 @@ void compare_two(const ServerLog& a, const ServerLog& b, Offset end, LogVerdict&
   const Zxid last = std::min(certain(a, end), certain(b, end));
   Transactions first = up_to(a, last);
   Transactions second = up_to(b, last);
-  if (b.damaged_by_us) forgive_gaps(first, second);
-  if (a.damaged_by_us) forgive_gaps(second, first);
+  if (b.gaps_are_ours()) forgive_gaps(first, second);
+  if (a.gaps_are_ours()) forgive_gaps(second, first);
   const auto [x, y] = std::mismatch(first.begin(), first.end(), second.begin(), second.end());
   if (x == first.end() && y == second.end()) {
     verdict.compared = std::min<std::uint64_t>(verdict.compared, first.size());
@@ -123,7 +123,7 @@ LogVerdict compare_logs(const std::vector<ServerLog>& logs, Offset end) {
     if (!log.problem.empty() && !log.damaged_by_us) {
       verdict.violations.push_back(name_of(log) + ": " + log.problem);
     }
-    if (!log.damaged_by_us) check_shape(log, verdict.violations);
+    if (!log.gaps_are_ours()) check_shape(log, verdict.violations);
     const Offset last = log.transactions.empty() ? 0 : log.transactions.back().offset;
     if (last < end) {
       verdict.violations.push_back(name_of(log) + " ends at offset " + std::to_string(last) +

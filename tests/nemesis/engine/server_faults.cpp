@@ -111,10 +111,11 @@ void Faults::delay_sync(ServerId victim) {
                               " times by " + std::to_string(delay.count()) + " ms");
 }
 
-// Nearly full: publishes are refused. Really full: a write may fail, and the server stops.
+// Nearly full: publishes are refused, and the server goes on. Really full: a write may fail, and
+// the server stops.
 void Faults::fill_disk() {
   const bool really = random_() % 2 == 0;
-  expected_ends_[parts_.small_disk_of] = {exit_fail_stop};
+  if (really) expected_ends_[parts_.small_disk_of] = {exit_fail_stop};
   if (!parts_.small_disk->fill(really ? no_space_at_all : low_space)) {
     parts_.small_disk->make_room();
     return not_done(Fault::full_disk, "it would not fill");
