@@ -66,6 +66,10 @@ void Proposals::decide_batch(const Request& request, Forming& group) {
   if (publish.first_sequence > known->last_sequence + 1 && !ZABMQ_MUTANT(hole_accepted)) {
     return refuse_hole(request, known->last_sequence);
   }
+  // Behind all that is about a batch taken before: a retry has its receipt whatever came since.
+  if (publish.expect_last_offset && *publish.expect_last_offset != group.last_offset) {
+    return refuse_condition(request, known->last_sequence, group.last_offset);
+  }
   if (group.no_space) return refuse_for_space(request);
   Flight& flight = flight_of(request.publisher);
   if (flight.batches.size() >= options_.receipts_max && !ZABMQ_MUTANT(receipts_without_end)) {
@@ -212,6 +216,22 @@ void Proposals::refuse_hole(const Request& request, Sequence last) {
                   " leaves a hole, the last one taken is " + std::to_string(last));
   answer.last_sequence = last;
   answer.hole = true;
+  clients_.answer(request.connection, std::move(answer));
+}
+
+// Tells what is committed, nothing of what is in flight: its offsets may yet be other messages'.
+void Proposals::refuse_condition(const Request& request, Sequence last, Offset proposed) {
+  ++counters_.publishes_refused;
+  const Offset committed = committed_offset();
+  const std::string expected = std::to_string(*request.publish.expect_last_offset);
+  wire::Refused answer =
+      refused(wire::About::publish, request.publish.first_sequence, Code::refused, Outcome::no,
+              "expected " + expected + " as the last offset: the last one committed is " +
+                  std::to_string(committed) +
+                  (proposed > committed ? ", and newer messages are in flight" : ""));
+  answer.last_sequence = last;
+  answer.last_offset = committed;
+  answer.expect_last_offset = request.publish.expect_last_offset;
   clients_.answer(request.connection, std::move(answer));
 }
 

@@ -117,6 +117,7 @@ class Proposals {
   void refuse(const Request& request, Code code, std::string text, Sequence last = 0);
   void refuse_for_space(const Request& request);
   void refuse_hole(const Request& request, Sequence last);
+  void refuse_condition(const Request& request, Sequence last, Offset proposed);
   void send_receipt(ConnectionId to, const BatchReceipt& receipt);
   void answer_committed(Proposal& proposal);
   void give_up(const Proposal& proposal);
