@@ -45,13 +45,16 @@ bool MsgpackReader::read(bool& out) {
   return true;
 }
 
-bool MsgpackReader::read_binary(std::span<std::byte> out) {
+bool MsgpackReader::read_binary(Bytes& out) {
   std::uint8_t first = 0;
   std::uint64_t size = 0;
   if (!take_byte(first) || first < 0xc4 || first > 0xc6) return false;
-  if (!take_big_endian(std::size_t{1} << (first - 0xc4), size) || size != out.size()) return false;
+  return take_big_endian(std::size_t{1} << (first - 0xc4), size) && take(size, out);
+}
+
+bool MsgpackReader::read_binary(std::span<std::byte> out) {
   Bytes bytes;
-  if (!take(out.size(), bytes)) return false;
+  if (!read_binary(bytes) || bytes.size() != out.size()) return false;
   std::copy(bytes.begin(), bytes.end(), out.begin());
   return true;
 }

@@ -22,6 +22,7 @@ class MsgpackReader {
   bool read(std::uint64_t& out);
   bool read(bool& out);
   bool read_binary(std::span<std::byte> out);  // a bin of exactly this size
+  bool read_binary(Bytes& out);                // a bin of any size, where it stands
   bool read_array(std::size_t& count);         // no more elements than bytes are left
   bool skip();                                 // one value of any type
 

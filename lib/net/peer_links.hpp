@@ -13,7 +13,8 @@ class PeerLinks {
   // Called from within the loop's receive call only, never from within a call below.
   struct Listener {
     virtual ~Listener() = default;
-    // `records` is empty but for PROPOSE: the frame's records, back to back, not yet verified.
+    // `records` is empty but for PROPOSE: the frame's records, back to back, not yet verified; and
+    // FORWARD: the body of its client's frame, if there was one.
     virtual void on_peer_message(ServerId from, zab::Message message, Slice records) = 0;
     virtual void on_session_lost(ServerId peer) = 0;
   };
@@ -29,8 +30,9 @@ class PeerLinks {
   // Datagram or session frame, by the message's kind. Never blocks. False: the frame could not be
   // sent; for a session message the session is over (not reported again).
   virtual bool send(ServerId to, const zab::Message& message) = 0;
-  // PROPOSE with its records (one contiguous slice), shared with the socket, not copied.
-  virtual bool send_records(ServerId to, const zab::Propose& message, Slice records) = 0;
+  // PROPOSE with its records, or FORWARD with its body (one contiguous slice, never empty), shared
+  // with the socket, not copied.
+  virtual bool send_records(ServerId to, const zab::Message& message, Slice records) = 0;
 };
 
 }  // namespace zabmq::net

@@ -34,9 +34,15 @@ Lane lane_of(Control control) {
 
 constexpr std::uint64_t questions_per_deafness = 4;
 
-bool is_propose(const Frame& frame) {
+bool has_records(const zab::Message& message) {
+  return std::holds_alternative<zab::Propose>(message);
+}
+
+// FORWARD has the body that its client's frame had, if any.
+bool fits(const Frame& frame, const Slice& body) {
   const auto* message = std::get_if<zab::Message>(&frame.content);
-  return message && std::holds_alternative<zab::Propose>(*message);
+  if (message && std::holds_alternative<zab::Forward>(*message)) return true;
+  return (message && has_records(*message)) != body.empty();
 }
 
 }  // namespace
@@ -56,12 +62,13 @@ void SessionLinks::end_session(ServerId peer, Reason reason) {
 }
 
 bool SessionLinks::send(ServerId to, const zab::Message& message) {
-  ZABMQ_CHECK(!std::holds_alternative<zab::Propose>(message));  // its records would be missing
+  ZABMQ_CHECK(!has_records(message));  // they would be missing
   return send_frame(to, message, {});
 }
 
-bool SessionLinks::send_records(ServerId to, const zab::Propose& message, Slice records) {
-  ZABMQ_CHECK(!records.empty());
+bool SessionLinks::send_records(ServerId to, const zab::Message& message, Slice records) {
+  const bool may_have = has_records(message) || std::holds_alternative<zab::Forward>(message);
+  ZABMQ_CHECK(may_have && !records.empty());
   return send_frame(to, message, std::move(records));
 }
 
@@ -92,7 +99,7 @@ void SessionLinks::send_control(const ControlFrame& frame) {
 std::optional<Life> SessionLinks::receive(Bytes header, Slice records, std::optional<Life> claimed,
                                           Listener& listener) {
   std::optional<Frame> frame = decode(header);
-  if (!frame || is_propose(*frame) == records.empty()) {
+  if (!frame || !fits(*frame, records)) {
     unreadable(claimed, listener);
     return std::nullopt;
   }

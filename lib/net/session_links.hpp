@@ -62,7 +62,7 @@ class SessionLinks final : public PeerLinks {
   void open_session(ServerId leader) override;
   void close_session(ServerId peer) override;
   bool send(ServerId to, const zab::Message& message) override;
-  bool send_records(ServerId to, const zab::Propose& message, Slice records) override;
+  bool send_records(ServerId to, const zab::Message& message, Slice records) override;
 
   // One received frame, as it came. `claimed`: who spoke last on its connection, if anybody. Who
   // speaks now, when it can be read.

@@ -392,7 +392,7 @@ void ZmqPeerLinks::close_session(ServerId peer) {
 bool ZmqPeerLinks::send(ServerId to, const zab::Message& message) {
   return sockets_->links().send(to, message);
 }
-bool ZmqPeerLinks::send_records(ServerId to, const zab::Propose& message, Slice records) {
+bool ZmqPeerLinks::send_records(ServerId to, const zab::Message& message, Slice records) {
   return sockets_->links().send_records(to, message, std::move(records));
 }
 void ZmqPeerLinks::poll_items(std::vector<zmq_pollitem_t>& items) const {

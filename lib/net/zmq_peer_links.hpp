@@ -52,7 +52,7 @@ class ZmqPeerLinks final : public PeerLinks {
   void open_session(ServerId leader) override;
   void close_session(ServerId peer) override;
   bool send(ServerId to, const zab::Message& message) override;
-  bool send_records(ServerId to, const zab::Propose& message, Slice records) override;
+  bool send_records(ServerId to, const zab::Message& message, Slice records) override;
 
   // Appends what zmq_poll has to wait for; it changes from turn to turn.
   void poll_items(std::vector<zmq_pollitem_t>& items) const;

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "replica/clients.hpp"
 #include "replica/proposals.hpp"
 #include "zabmq/check.hpp"
 #include "zabmq/mutant.hpp"
@@ -87,15 +88,15 @@ void Proposals::answer_old_batch(const Request& request, const Taken& known) {
   if (Proposal* proposal = find_in_flight(request.publisher, publish.first_sequence)) {
     if (same_boundaries(publish, proposal->header.first_sequence, proposal->header.count)) {
       ++counters_.duplicates;
-      proposal->connection = request.connection;
-      if (proposal->committed) answer_committed(*proposal);
+      if (proposal->committed) return send_receipt(request.asker, receipt_of(proposal->header));
+      if (!is_forwarded(request.asker)) proposal->asker = request.asker;
       return;
     }
   } else if (const PublisherState* state = table_.find(request.publisher)) {
     const BatchReceipt* receipt = state->receipts.find(publish.first_sequence);
     if (receipt && same_boundaries(publish, receipt->first_sequence, receipt->count)) {
       ++counters_.duplicates;
-      return send_receipt(request.connection, *receipt);
+      return send_receipt(request.asker, *receipt);
     }
     const bool older_than_kept =
         state->receipts.size() == 0 || last_of(publish) < state->receipts[0].first_sequence;
@@ -106,7 +107,7 @@ void Proposals::answer_old_batch(const Request& request, const Taken& known) {
                   "sequences " + range_of(publish) +
                       " were taken before, too long ago for their receipt to be kept");
       answer.last_sequence = known.last_sequence;
-      return clients_.answer(request.connection, std::move(answer));
+      return askers_.answer(request.asker, std::move(answer));
     }
   }
   refuse(request, Code::protocol,
@@ -116,15 +117,10 @@ void Proposals::answer_old_batch(const Request& request, const Taken& known) {
 }
 
 void Proposals::decide_open(const Request& request, Forming& group) {
-  Connection* connection = clients_.find(request.connection);
-  if (!connection) return;  // nobody waits for it
-  if (group.no_space) {
-    connection->publishing = Connection::Publishing::none;
-    return refuse_for_space(request);
-  }
+  if (!askers_.waits(request.asker)) return;
+  if (group.no_space) return refuse_for_space(request);
   const std::optional<Taken> known = taken(request.publisher);
   if (!known && !has_room_for_publisher(group.time)) {
-    connection->publishing = Connection::Publishing::none;
     return refuse(request, Code::busy,
                   "this cluster keeps at most " + std::to_string(options_.publishers_max) +
                       " publishers: close some, or wait until idle ones expire");
@@ -157,7 +153,7 @@ bool Proposals::has_room_for_publisher(LogTime now) const {
 void Proposals::decide_close(const Request& request, Forming& group) {
   const std::optional<Taken> known = taken(request.publisher);
   const Instance instance = request.publish.instance;
-  if (!known) return clients_.answer(request.connection, wire::Closed{instance});
+  if (!known) return askers_.answer(request.asker, wire::Closed{instance});
   if (instance < known->instance) {
     ++counters_.fenced;
     return refuse(request, Code::refused,
@@ -201,7 +197,7 @@ void Proposals::refuse(const Request& request, Code code, std::string text, Sequ
   }
   wire::Refused answer = refused(about, id, code, Outcome::no, std::move(text));
   answer.last_sequence = last;
-  clients_.answer(request.connection, std::move(answer));
+  askers_.answer(request.asker, std::move(answer));
 }
 
 void Proposals::refuse_for_space(const Request& request) {
@@ -216,7 +212,7 @@ void Proposals::refuse_hole(const Request& request, Sequence last) {
                   " leaves a hole, the last one taken is " + std::to_string(last));
   answer.last_sequence = last;
   answer.hole = true;
-  clients_.answer(request.connection, std::move(answer));
+  askers_.answer(request.asker, std::move(answer));
 }
 
 // Tells what is committed, nothing of what is in flight: its offsets may yet be other messages'.
@@ -232,11 +228,11 @@ void Proposals::refuse_condition(const Request& request, Sequence last, Offset p
   answer.last_sequence = last;
   answer.last_offset = committed;
   answer.expect_last_offset = request.publish.expect_last_offset;
-  clients_.answer(request.connection, std::move(answer));
+  askers_.answer(request.asker, std::move(answer));
 }
 
-void Proposals::send_receipt(ConnectionId to, const BatchReceipt& receipt) {
-  clients_.answer(
+void Proposals::send_receipt(const Asker& to, const BatchReceipt& receipt) {
+  askers_.answer(
       to, wire::Receipt{receipt.first_sequence, receipt.count, receipt.base_offset, receipt.zxid});
 }
 

@@ -292,7 +292,7 @@ bool Server::Life::send(ServerId to, const zab::Message& message) {
   return links_.send(to, message);
 }
 
-bool Server::Life::send_records(ServerId to, const zab::Propose& message, Slice records) {
+bool Server::Life::send_records(ServerId to, const zab::Message& message, Slice records) {
   return links_.send_records(to, message, std::move(records));
 }
 

@@ -131,7 +131,7 @@ class Server::Life final : public storage::HistoryLog::Listener,
   void open_session(ServerId leader) override;
   void close_session(ServerId peer) override;
   bool send(ServerId to, const zab::Message& message) override;
-  bool send_records(ServerId to, const zab::Propose& message, Slice records) override;
+  bool send_records(ServerId to, const zab::Message& message, Slice records) override;
   // From the sessions, on the way to the network.
   bool transmit(ServerId to, net::Lane lane, std::vector<std::byte> header, Slice records) override;
   void drop_queued(ServerId to) override;

@@ -212,7 +212,7 @@ bool ClusterOf<Kind>::Links::send(ServerId to, const zab::Message& message) {
 }
 
 template <class Kind>
-bool ClusterOf<Kind>::Links::send_records(ServerId to, const zab::Propose& message, Slice records) {
+bool ClusterOf<Kind>::Links::send_records(ServerId to, const zab::Message& message, Slice records) {
   return post(to, message, std::move(records));
 }
 

@@ -73,7 +73,7 @@ class ClusterOf {
     void open_session(ServerId leader) override;
     void close_session(ServerId peer) override;
     bool send(ServerId to, const zab::Message& message) override;
-    bool send_records(ServerId to, const zab::Propose& message, Slice records) override;
+    bool send_records(ServerId to, const zab::Message& message, Slice records) override;
     bool post(ServerId to, const zab::Message& message, Slice records);
   };
   struct Place {

@@ -267,7 +267,7 @@ bool FakePeers::send(ServerId to, const zab::Message& message) {
   return true;
 }
 
-bool FakePeers::send_records(ServerId to, const zab::Propose& message, Slice records) {
+bool FakePeers::send_records(ServerId to, const zab::Message& message, Slice records) {
   if (fails) return false;
   sent.push_back({to, message, std::move(records)});
   return true;

@@ -116,7 +116,7 @@ struct FakePeers final : net::PeerLinks {
   void open_session(ServerId leader) override { opened.push_back(leader); }
   void close_session(ServerId peer) override { closed.push_back(peer); }
   bool send(ServerId to, const zab::Message& message) override;
-  bool send_records(ServerId to, const zab::Propose& message, Slice records) override;
+  bool send_records(ServerId to, const zab::Message& message, Slice records) override;
 
   std::vector<Sent> take() { return std::exchange(sent, {}); }
 };
