@@ -465,18 +465,6 @@ TEST_SUITE("client/subscriber_session") {
     CHECK(f.session.over());
   }
 
-  TEST_CASE("token: as text -> the same again, anything else is none") {
-    const ResumeToken token{uuid(1), uuid(2), 17};
-    const std::string text = to_string(token);
-    CHECK(text == "01000000000000000000000000000000.02000000000000000000000000000000.17");
-    CHECK(parse_resume_token(text) == token);
-    CHECK_FALSE(parse_resume_token("17"));
-    CHECK_FALSE(parse_resume_token(text + "x"));
-    CHECK_FALSE(parse_resume_token(text.substr(1)));
-    CHECK_FALSE(parse_resume_token(to_string(ResumeToken{uuid(1), uuid(2), 0})));
-    CHECK_FALSE(parse_resume_token(to_string(ResumeToken{Uuid{}, uuid(2), 17})));
-  }
-
   TEST_CASE("refused: beyond the end -> told with the last offset, gap as a refusal likewise") {
     Fixture beyond({.endpoints = two_servers, .from = at_offset(500)});
     beyond.welcome();

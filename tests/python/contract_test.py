@@ -2,7 +2,7 @@
 import unittest
 
 from fake_server import (CLUSTER, HELLO, HISTORY, PUBLISH, SUBSCRIBE, FakeServerTest, record)
-from support import BOUND, ClusterTest, zabmq
+from support import BOUND, Cluster, ClusterTest, eventually, free_ports, zabmq
 
 GAP, SUBSCRIBED, DELIVER = 70, 68, 69
 
@@ -147,6 +147,73 @@ class RealServers(ClusterTest):
                                   start=zabmq.at_token(token))
         self.assertIn("cluster mismatch", error.text)
         self.assertIn(token.split(".")[0], error.text)
+
+
+class HiddenCluster(Cluster):
+    """Each server tells clients of the others at ports where nobody listens: a client can use only
+    those that it was given."""
+
+    def start(self, server):
+        if not hasattr(self, "_hidden"):
+            self._hidden = dict(zip(self.ids, free_ports(len(self.ids))))
+            self._whole_list = self._list.split(",")
+        words = []
+        for i, word in zip(self.ids, self._whole_list):
+            front, _, port = word.rpartition(":")
+            words.append(f"{front}:{port if i == server else self._hidden[i]}")
+        self._list = ",".join(words)
+        super().start(server)
+
+
+class Forwarding(ClusterTest):
+    def new_cluster(self):
+        cluster = HiddenCluster(self.servers, self.settings)
+        self.addCleanup(cluster.stop)
+        return cluster
+
+    def test_a_publisher_that_reaches_one_follower_only(self):
+        follower = self.cluster.followers()[0]
+        publisher = zabmq.Publisher(self.cluster.endpoint(follower))
+        self.addCleanup(publisher.stop)
+
+        receipts = publisher.publish_many([("t", f"{i}") for i in range(500)])
+        with self.assertRaises(zabmq.Error) as raised:
+            publisher.publish("t", "late", expect_last_offset=3)
+
+        self.assertEqual(raised.exception.first, 500)
+        self.assertEqual([r.offset for r in receipts], list(range(1, 501)))
+        self.assertGreater(self.cluster.counter(follower, "forwarded"), 1)
+        self.assertEqual(publisher.publish("t", "500").sequence, 501)
+        publisher.close()
+        self.assert_exactly([f"{i}" for i in range(501)])
+
+    def test_the_tool_at_one_follower_only(self):
+        follower = self.cluster.followers()[0]
+        text = "".join(f"{i}\n" for i in range(500))
+        self.cluster.endpoints_of_tool = [self.cluster.endpoint(follower)]
+        run = self.cluster.tool("pub", "t", "--lines", text=text)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertGreater(self.cluster.counter(follower, "forwarded"), 1)
+        self.cluster.endpoints_of_tool = None
+        self.assert_exactly(text.split())
+
+    def test_the_leader_is_killed_while_forwarded_batches_are_on_their_way(self):
+        leader = self.cluster.leader()
+        publisher = zabmq.Publisher([self.cluster.endpoint(s) for s in self.cluster.followers()],
+                                    timeout=BOUND)
+        self.addCleanup(publisher.stop)
+        futures = []
+        for i in range(5000):
+            futures.append(publisher.publish_async("t", f"{i}"))
+            if i == 2500:
+                eventually(futures[100].done)
+                self.cluster.kill(leader)
+
+        receipts = [future.result(BOUND) for future in futures]
+
+        self.assertEqual([r.sequence for r in receipts], list(range(1, 5001)))
+        self.assertEqual(sorted(r.offset for r in receipts), [r.offset for r in receipts])
+        self.assert_exactly([f"{i}" for i in range(5000)])
 
 
 if __name__ == "__main__":
