@@ -637,7 +637,7 @@ class Publisher:
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self.timeout if timeout is None else timeout)
 
-    def _take(self, data: bytes, timeout: float | None, expect: int | None,
+    def _take(self, data: bytes, timeout: float | None, expect: int | None = None, *,
               wait: bool) -> Future[Receipt]:
         if expect is not None and not 0 <= expect < 2**64:
             raise Error("protocol", "no", f"expect_last_offset is {expect}: no offset, and not 0")
