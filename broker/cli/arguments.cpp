@@ -180,6 +180,9 @@ void add_pub(CLI::App& app, PubArguments& pub) {
                    "Keeps the publisher's id: message n is sequence n, a second run skips what is\n"
                    "already taken")
       ->type_name("FILE");
+  add(*command, "--expect-last-offset", pub.expect_last_offset, number_between(0, UINT64_MAX),
+      "an offset, or 0", "Refuse the message unless the cluster's last offset is N")
+      ->type_name("N");
   add_switch(*command, "--json", pub.json, "One object a line for each acknowledged message");
   add_common(*command, pub.client);
 }
@@ -224,6 +227,16 @@ void add_sub(CLI::App& app, SubArguments& sub) {
       "End after so many messages")
       ->type_name("N");
   add_switch(*command, "--until-end", sub.until_end, "End at what is the end now");
+  const auto take_on_gap = [&sub](const std::string& text) {
+    if (text != "stop" && text != "jump") reject("--on-gap", text, "expected stop or jump");
+    sub.jumps_gaps = text == "jump";
+  };
+  command
+      ->add_option_function<std::string>(
+          "--on-gap", take_on_gap,
+          "When what is due is no longer kept: stop, or jump to what "
+          "is and say so (default stop)")
+      ->type_name("stop|jump");
   const auto take_format = [&sub](SubFormat format) {
     return [&sub, format](std::int64_t) { sub.format = format; };
   };
@@ -323,6 +336,10 @@ void check_pub(const PubArguments& pub) {
   if (!problem.empty()) reject("TOPIC", pub.topic, problem);
   if (pub.message && pub.lines) reject("--lines", *pub.message, "a MESSAGE has no lines to read");
   if (pub.message && pub.size) reject("--size", *pub.message, "give a MESSAGE or --size, not both");
+  const bool one = !pub.lines && pub.count.value_or(1) == 1;
+  if (pub.expect_last_offset && !one) {
+    throw CLI::ValidationError("--expect-last-offset", "only one message can have a condition");
+  }
   if (pub.lines && pub.size) throw CLI::ValidationError("--size", "excludes --lines");
 }
 

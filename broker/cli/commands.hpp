@@ -30,6 +30,7 @@ struct PubArguments {
   std::size_t window = 65536;         // read and not yet reported
   Headers headers;
   std::string session;
+  std::optional<Offset> expect_last_offset;
   bool json = false;
 };
 
@@ -41,6 +42,7 @@ struct SubArguments {
   From from = fresh();
   std::optional<std::uint64_t> count;
   bool until_end = false;
+  bool jumps_gaps = false;
   SubFormat format = SubFormat::lines;
 };
 

@@ -93,6 +93,12 @@ std::string json_line(const Message& message) {
   return line(object);
 }
 
+std::string json_line(const Gap& gap) {
+  return line({{"gap",
+                {{"from", gap.from == 0 ? Json() : Json(gap.from)},
+                 {"first_available", gap.first_available}}}});
+}
+
 std::string json_line(const ClusterStatus& status) {
   Json servers = Json::array();
   for (const ServerStatus& server : status.servers) servers.push_back(server_object(server));

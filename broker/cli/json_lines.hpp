@@ -13,6 +13,7 @@ namespace zabmq::cli {
 
 std::string json_line(const Receipt& receipt);
 std::string json_line(const Message& message);
+std::string json_line(const Gap& gap);
 std::string json_line(const ClusterStatus& status);
 
 struct BenchResult {

@@ -201,6 +201,7 @@ class Feeder {
   Feeder(const PubArguments& arguments, Publisher& publisher, Pipeline& pipeline)
       : arguments_(arguments), publisher_(publisher), pipeline_(pipeline) {
     options_.headers = arguments.headers;
+    options_.expect_last_offset = arguments.expect_last_offset;
   }
 
   void run(MessageSource& source) {

@@ -16,15 +16,6 @@ namespace {
 constexpr std::size_t messages_between_flushes = 4096;
 constexpr Millis signal_interval{100};  // how late Ctrl-C may be noticed
 
-SubscriberOptions subscriber_options(const SubArguments& arguments) {
-  SubscriberOptions options;
-  static_cast<ClientOptions&>(options) = arguments.client;
-  options.topics = arguments.topics;
-  options.from = arguments.from;
-  options.until_end = arguments.until_end;
-  return options;
-}
-
 void print(const Message& message, SubFormat format) {
   switch (format) {
     case SubFormat::json:
@@ -35,6 +26,27 @@ void print(const Message& message, SubFormat format) {
       write_out(message.text());
       return write_out("\n");
   }
+}
+
+// Told to people and scripts: a stream that has jumped may not look like one that has not.
+void tell_gap(const Gap& gap, SubFormat format) {
+  const std::string from =
+      gap.from == 0 ? "what was asked for" : "offset " + std::to_string(gap.from);
+  std::fprintf(stderr, "zabmq sub: %s is no longer kept: going on with offset %llu\n", from.c_str(),
+               static_cast<unsigned long long>(gap.first_available));
+  if (format == SubFormat::json) write_out(json_line(gap));
+}
+
+SubscriberOptions subscriber_options(const SubArguments& arguments) {
+  SubscriberOptions options;
+  static_cast<ClientOptions&>(options) = arguments.client;
+  options.topics = arguments.topics;
+  options.from = arguments.from;
+  options.until_end = arguments.until_end;
+  if (arguments.jumps_gaps) {
+    options.on_gap = [format = arguments.format](const Gap& gap) { tell_gap(gap, format); };
+  }
+  return options;
 }
 
 void tell_how_to_resume(const SubArguments& arguments, Offset next) {

@@ -27,14 +27,14 @@ from collections import deque
 from concurrent.futures import Future
 from itertools import takewhile
 from types import SimpleNamespace
-from typing import Iterable, Iterator, Mapping, NamedTuple, NoReturn
+from typing import Callable, Iterable, Iterator, Mapping, NamedTuple, NoReturn
 
 import msgpack
 import xxhash
 import zmq
 
-__all__ = ["Publisher", "Subscriber", "status", "first", "new", "at_offset", "at_zxid", "Error",
-           "Message", "Receipt", "Zxid", "ServerStatus", "ClusterStatus"]
+__all__ = ["Publisher", "Subscriber", "status", "first", "new", "at_offset", "at_zxid", "at_time",
+           "at_token", "Error", "Message", "Receipt", "Zxid", "ServerStatus", "ClusterStatus"]
 
 CODES = ("unavailable", "refused", "too_large", "busy", "no_space", "gap", "expired", "duplicate",
          "not_authorized", "protocol", "unknown_outcome")  # on the wire: counted from 1
@@ -47,7 +47,7 @@ class Error(Exception):
 
     code: one of CODES. outcome: 'no', it did not happen; 'maybe', it may have happened. sequence:
     of the publish concerned, else 0. first: with code gap the first offset there is; of a start
-    beyond the end the last one; else None.
+    beyond the end, or a condition that did not hold, the last one; else None.
     """
 
     def __init__(self, code: str, outcome: str, text: str, sequence: int = 0,
@@ -113,11 +113,12 @@ ABOUT_CONNECTION, ABOUT_PUBLISH, ABOUT_SUBSCRIBE, ABOUT_STATUS, ABOUT_CLOSE = ra
 HEADER_MAX = 64 << 10
 
 # What an element must be: its type, and the bounds of a number's value or of all else's length.
-ELEMENTS = {"u64": (int, 0, 2**64 - 1), "u32": (int, 0, 2**32 - 1), "flag": (bool, 0, 1),
-            "id": (bytes, 16, 16), "endpoint": (str, 0, 256), "text": (str, 0, 4096),
-            "about": (int, 0, 4), "code": (int, 1, len(CODES)), "outcome": (int, 0, 1),
-            "role": (int, 0, 3), "phase": (int, 0, 3), "servers": (list, 0, 16),
-            "counters": (list, 0, 256)}
+# An optional number stands at the end; left out, or nil, it is None.
+ELEMENTS = {"u64": (int, 0, 2**64 - 1), "optional": (int, 0, 2**64 - 1), "u32": (int, 0, 2**32 - 1),
+            "flag": (bool, 0, 1), "id": (bytes, 16, 16), "endpoint": (str, 0, 256),
+            "text": (str, 0, 4096), "about": (int, 0, 4), "code": (int, 1, len(CODES)),
+            "outcome": (int, 0, 1), "role": (int, 0, 3), "phase": (int, 0, 3),
+            "servers": (list, 0, 16), "counters": (list, 0, 256)}
 # Number, name, and elements `name:what`, by default u64.
 SERVER_FRAMES = {
     65: "WELCOME version:u32 cluster:id history:id config_version server:u32 leader:u32"
@@ -125,7 +126,8 @@ SERVER_FRAMES = {
         " batch_bytes_max heartbeat_ms",
     66: "RECEIPT first_sequence count:u32 base_offset epoch:u32 counter",
     67: "REFUSED about:about id code:code outcome:outcome text:text last_sequence hole:flag"
-        " leader_endpoint:endpoint not_leading:flag first_offset last_offset",
+        " leader_endpoint:endpoint not_leading:flag first_offset last_offset"
+        " expect_last_offset:optional",
     68: "SUBSCRIBED subscription next end has_end:flag",
     69: "DELIVER subscription after up_to",
     70: "GAP subscription first",
@@ -156,9 +158,12 @@ def decode(header: bytes) -> Frame:
     except (ValueError, TypeError, KeyError, msgpack.UnpackException):
         raise Malformed("a header that is no frame") from None
     elements = [element.partition(":")[::2] for element in layout]
+    values += [None] * len([what for _, what in elements if what == "optional"])
     if len(values) < len(elements):  # more are of a newer version
         raise Malformed(f"a {command} that is too short")
     for (name, what), value in zip(elements, values):
+        if what == "optional" and value is None:
+            continue
         kind, low, high = ELEMENTS[what or "u64"]
         text = value.encode("utf-8", "surrogateescape") if type(value) is str else value
         size = text if kind in (int, bool) or type(value) is not kind else len(text)
@@ -409,6 +414,7 @@ class Pending(NamedTuple):
     data: bytes
     future: Future
     deadline: float
+    expect: int | None  # taken only behind this offset
 
 
 def new_future() -> Future:
@@ -426,6 +432,8 @@ class Batch:
         self.futures: list[Future | None] = [message.future for message in messages]  # who waits
         self.body = b"".join(message.data for message in messages)
         self.deadline = messages[0].deadline
+        self.expect = messages[0].expect  # of the only message, if there is one
+        self.condition_failed = False
         self.sent = False      # a copy is unanswered on this connection
         self.ever_sent = False
         self.maybe = False     # a copy on an earlier connection may still be taken
@@ -462,6 +470,10 @@ class Publisher:
     sequence of the first that failed. After `maybe` nothing is taken until retry() has the outcome
     known.
 
+    expect_last_offset: the message is taken only if it comes directly behind that offset (0: if it
+    is the cluster's first). Else it alone is refused, with the last offset in Error.first; what was
+    published behind it waits for its answer, and goes on.
+
     session_file keeps the publisher's id, so that its sequence goes on after a restart of the
     process, in Python or C++; resumed_after says how far the previous process got. With it the
     first message that is not taken ends the publisher (retry() excepted), so that what the cluster
@@ -488,6 +500,8 @@ class Publisher:
         self._dead: Error | None = None   # the publisher is over
         self._ended: Error | None = None  # a session file's: a message failed
         self._refused_by: set[str] = set()
+        self._redirected = False      # to the endpoint of this connection attempt
+        self._unreachable = ""        # a leader's endpoint that was tried in vain
         self.resumed_after = 0
         self._acknowledged = 0        # and everything before
         self._next_sequence = 1       # of the first message in _queue
@@ -520,23 +534,27 @@ class Publisher:
     # -- the callers' side --
 
     def publish(self, topic: str, payload: bytes | str, headers: Mapping[str, str] | None = None,
-                timeout: float | None = None) -> Receipt:
+                timeout: float | None = None, *,
+                expect_last_offset: int | None = None) -> Receipt:
         """Publishes and waits for the receipt. Raises Error."""
-        return self.publish_async(topic, payload, headers, timeout).result()
+        return self.publish_async(topic, payload, headers, timeout,
+                                  expect_last_offset=expect_last_offset).result()
 
     def publish_async(self, topic: str, payload: bytes | str,
-                      headers: Mapping[str, str] | None = None,
-                      timeout: float | None = None) -> Future[Receipt]:
+                      headers: Mapping[str, str] | None = None, timeout: float | None = None, *,
+                      expect_last_offset: int | None = None) -> Future[Receipt]:
         """Returns when the message is taken: at once, or when the window has room for it; raises
         Error when it is not: nothing was sent. The future has a Receipt or an Error soon behind the
         deadline at the latest. (A deadline is never before that of a message published earlier.)"""
-        return self._take(encode_message(topic, payload, headers), timeout, wait=True)
+        return self._take(encode_message(topic, payload, headers), timeout, expect_last_offset,
+                          wait=True)
 
     def try_publish(self, topic: str, payload: bytes | str,
-                    headers: Mapping[str, str] | None = None,
-                    timeout: float | None = None) -> Future[Receipt]:
+                    headers: Mapping[str, str] | None = None, timeout: float | None = None, *,
+                    expect_last_offset: int | None = None) -> Future[Receipt]:
         """publish_async that never waits: with a full window it raises Error `busy`."""
-        return self._take(encode_message(topic, payload, headers), timeout, wait=False)
+        return self._take(encode_message(topic, payload, headers), timeout, expect_last_offset,
+                          wait=False)
 
     def publish_many(self, messages: Iterable[tuple],
                      timeout: float | None = None) -> list[Receipt]:
@@ -619,7 +637,10 @@ class Publisher:
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self.timeout if timeout is None else timeout)
 
-    def _take(self, data: bytes, timeout: float | None, wait: bool) -> Future[Receipt]:
+    def _take(self, data: bytes, timeout: float | None, expect: int | None = None, *,
+              wait: bool) -> Future[Receipt]:
+        if expect is not None and not 0 <= expect < 2**64:
+            raise Error("protocol", "no", f"expect_last_offset is {expect}: no offset, and not 0")
         size, deadline = len(data), self._deadline(timeout)
 
         def has_room() -> bool:  # always for one: else one larger than the window could never go
@@ -641,7 +662,7 @@ class Publisher:
             if self._pending:  # what comes later may not be given up first
                 deadline = max(deadline, self._last_deadline)
             self._last_deadline = deadline
-            message = Pending(data, new_future(), deadline)
+            message = Pending(data, new_future(), deadline, expect)
             self._queue.append(message)
             self._queue_bytes += size
             self._pending += 1
@@ -699,6 +720,10 @@ class Publisher:
             self._watch_connection(time.monotonic())
             self._send()
         except Leave as why:  # what was sent and not answered may have been taken, or may still be
+            greeted = self._connection and self._connection.welcomed
+            if self._redirected and not greeted and not why.to and why.pause is None:
+                self._unreachable = self._route.endpoint
+            self._redirected = bool(why.to)
             self._route.leave(why)
             if self._connection:
                 self._connection.close()
@@ -822,6 +847,10 @@ class Publisher:
             self._store()  # durable before a message is taken
             self._opened = True
             self._changed.notify_all()
+        if welcome.leader in (0, welcome.server):
+            self._unreachable = ""
+        elif welcome.leader_endpoint not in ("", self._route.endpoint, self._unreachable):
+            raise Leave("it forwards to the leader", to=welcome.leader_endpoint)
 
     def _on_connection_refused(self, refused: Frame) -> None:
         if self._connection.welcomed:
@@ -869,6 +898,13 @@ class Publisher:
         batch.maybe |= refused.outcome == "maybe"
         if refused.hole and refused.last_sequence < self._acknowledged:
             self._go_elsewhere_from_behind(refused.last_sequence)
+            return
+        if refused.expect_last_offset is not None:
+            if batch.maybe:  # an earlier copy may still be taken: fence it, then ask again
+                self._reopen()
+            batch.answer = Error("refused", "no", refused.text, first=refused.last_offset)
+            batch.condition_failed = True
+            return self._complete()
         if refused.hole:
             for before in takewhile(lambda b: b is not batch, self._batches):
                 if before.first > refused.last_sequence:
@@ -890,6 +926,11 @@ class Publisher:
         """Batches get their outcome in order."""
         while self._batches and self._batches[0].answer:
             batch, answer = self._batches[0], self._batches[0].answer
+            if batch.condition_failed:  # no copy of it is left, and nothing was sent behind it
+                self._batches.popleft()
+                self._next_sequence = batch.first
+                self._settle(batch, answer, resolved=False)
+                continue
             if batch.not_taken():
                 return self._die(answer) if answer.code in FINAL else self._give_up(answer)
             self._batches.popleft()
@@ -909,7 +950,7 @@ class Publisher:
             if not batch.sent and not batch.answer:
                 self._send_batch(batch)
         in_flight = sum(batch.sent for batch in self._batches)
-        while self._queue and len(self._batches) < BATCHES_MAX and (
+        while self._queue and self._has_place_for_batch() and (
                 in_flight < FRAMES_EAGER or self._queue_bytes >= BODY_FULL):
             self._batches.append(self._cut())
             self._send_batch(self._batches[-1])
@@ -918,11 +959,17 @@ class Publisher:
             self._close_sent = self._close_ever_sent = True
             self._connection.send(CLOSE, self.instance)
 
+    def _has_place_for_batch(self) -> bool:
+        """None behind a condition: should it not hold, what comes next takes that batch's place."""
+        conditional = self._batches and self._batches[-1].expect is not None
+        return len(self._batches) < BATCHES_MAX and not conditional
+
     def _cut(self) -> Batch:
         messages: list[Pending] = []
         size, limit = 0, min(BODY_FULL, self._limits[1])
         while self._queue and len(messages) < COUNT_MAX and (
-                not messages or size + len(self._queue[0].data) <= limit):
+                not messages or (size + len(self._queue[0].data) <= limit
+                                 and messages[0].expect is self._queue[0].expect is None)):
             messages.append(self._queue.popleft())
             size += len(messages[-1].data)
         self._queue_bytes -= size
@@ -932,8 +979,9 @@ class Publisher:
 
     def _send_batch(self, batch: Batch) -> None:
         batch.sent = batch.ever_sent = True
+        condition = () if batch.expect is None else (batch.expect,)
         self._connection.send(PUBLISH, self.instance, batch.first, batch.count,
-                              checksum(batch.body), body=batch.body)
+                              checksum(batch.body), *condition, body=batch.body)
 
     # -- outcomes --
 
@@ -1144,6 +1192,8 @@ class Start(NamedTuple):
     epoch: int = 0
     counter: int = 0
     time: int = 0
+    cluster: bytes = NO_ID  # all zero: any
+    history: bytes = NO_ID
 
 
 def first() -> Start:
@@ -1167,8 +1217,23 @@ def at_zxid(epoch: int, counter: int) -> Start:
 
 
 def at_time(time: int) -> Start:
-    """With the first message whose log time is not below it: microseconds since 1970, may lie ahead."""
+    """With the first message whose log time is not below it: microseconds since 1970, may lie
+    ahead."""
     return Start(4, time=time)
+
+
+def at_token(token: str) -> Start:
+    """Where the subscriber that gave this resume_token would have gone on. Servers of another
+    cluster or history refuse it by name."""
+    try:
+        cluster, history, offset = token.split(".")
+        start = Start(2, int(offset), cluster=bytes.fromhex(cluster),
+                      history=bytes.fromhex(history))
+    except ValueError:
+        start = Start(2)
+    if start.offset < 1 or any(len(i) != 16 or i == NO_ID for i in (start.cluster, start.history)):
+        raise Error("protocol", "no", f"no resume token: {token!r}")
+    return start
 
 
 class Delivery(NamedTuple):
@@ -1178,6 +1243,7 @@ class Delivery(NamedTuple):
     last: int
     messages: int  # what it took from the credit, to be given back when the caller has it all
     bytes: int
+    gap: tuple[int, int] | None = None  # nothing but this: what was due is not there
 
 
 class Subscriber:
@@ -1194,8 +1260,12 @@ class Subscriber:
     so may the caller), gap (`first`: where the log begins), refused (a start beyond the end,
     `first`: the last offset; another cluster), protocol (what no server gets right).
 
-    topics: names, or prefixes like orders/*, none for all. credit_messages, credit_bytes: how much servers may send
-    ahead.
+    topics: names, or prefixes like orders/*, none for all. credit_messages, credit_bytes: how much
+    servers may send ahead.
+
+    on_gap: what to do when the offset that is due is no longer kept. None: end with the error gap.
+    Else jump to what is kept, and call on_gap(due, first_available) inside next(), before the first
+    message from there; due is 0 when it is not known (a start by zxid or time).
     """
 
     SUBSCRIBE_PATIENCE = 3.0  # a question to the leader, or a server that has to catch up first
@@ -1203,7 +1273,9 @@ class Subscriber:
 
     def __init__(self, endpoints: str | Iterable[str] | None = None, topics: Iterable[str] = (),
                  start: Start = new(), *, until_end: bool = False, credit_messages: int = 65536,
-                 credit_bytes: int = 8 << 20, timeout: float = 5.0):
+                 credit_bytes: int = 8 << 20, timeout: float = 5.0,
+                 on_gap: Callable[[int, int], None] | None = None):
+        self._on_gap = on_gap
         self._topics = frozenset([topics] if isinstance(topics, str) else topics)
         for topic in self._topics:
             if not valid_topic_filter(topic):
@@ -1218,7 +1290,7 @@ class Subscriber:
         self._owed = 0, 0       # credit in messages and bytes that the server was not given back
         self._connection: Connection | None = None
         self._open = False      # SUBSCRIBED has come
-        self._cluster = self._history = NO_ID
+        self._cluster, self._history = start.cluster, start.history
         self._subscription = 0
         self._next = 0          # what is to be sent next; 0: the first SUBSCRIBED will tell
         self._end: int | None = None  # until_end
@@ -1273,6 +1345,11 @@ class Subscriber:
         """Where a new subscription would go on."""
         return self._position
 
+    @property
+    def resume_token(self) -> str:
+        """The same for another process, or another day: CLUSTER.HISTORY.OFFSET, for at_token()."""
+        return f"{self._cluster.hex()}.{self._history.hex()}.{self._position}"
+
     def close(self) -> None:
         """Leaves the server. What was not taken is dropped."""
         self._deliveries.clear()
@@ -1301,6 +1378,8 @@ class Subscriber:
             self._position = max(self._position, done.last + 1)
             self._owed = self._owed[0] + done.messages, self._owed[1] + done.bytes
             self._messages = self._walk(self._deliveries[0]) if self._deliveries else iter(())
+            if done.gap:
+                self._on_gap(*done.gap)
         return None
 
     def _walk(self, delivery: Delivery) -> Iterator[Message]:
@@ -1376,9 +1455,8 @@ class Subscriber:
                 self._on_subscribe_refused(frame)
         elif getattr(frame, "subscription", 0) == self._subscription != 0:
             if frame.command == "GAP":
-                self._finish(Error("gap", "no", "what was asked for is no longer kept: the log of "
-                                   f"{self._route.endpoint} begins with offset {frame.first}",
-                                   first=frame.first))
+                self._on_gap_frame(frame.first, "what was asked for is no longer kept: the log "
+                                   f"begins with offset {frame.first}")
             elif frame.command == "SUBSCRIBED" and not self._open:
                 self._on_subscribed(frame)
             elif frame.command == "DELIVER" and self._open:
@@ -1411,6 +1489,22 @@ class Subscriber:
         self._position = self._position or subscribed.next
         self._next = subscribed.next
         self._check_complete()
+
+    def _on_gap_frame(self, available: int, text: str) -> None:
+        due = self._next or self._start.offset
+        if not self._on_gap:
+            return self._finish(Error("gap", "no", f"{self._route.endpoint}: {text}",
+                                      first=available))
+        if available <= due or not available:
+            self._on_bad("it keeps what it says it does not")
+        self._deliveries.append(Delivery([], available, available - 1, 0, 0, (due, available)))
+        if len(self._deliveries) == 1:
+            self._messages = iter(())
+        self._next, self._open = available, False
+        self._position = self._position or available
+        self._check_complete()
+        if self._connection:
+            self._subscribe()
 
     def _on_deliver(self, frame: Frame, body: bytes) -> None:
         if frame.after + 1 != self._next or frame.up_to < frame.after:  # rule 3
@@ -1469,7 +1563,9 @@ class Subscriber:
     def _on_subscribe_refused(self, refused: Frame) -> None:
         if refused.code in ("unavailable", "busy", "no_space", "unknown_outcome"):
             raise Leave(refused.text)
-        bound = {"gap": refused.first_offset, "refused": refused.last_offset}.get(refused.code)
+        if refused.code == "gap":
+            return self._on_gap_frame(refused.first_offset, refused.text)
+        bound = refused.last_offset if refused.code == "refused" else None
         self._finish(Error(refused.code, "no", f"{self._route.endpoint}: {refused.text}",
                            first=bound))
 

@@ -24,6 +24,7 @@ struct Delivery {
   Offset last = 0;   // messages above lie behind the end that was asked for
   std::uint64_t credit_messages = 0;  // given back when the subscriber is through with it
   std::uint64_t credit_bytes = 0;
+  std::optional<Gap> gap = std::nullopt;  // nothing but this: what was due is not there
 };
 
 // Checks the records of a DELIVER frame that is to begin with offset `next` and end with `up_to`:

@@ -22,7 +22,9 @@ Result<Sequence> Intake::take(const wire::BatchMessage& message, Publisher::Done
 }
 
 Result<Sequence> Intake::take_batch(std::span<const wire::BatchMessage> messages,
-                                    Publisher::Done& done, std::uint64_t deadline_ms) {
+                                    Publisher::Done& done, std::uint64_t deadline_ms,
+                                    std::optional<Offset> expect_last_offset) {
+  ZABMQ_CHECK(!messages.empty());
   if (auto error = wrong_with(messages, wire::encoded_size(messages))) return *error;
   if (open_) full_.push_back(std::exchange(open_, nullptr));
   const Sequence first = next_sequence_;
@@ -31,6 +33,7 @@ Result<Sequence> Intake::take_batch(std::span<const wire::BatchMessage> messages
     append(message, next_sequence_ == first ? done : none, deadline_ms);
     ++next_sequence_;
   }
+  open_->expect_last_offset = expect_last_offset;
   full_.push_back(std::exchange(open_, nullptr));
   return first;
 }
@@ -118,6 +121,18 @@ std::vector<BatchPtr> Intake::give_up(Sequence next) {
   for (const BatchPtr& batch : batches) release(*batch);
   next_sequence_ = next;
   return batches;
+}
+
+void Intake::renumber(Sequence next) {
+  for (const BatchPtr& batch : full_) {
+    batch->first = next;
+    next += batch->count();
+  }
+  if (open_) {
+    open_->first = next;
+    next += open_->count();
+  }
+  next_sequence_ = next;
 }
 
 void Intake::release(const Batch& batch) {

@@ -2,7 +2,8 @@
 // copied once; full bodies queue behind it until the session takes them. Bounded by the window.
 //
 // Invariants: 1. sequences run without holes from the oldest queued message to next_sequence();
-// 2. along the queue deadlines never decrease, so that the oldest message's is the first to pass.
+// 2. along the queue deadlines never decrease, so that the oldest message's is the first to pass;
+// 3. a batch with a condition holds nothing but what the condition was published with.
 // Not synchronised: its owner's mutex guards it.
 #pragma once
 
@@ -25,6 +26,7 @@ namespace zabmq::client {
 struct Batch {
   Sequence first = 0;
   std::uint64_t deadline_ms = 0;  // of its first message
+  std::optional<Offset> expect_last_offset;
   std::vector<std::byte> body;
   std::vector<Publisher::Done> done;  // one for each message
 
@@ -50,10 +52,11 @@ class Intake {
   // stop_taking() said. `done` is moved from only when the message was taken.
   Result<Sequence> take(const wire::BatchMessage& message, Publisher::Done& done,
                         std::uint64_t deadline_ms);
-  // The same for messages that are one batch of their own, all or nothing; precondition: at least
-  // two. `done` is for the first. The result is the sequence of the first.
+  // The same for messages that are one batch of their own, all or nothing; precondition: there is
+  // one. `done` is for the first. The result is the sequence of the first.
   Result<Sequence> take_batch(std::span<const wire::BatchMessage> messages, Publisher::Done& done,
-                              std::uint64_t deadline_ms);
+                              std::uint64_t deadline_ms,
+                              std::optional<Offset> expect_last_offset = std::nullopt);
   // True when the session waits for what take() has just brought; false until it asks again.
   bool take_wake();
   // Whether a message of this encoded size fits into the window now.
@@ -73,6 +76,8 @@ class Intake {
   Sequence next_sequence() const { return next_sequence_; }
   // What is queued is given up; the next message gets `next`. The caller completes the batches.
   std::vector<BatchPtr> give_up(Sequence next);
+  // What is queued, and was never sent, goes on from `next`: what was before it is not taken.
+  void renumber(Sequence next);
   // The batches that were cut have their outcome: the window opens.
   void release(const Batch& batch);
   void stop_taking(Error why) { stopped_ = std::move(why); }

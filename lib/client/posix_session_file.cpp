@@ -59,19 +59,6 @@ std::string sealed(const std::string& text) {
   return text + "checksum " + hex(static_cast<std::uint64_t>(digest)) + "\n";
 }
 
-std::optional<Uuid> parse_uuid(std::string_view text) {
-  Uuid id;
-  if (text.size() != 2 * id.bytes.size()) return std::nullopt;
-  for (std::size_t i = 0; i < id.bytes.size(); ++i) {
-    unsigned value = 0;
-    const char* const from = text.data() + 2 * i;
-    const auto [end, error] = std::from_chars(from, from + 2, value, 16);
-    if (error != std::errc{} || end != from + 2) return std::nullopt;
-    id.bytes[i] = static_cast<std::byte>(value);
-  }
-  return id;
-}
-
 std::optional<std::uint64_t> parse_number(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

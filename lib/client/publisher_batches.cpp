@@ -15,6 +15,11 @@ bool is_fatal(Code code) {
   return code == Code::refused || code == Code::expired || code == Code::not_authorized;
 }
 
+Error with_sequence(Error error, Sequence sequence) {
+  error.sequence = sequence;
+  return error;
+}
+
 Receipt receipt_of(const wire::Receipt& batch, Sequence sequence) {
   return {.offset = batch.base_offset + (sequence - batch.first_sequence),
           .zxid = batch.zxid,
@@ -57,7 +62,8 @@ void PublisherSession::send_batch(InFlight& flight) {
   send(wire::Publish{.instance = instance_,
                      .first_sequence = flight.batch->first,
                      .count = flight.batch->count(),
-                     .body_checksum = flight.checksum},
+                     .body_checksum = flight.checksum,
+                     .expect_last_offset = flight.batch->expect_last_offset},
        SharedBody(flight.batch, &flight.batch->body));
 }
 
@@ -65,9 +71,15 @@ void PublisherSession::send_batch(InFlight& flight) {
 // take decides how much that is. Full bodies need not wait.
 bool PublisherSession::wants_batch(const Intake& intake) const {
   if (intake.empty() || !may_send() || reported_ > 0) return false;
-  if (batches_.size() >= batches_max) return false;
+  if (batches_.size() >= batches_max || behind_condition()) return false;
   if (!batches_.empty() && batches_.back().state != InFlight::State::sent) return false;
   return unanswered_ < frames_eager || intake.has_full_body();
+}
+
+// Should the condition not hold, what comes behind goes on in its place; sent before that was
+// known, it would be a hole.
+bool PublisherSession::behind_condition() const {
+  return !batches_.empty() && batches_.back().batch->expect_last_offset;
 }
 
 void PublisherSession::exchange(Intake& intake, std::uint64_t now_ms) {
@@ -83,11 +95,13 @@ void PublisherSession::exchange(Intake& intake, std::uint64_t now_ms) {
     give_up(Code::unavailable, "not sent before its deadline: " + trouble_);
   }
   if (give_up_) give_up_intake(intake);
+  if (std::exchange(renumber_intake_, false)) intake.renumber(next_cut_);
   set_stopped(intake);
 
   while (wants_batch(intake)) add(intake.cut());
   intake_empty_ = intake.empty();
-  const bool taking = may_send() && reported_ == 0 && batches_.size() < batches_max;
+  const bool taking =
+      may_send() && reported_ == 0 && batches_.size() < batches_max && !behind_condition();
   intake.wake_on(!taking                      ? Intake::WakeOn::nothing
                  : unanswered_ < frames_eager ? Intake::WakeOn::message
                                               : Intake::WakeOn::full_body);
@@ -133,6 +147,7 @@ void PublisherSession::on_publish_refused(const wire::Refused& refused, std::uin
   flight->state = InFlight::State::refused;
   if (refused.outcome == Outcome::maybe) flight->maybe = true;
 
+  if (refused.expect_last_offset) return on_condition_refused(*flight, refused);
   if (refused.hole) return on_hole(*flight, refused, now_ms);
   if (refused.not_leading) return leave_for_leader(refused.leader_endpoint, refused.text);
   switch (refused.code) {
@@ -173,8 +188,25 @@ void PublisherSession::on_final_refusal(InFlight& flight, const wire::Refused& r
   complete_front();  // in order: batches before it may still get their receipts
 }
 
+// This copy was not taken. An earlier one may still be, somewhere: a newer instance fences it,
+// tells whether it was, and asks again. When there is none, the sequence is free at once.
+void PublisherSession::on_condition_refused(InFlight& flight, const wire::Refused& refused) {
+  if (flight.maybe) return reopen();
+  Error error(Code::refused, Outcome::no, refused.text);
+  error.first = refused.last_offset;
+  flight.answer = std::move(error);
+  flight.condition_failed = true;
+  complete_front();  // in order: batches before it still wait for their receipts
+}
+
 void PublisherSession::complete_front() {
   while (!batches_.empty() && batches_.front().answered()) {
+    if (batches_.front().condition_failed) {
+      const InFlight flight = std::move(batches_.front());
+      batches_.pop_front();
+      pass_over(flight);
+      continue;
+    }
     if (batches_.front().not_taken()) {
       const Error error = std::get<Error>(batches_.front().answer);
       return is_fatal(error.code) ? die(error) : give_up(error.code, error.what());
@@ -193,6 +225,17 @@ void PublisherSession::complete_front() {
       complete(flight.batch, std::get<Error>(flight.answer));
     }
   }
+}
+
+// Its sequences go to what comes next: nothing was sent behind it.
+void PublisherSession::pass_over(const InFlight& flight) {
+  ZABMQ_CHECK(batches_.empty() && next_cut_ == flight.batch->last() + 1);
+  next_cut_ = flight.batch->first;
+  renumber_intake_ = true;
+  const Error& error = std::get<Error>(flight.answer);
+  if (!flight.reported) return complete(flight.batch, error);
+  --reported_;
+  answer_waiters(flight, error);
 }
 
 void PublisherSession::complete(const BatchPtr& batch, std::variant<wire::Receipt, Error> outcome) {
@@ -350,7 +393,7 @@ std::optional<Result<Receipt>> PublisherSession::resolved(Sequence sequence) con
       return receipt_of(*receipt, sequence);
     }
     const Error& error = std::get<Error>(batch.answer);
-    return Error(error.code, error.outcome, error.what(), sequence);
+    return with_sequence(error, sequence);
   }
   return std::nullopt;
 }
@@ -374,7 +417,7 @@ void PublisherSession::answer_waiters(const InFlight& flight, const Error& error
     if (waiter.sequence < flight.batch->first || waiter.sequence > flight.batch->last()) {
       waiters_.push_back(std::move(waiter));
     } else {
-      reply(waiter, Error(error.code, error.outcome, error.what(), waiter.sequence));
+      reply(waiter, with_sequence(error, waiter.sequence));
     }
   }
 }

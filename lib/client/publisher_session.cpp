@@ -120,6 +120,9 @@ void PublisherSession::leave_behind(Sequence last) {
 
 void PublisherSession::perform_leave(std::uint64_t now_ms) {
   drop_connection();
+  const bool in_vain = link_ == Link::greeting && leaving_ == Leave::failure;
+  if (in_vain && redirected_) unreachable_leader_ = endpoint_;
+  redirected_ = leaving_ == Leave::redirect;
   link_ = Link::waiting;
   switch (std::exchange(leaving_, Leave::stay)) {
     case Leave::stay:
@@ -179,9 +182,19 @@ void PublisherSession::on(const wire::Welcome& welcome, std::uint64_t now_ms) {
     new_limits_ =
         wire::BatchLimits{.payload_max = welcome.payload_max, .batch_max = welcome.batch_bytes_max};
   }
+  if (const std::string leader = better_server(welcome); !leader.empty()) {
+    return leave(Leave::redirect, "forwards to the leader", leader);
+  }
   link_ = Link::open;
   trouble_ = endpoint_ + ": connected, but it has not acknowledged (is there a quorum?)";
   pinged_ms_ = now_ms;
+}
+
+// A server that forwards serves as well, only slower: its leader, unless that was tried in vain.
+std::string PublisherSession::better_server(const wire::Welcome& welcome) {
+  const bool leads = welcome.leader == welcome.server || welcome.leader_endpoint == endpoint_;
+  if (leads) unreachable_leader_.clear();
+  return leads || welcome.leader_endpoint == unreachable_leader_ ? "" : welcome.leader_endpoint;
 }
 
 bool PublisherSession::open_instance(const wire::Welcome& welcome) {
@@ -201,6 +214,10 @@ bool PublisherSession::open_instance(const wire::Welcome& welcome) {
   }
   instance_ = welcome.instance;
   acknowledged_any_ = false;
+  // No copy sent under an older instance can be taken any more.
+  for (InFlight& flight : batches_) {
+    if (flight.batch->first > last) flight.maybe = false;
+  }
   if (opened_) return true;
   opened_ = true;
   resumed_after_ = acknowledged_ = last;

@@ -4,8 +4,10 @@
 // Invariants: 1. batches are sent in order, each always with the same boundaries, and at most one
 // copy of each is unanswered on a connection; 2. batches get their outcome in order; 3. a batch of
 // which some copy may still arrive anywhere is never said not to have happened; 4. a sequence is
-// given to another message only when no copy of its first one was ever sent, or under a newer
-// instance; 5. while an outcome is open nothing behind it is sent, unless retry() asks for it.
+// given to another message only when no copy of its first one can still arrive anywhere, or under a
+// newer instance; 5. while an outcome is open nothing behind it is sent, unless retry() asks for
+// it;
+// 6. nothing is sent behind a batch with a condition before that batch is answered.
 #pragma once
 
 #include <cstddef>
@@ -117,6 +119,7 @@ class PublisherSession {
     bool ever_sent = false;
     bool reported = false;  // its callers were told that its outcome is open
     std::variant<std::monostate, wire::Receipt, Error> answer;
+    bool condition_failed = false;  // the answer is about this batch alone
 
     bool answered() const { return answer.index() != 0; }
     bool not_taken() const;     // refused for good
@@ -159,6 +162,7 @@ class PublisherSession {
   void on(const wire::ServerPong& pong, std::uint64_t now_ms);
   template <class Other>
   void on(const Other&, std::uint64_t) {}  // frames of subscriptions and status: not ours
+  std::string better_server(const wire::Welcome& welcome);
   bool open_instance(const wire::Welcome& welcome);
   bool continue_instance(const wire::Welcome& welcome);
   void on_greeting_refused(const wire::Refused& refused);
@@ -180,7 +184,10 @@ class PublisherSession {
   void on_publish_refused(const wire::Refused& refused, std::uint64_t now_ms);
   void on_hole(const InFlight& hole, const wire::Refused& refused, std::uint64_t now_ms);
   void on_final_refusal(InFlight& flight, const wire::Refused& refused);
+  void on_condition_refused(InFlight& flight, const wire::Refused& refused);
+  bool behind_condition() const;
   void complete_front();
+  void pass_over(const InFlight& flight);
   void complete(const BatchPtr& batch, std::variant<wire::Receipt, Error> outcome);
   void hold(std::uint64_t until_ms, std::uint64_t now_ms);
   void end_hold(std::uint64_t now_ms);
@@ -208,6 +215,8 @@ class PublisherSession {
   Leave leaving_ = Leave::stay;  // decided by a frame, performed by the next tick
   std::string leave_for_;
   std::string trouble_ = "no server was reached yet";
+  bool redirected_ = false;         // to the endpoint of this connection attempt
+  std::string unreachable_leader_;  // named by a server, and could not be reached or did not greet
   std::set<std::string> greetings_refused_;  // by these endpoints, before the first WELCOME
 
   bool opened_ = false;
@@ -226,6 +235,7 @@ class PublisherSession {
   std::uint64_t answered_ms_ = 0;  // when a publish was answered, or none was to be
   std::size_t reported_ = 0;       // batches whose outcome is open; they stand in front
   bool new_instance_needed_ = false;
+  bool renumber_intake_ = false;   // from next_cut_
   bool acknowledged_any_ = false;  // under this instance
   std::optional<std::uint64_t> held_until_ms_;
   std::uint64_t hold_deadline_ms_ = 0;

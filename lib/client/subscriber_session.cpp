@@ -13,7 +13,13 @@ SubscriberSession::SubscriberSession(Options options, std::uint64_t now_ms)
     : options_(std::move(options)),
       route_(options_.endpoints, options_.seed),
       next_try_(route_.first(now_ms)),
-      served_ms_(now_ms) {}
+      served_ms_(now_ms) {
+  if (const auto* from = std::get_if<FromToken>(&options_.from)) {
+    cluster_ = from->token.cluster;
+    history_ = from->token.history;
+    options_.from = FromOffset{from->token.offset};
+  }
+}
 
 // --- time ---
 
@@ -217,38 +223,56 @@ void SubscriberSession::on_greeting_refused(const wire::Refused& refused) {
   }
 }
 
-void SubscriberSession::on(const wire::Refused& refused, std::uint64_t) {
+void SubscriberSession::on(const wire::Refused& refused, std::uint64_t now_ms) {
   if (refused.about == wire::About::connection) {
     if (link_ == Link::greeting) return on_greeting_refused(refused);
     return leave(refused.text);
   }
   const bool ours = refused.about == wire::About::subscribe && refused.id == subscription_;
-  if (ours && link_ != Link::greeting) on_subscribe_refused(refused);
+  if (ours && link_ != Link::greeting) on_subscribe_refused(refused, now_ms);
 }
 
-void SubscriberSession::on_subscribe_refused(const wire::Refused& refused) {
+void SubscriberSession::on_subscribe_refused(const wire::Refused& refused, std::uint64_t now_ms) {
   switch (refused.code) {
     case Code::unavailable:
     case Code::busy:
     case Code::unknown_outcome:
     case Code::no_space:
       return leave(refused.text);
+    case Code::gap:
+      return on_gap(refused.first_offset, refused.text, now_ms);
     default:
       break;
   }
   Error error(refused.code, Outcome::no, endpoint_ + ": " + refused.text);
-  if (refused.code == Code::gap) error.first = refused.first_offset;
   if (refused.code == Code::refused) error.first = refused.last_offset;
   end(std::move(error));
 }
 
-void SubscriberSession::on(const wire::Gap& gap, std::uint64_t) {
+void SubscriberSession::on(const wire::Gap& gap, std::uint64_t now_ms) {
   if (link_ == Link::greeting || gap.subscription != subscription_) return;
-  Error error(Code::gap, Outcome::no,
-              "what was asked for is no longer kept: the log of " + endpoint_ +
-                  " begins with offset " + std::to_string(gap.first));
-  error.first = gap.first;
-  end(std::move(error));
+  on_gap(gap.first,
+         "what was asked for is no longer kept: the log begins with offset " +
+             std::to_string(gap.first),
+         now_ms);
+}
+
+void SubscriberSession::on_gap(Offset first, const std::string& text, std::uint64_t now_ms) {
+  const auto* start = std::get_if<FromOffset>(&options_.from);
+  const Offset due = next_ != 0 ? next_ : start ? start->offset : 0;
+  if (!options_.jumps_gaps) {
+    Error error(Code::gap, Outcome::no, endpoint_ + ": " + text);
+    error.first = first;
+    return end(std::move(error));
+  }
+  if (first == 0 || first <= due) return on_bad_delivery("it keeps what it says it does not");
+  deliveries_.push_back({.records = {}, .first = first, .last = first - 1, .gap = Gap{due, first}});
+  next_ = first;
+  check_complete();
+  if (link_ == Link::none) return;
+  link_ = Link::subscribing;
+  patience_until_ms_ = now_ms + subscribe_patience_ms;
+  subscribe(now_ms);
 }
 
 // --- delivering ---

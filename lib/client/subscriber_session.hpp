@@ -1,8 +1,9 @@
 // SubscriberSession: a subscriber's side of the conversation, without sockets, clock or threads.
 // Frames, ticks and consumption in; frames, connections and verified deliveries out.
 //
-// Invariants: 1. deliveries hold every offset from the first one on, each once, in order: whatever
-// does not fit ends the connection, and the next one subscribes from next_offset(); 2. from the
+// Invariants: 1. deliveries hold every offset from the first one on, each once, in order, but for
+// the gaps that they tell: whatever does not fit ends the connection, and the next one subscribes
+// from next_offset(); 2. from the
 // first SUBSCRIBED on the word it began with is never used again; 3. what the servers may send and
 // what the subscriber has not taken stay within the credit, but for one batch.
 #pragma once
@@ -38,6 +39,7 @@ class SubscriberSession {
     std::uint64_t timeout_ms = 5000;  // silence of all servers
     From from = fresh();
     bool until_end = false;
+    bool jumps_gaps = false;  // goes on with what is kept, and says so
     std::vector<std::string> topics = {};
     std::uint64_t credit_messages = 65536;
     std::uint64_t credit_bytes = 8u << 20;
@@ -65,6 +67,8 @@ class SubscriberSession {
 
   bool complete() const { return complete_; }   // until_end: everything was delivered
   Offset next_offset() const { return next_; }  // 0: not known yet
+  const Uuid& cluster() const { return cluster_; }
+  const Uuid& history() const { return history_; }
   bool over() const { return link_ == Link::none; }
   const std::string& trouble() const { return trouble_; }
   // In a row: answers and deliveries that a correct server does not give.
@@ -97,7 +101,8 @@ class SubscriberSession {
   template <class Other>
   void on(const Other&, std::uint64_t) {}  // frames of publishers and status: not ours
   void on_greeting_refused(const wire::Refused& refused);
-  void on_subscribe_refused(const wire::Refused& refused);
+  void on_subscribe_refused(const wire::Refused& refused, std::uint64_t now_ms);
+  void on_gap(Offset first, const std::string& text, std::uint64_t now_ms);
 
   Options options_;
   Route route_;

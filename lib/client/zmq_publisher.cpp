@@ -82,8 +82,9 @@ class Encoded {
   std::optional<Error> wrong_;
 };
 
-Error with_sequence(const Error& error, Sequence sequence) {
-  return {error.code, error.outcome, error.what(), sequence};
+Error with_sequence(Error error, Sequence sequence) {
+  error.sequence = sequence;
+  return error;
 }
 
 }  // namespace
@@ -96,7 +97,7 @@ class Publisher::Impl {
   Result<Sequence> try_publish(std::string_view topic, Bytes payload, Done done,
                                const PublishOptions& options);
   std::future<Receipt> publish(std::span<const OutgoingMessage> messages,
-                               std::optional<Millis> timeout);
+                               const BatchOptions& options);
   Receipt retry(Sequence sequence, Millis timeout);
   bool flush(Millis timeout);
   void close(Millis timeout);
@@ -111,7 +112,7 @@ class Publisher::Impl {
   PublisherSession::Options session_options() const;
   void wait_until_open();
   Result<Sequence> take(std::span<const wire::BatchMessage> messages, Done& done,
-                        std::uint64_t deadline_ms);
+                        std::uint64_t deadline_ms, std::optional<Offset> expect_last_offset);
   std::optional<Error> wait_for_room(std::size_t size, std::uint64_t deadline_ms);
   void run();
   void turn();
@@ -222,15 +223,19 @@ Result<Sequence> Publisher::Impl::try_publish(std::string_view topic, Bytes payl
   const auto headers = wire::encode_headers(options.headers);
   if (!headers) return headers_too_large();
   const wire::BatchMessage message{.topic = topic, .headers = *headers, .payload = payload};
-  return take({&message, 1}, done, deadline_of(options.timeout));
+  return take({&message, 1}, done, deadline_of(options.timeout), options.expect_last_offset);
 }
 
-// One message joins others on their way; several are a batch of their own.
+// One message joins others on their way; several, or one with a condition, are a batch of their
+// own.
 Result<Sequence> Publisher::Impl::take(std::span<const wire::BatchMessage> messages, Done& done,
-                                       std::uint64_t deadline_ms) {
+                                       std::uint64_t deadline_ms,
+                                       std::optional<Offset> expect_last_offset) {
+  const bool joins = messages.size() == 1 && !expect_last_offset;
   std::unique_lock lock(mutex_);
-  Result<Sequence> taken = messages.size() == 1 ? intake_.take(messages.front(), done, deadline_ms)
-                                                : intake_.take_batch(messages, done, deadline_ms);
+  Result<Sequence> taken =
+      joins ? intake_.take(messages.front(), done, deadline_ms)
+            : intake_.take_batch(messages, done, deadline_ms, expect_last_offset);
   if (!taken) return taken;
   taken_ += messages.size();
   const bool wake = intake_.take_wake();
@@ -240,17 +245,18 @@ Result<Sequence> Publisher::Impl::take(std::span<const wire::BatchMessage> messa
 }
 
 std::future<Receipt> Publisher::Impl::publish(std::span<const OutgoingMessage> messages,
-                                              std::optional<Millis> timeout) {
+                                              const BatchOptions& options) {
   const auto promise = std::make_shared<std::promise<Receipt>>();
   Done done = [promise](const Result<Receipt>& result) {
     if (result) return promise->set_value(result.value());
     promise->set_exception(std::make_exception_ptr(Error(result.error())));
   };
-  const std::uint64_t deadline = deadline_of(timeout);
+  const std::uint64_t deadline = deadline_of(options.timeout);
   Encoded encoded(messages);
   std::optional<Error> error = encoded.wrong();
   while (!error) {
-    const Result<Sequence> taken = take(encoded.messages(), done, deadline);
+    const Result<Sequence> taken =
+        take(encoded.messages(), done, deadline, options.expect_last_offset);
     if (taken) return promise->get_future();
     error = taken.error();
     if (error->code == Code::busy) {
@@ -447,7 +453,8 @@ Publisher::~Publisher() = default;
 std::future<Receipt> Publisher::publish(std::string_view topic, Bytes payload,
                                         const PublishOptions& options) {
   const OutgoingMessage message{topic, payload, options.headers};
-  return impl_->publish({&message, 1}, options.timeout);
+  return impl_->publish({&message, 1}, {.timeout = options.timeout,
+                                        .expect_last_offset = options.expect_last_offset});
 }
 
 std::future<Receipt> Publisher::publish(std::string_view topic, std::string_view payload,
@@ -467,8 +474,8 @@ Receipt Publisher::publish_sync(std::string_view topic, std::string_view payload
 }
 
 std::future<Receipt> Publisher::publish_batch(std::span<const OutgoingMessage> messages,
-                                              std::optional<Millis> timeout) {
-  return impl_->publish(messages, timeout);
+                                              const BatchOptions& options) {
+  return impl_->publish(messages, options);
 }
 
 Result<Sequence> Publisher::try_publish(std::string_view topic, Bytes payload, Done done,

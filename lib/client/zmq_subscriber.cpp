@@ -52,6 +52,7 @@ SubscriberSession::Options session_options(const SubscriberOptions& options) {
       static_cast<std::uint64_t>(std::max<std::int64_t>(options.timeout.count(), 0));
   session.from = options.from;
   session.until_end = options.until_end;
+  session.jumps_gaps = static_cast<bool>(options.on_gap);
   session.topics = options.topics;
   session.credit_messages = std::max<std::size_t>(options.credit_messages, 1);
   session.credit_bytes = std::max<std::size_t>(options.credit_bytes, 1);
@@ -86,6 +87,7 @@ class Subscriber::Impl {
   const Message* ready();
   bool at_end() const;
   Offset next_offset() const;
+  std::optional<ResumeToken> resume_token() const;
 
  private:
   using Deadline = std::optional<std::chrono::steady_clock::time_point>;
@@ -111,6 +113,8 @@ class Subscriber::Impl {
   bool complete_ = false;
   bool stopping_ = false;
   Offset session_next_ = 0;
+  Uuid cluster_;
+  Uuid history_;
   Consumed consumed_;
 
   SubscriberSession session_;  // this and what follows: the background thread's
@@ -168,14 +172,17 @@ const Message* Subscriber::Impl::from_cursor() {
   return nullptr;
 }
 
-// The next delivery; false: there is none yet.
+// The next delivery; false: there is none yet. A gap is told here, without the mutex.
 bool Subscriber::Impl::load() {
   give_back();
-  const std::lock_guard lock(mutex_);
-  if (queue_.empty()) return false;
-  cursor_.start(std::move(queue_.front()));
-  cursor_loaded_ = true;
-  queue_.pop_front();
+  {
+    const std::lock_guard lock(mutex_);
+    if (queue_.empty()) return false;
+    cursor_.start(std::move(queue_.front()));
+    cursor_loaded_ = true;
+    queue_.pop_front();
+  }
+  if (const std::optional<Gap> gap = cursor_.delivery().gap) options_.on_gap(*gap);
   return true;
 }
 
@@ -218,6 +225,13 @@ Offset Subscriber::Impl::next_offset() const {
   return queue_.empty() ? session_next_ : queue_.front().first;
 }
 
+std::optional<ResumeToken> Subscriber::Impl::resume_token() const {
+  const Offset next = next_offset();
+  const std::lock_guard lock(mutex_);
+  if (next == 0 || is_none(cluster_)) return std::nullopt;
+  return ResumeToken{cluster_, history_, next};
+}
+
 // --- the background thread ---
 
 void Subscriber::Impl::run() {
@@ -247,6 +261,8 @@ bool Subscriber::Impl::exchange() {
   over_ = session_.over();
   complete_ = session_.complete();
   session_next_ = session_.next_offset();
+  cluster_ = session_.cluster();
+  history_ = session_.history();
   if (!queue_.empty() || error_ || complete_) arrived_.notify_one();
   return stopping_;
 }
@@ -277,6 +293,9 @@ bool Subscriber::at_end() const {
 }
 Offset Subscriber::next_offset() const {
   return impl_->next_offset();
+}
+std::optional<ResumeToken> Subscriber::resume_token() const {
+  return impl_->resume_token();
 }
 
 }  // namespace zabmq

@@ -1,6 +1,8 @@
 // Types: the text forms of the shared identifiers and errors.
 #include "zabmq/types.hpp"
 
+#include <charconv>
+
 #include "zabmq/result.hpp"
 
 namespace zabmq {
@@ -24,6 +26,19 @@ std::string to_string(const Uuid& id) {
     text += digits[std::to_integer<std::size_t>(b & std::byte{15})];
   }
   return text;
+}
+
+std::optional<Uuid> parse_uuid(std::string_view text) {
+  Uuid id;
+  if (text.size() != 2 * id.bytes.size()) return std::nullopt;
+  for (std::size_t i = 0; i < id.bytes.size(); ++i) {
+    unsigned value = 0;
+    const char* const from = text.data() + 2 * i;
+    const auto [end, error] = std::from_chars(from, from + 2, value, 16);
+    if (error != std::errc{} || end != from + 2) return std::nullopt;
+    id.bytes[i] = static_cast<std::byte>(value);
+  }
+  return id;
 }
 
 std::string_view to_string(Role role) {

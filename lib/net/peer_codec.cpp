@@ -113,6 +113,13 @@ auto fields(Like<zab::Admitted> auto& v) {
   return std::tie(v.incarnation);
 }
 
+auto fields(Like<zab::Forward> auto& v) {
+  return std::tie(v.number, v.publisher, v.frame);
+}
+auto fields(Like<zab::ForwardAnswer> auto& v) {
+  return std::tie(v.number, v.frame);
+}
+
 template <class T>
 concept Struct = requires(T& v) {
   fields(v);
@@ -125,11 +132,11 @@ constexpr std::size_t field_count = std::tuple_size_v<decltype(fields(std::declv
 
 // Of zab::Message's alternatives, in their order there.
 constexpr std::array kinds = {
-    Kind::vote,       Kind::standing, Kind::cepoch,       Kind::ack_epoch,  Kind::progress,
-    Kind::ack_leader, Kind::ack,      Kind::pong,         Kind::new_epoch,  Kind::diff,
-    Kind::trunc,      Kind::snap,     Kind::propose,      Kind::new_leader, Kind::up_to_date,
-    Kind::commit,     Kind::ping,     Kind::end_question, Kind::end_answer, Kind::admitted,
-    Kind::state_taken};
+    Kind::vote,        Kind::standing, Kind::cepoch,        Kind::ack_epoch,  Kind::progress,
+    Kind::ack_leader,  Kind::ack,      Kind::pong,          Kind::new_epoch,  Kind::diff,
+    Kind::trunc,       Kind::snap,     Kind::propose,       Kind::new_leader, Kind::up_to_date,
+    Kind::commit,      Kind::ping,     Kind::end_question,  Kind::end_answer, Kind::admitted,
+    Kind::state_taken, Kind::forward,  Kind::forward_answer};
 static_assert(kinds.size() == std::variant_size_v<zab::Message>);
 
 // --- bounds of what a field may hold ---
@@ -188,6 +195,13 @@ bool can_be(const zab::Propose& p) {
   return true;
 }
 
+bool can_be(const zab::Forward& f) {
+  return !f.frame.empty();
+}
+bool can_be(const zab::ForwardAnswer& f) {
+  return !f.frame.empty();
+}
+
 template <class T>
 bool can_be(const T&) {
   return true;
@@ -221,6 +235,12 @@ class Writer {
   template <class T>
   requires std::is_enum_v<T> || std::unsigned_integral<T>
   void put(T value) { packer_.pack_uint64(static_cast<std::uint64_t>(value)); }
+  void put(const std::vector<std::byte>& bytes) {
+    ZABMQ_CHECK(bytes.size() <= forwarded_frame_max);
+    packer_.pack_bin(static_cast<std::uint32_t>(bytes.size()));
+    packer_.pack_bin_body(reinterpret_cast<const char*>(bytes.data()),
+                          static_cast<std::uint32_t>(bytes.size()));
+  }
   template <class T>
   void put(const std::vector<T>& list) {
     ZABMQ_CHECK(list.size() <= elements_max(list));
@@ -273,6 +293,12 @@ class Reader {
     std::uint64_t number = 0;
     if (!in_.read(number) || number > greatest(T{})) return false;
     value = static_cast<T>(number);
+    return true;
+  }
+  bool get(std::vector<std::byte>& out) {
+    Bytes bytes;
+    if (!in_.read_binary(bytes) || bytes.size() > forwarded_frame_max) return false;
+    out.assign(bytes.begin(), bytes.end());
     return true;
   }
   template <class T>
@@ -360,7 +386,7 @@ Kind kind_of(const zab::Message& message) {
 bool is_from_learner(const zab::Message& message) {
   const Kind kind = kind_of(message);
   return (kind >= Kind::cepoch && kind <= Kind::pong) || kind == Kind::end_question ||
-         kind == Kind::admitted || kind == Kind::state_taken;
+         kind == Kind::admitted || kind == Kind::state_taken || kind == Kind::forward;
 }
 
 std::vector<std::byte> encode(const Link& link, const zab::Message& message) {

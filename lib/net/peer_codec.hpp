@@ -1,5 +1,5 @@
-// PeerCodec: peer frames <-> structs. A frame is one header part and, with PROPOSE only, one raw
-// body part of log records, which the codec never touches. docs/wire.md is the specification.
+// PeerCodec: peer frames <-> structs. A frame is one header part and, with some kinds, one raw body
+// part, which the codec never touches. docs/wire.md is the specification.
 //
 // The header part is the XXH3-64 of the rest (8 bytes, little-endian) and then one msgpack array:
 // the link's seven fields and the message's own, in an order that only grows at the end.
@@ -18,6 +18,7 @@ namespace zabmq::net {
 
 inline constexpr std::size_t peer_header_size_max = 32 * 1024;  // a full History or Propose fits
 inline constexpr std::size_t runs_max = 1024;                   // of one PROPOSE
+inline constexpr std::size_t forwarded_frame_max = 8 * 1024;    // of a client, or for one
 
 // Numbers on the wire, never reused.
 enum class Kind : std::uint8_t {
@@ -42,6 +43,8 @@ enum class Kind : std::uint8_t {
   end_answer = 19,
   admitted = 20,
   state_taken = 21,
+  forward = 22,
+  forward_answer = 23,
   reset = 125,
   probe = 126,
   probe_answer = 127

@@ -15,6 +15,7 @@ class PeerLinks {
     virtual ~Listener() = default;
     // `records` is empty but for PROPOSE: the frame's records, back to back, not yet verified; and
     // SNAP: a part of the encoded snapshot.
+    // FORWARD: the body of its client's frame, if there was one.
     virtual void on_peer_message(ServerId from, zab::Message message, Slice records) = 0;
     virtual void on_session_lost(ServerId peer) = 0;
   };
@@ -30,7 +31,8 @@ class PeerLinks {
   // Datagram or session frame, by the message's kind. Never blocks. False: the frame could not be
   // sent; for a session message the session is over (not reported again).
   virtual bool send(ServerId to, const zab::Message& message) = 0;
-  // PROPOSE with its records, or SNAP with its part (one contiguous slice, never empty), shared
+  // PROPOSE with its records, SNAP with its part, or FORWARD with its body (one contiguous slice,
+  // never empty), shared
   // with the socket, not copied.
   virtual bool send_records(ServerId to, const zab::Message& message, Slice records) = 0;
 };

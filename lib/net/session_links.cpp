@@ -39,9 +39,11 @@ bool has_records(const zab::Message& message) {
          std::holds_alternative<zab::Snap>(message);
 }
 
-bool has_records(const Frame& frame) {
+// FORWARD has the body that its client's frame had, if any.
+bool fits(const Frame& frame, const Slice& body) {
   const auto* message = std::get_if<zab::Message>(&frame.content);
-  return message && has_records(*message);
+  if (message && std::holds_alternative<zab::Forward>(*message)) return true;
+  return (message && has_records(*message)) != body.empty();
 }
 
 }  // namespace
@@ -66,7 +68,8 @@ bool SessionLinks::send(ServerId to, const zab::Message& message) {
 }
 
 bool SessionLinks::send_records(ServerId to, const zab::Message& message, Slice records) {
-  ZABMQ_CHECK(has_records(message) && !records.empty());
+  const bool may_have = has_records(message) || std::holds_alternative<zab::Forward>(message);
+  ZABMQ_CHECK(may_have && !records.empty());
   return send_frame(to, message, std::move(records));
 }
 
@@ -97,7 +100,7 @@ void SessionLinks::send_control(const ControlFrame& frame) {
 std::optional<Life> SessionLinks::receive(Bytes header, Slice records, std::optional<Life> claimed,
                                           Listener& listener) {
   std::optional<Frame> frame = decode(header);
-  if (!frame || has_records(*frame) == records.empty()) {
+  if (!frame || !fits(*frame, records)) {
     unreadable(claimed, listener);
     return std::nullopt;
   }

@@ -72,7 +72,8 @@ net::ZmqPeerOptions peer_options(const NodeConfig& config, std::string bind) {
   peers.records_bytes_max =
       std::max({options.storage.batch_max, options.limits.read_max, options.limits.max_batch}) +
       record_overhead_bytes;
-  peers.outbox_bytes_max = 4 * (options.limits.learner_window + peers.records_bytes_max);
+  peers.outbox_bytes_max = 4 * (options.limits.learner_window + peers.records_bytes_max) +
+                           options.limits.max_forwarded_bytes;
   return peers;
 }
 

@@ -84,6 +84,9 @@ constexpr Number numbers[] = {
      ZABMQ_FIELD(limits.max_payload)},
     {"limits.max_batch", Kind::size, kib, 128 * mib, "2MiB", "largest batch of messages",
      ZABMQ_FIELD(limits.max_batch)},
+    {"limits.max_forwarded_bytes", Kind::size, 64 * kib, 16 * gib, "16MiB",
+     "publishers' requests on their way from a follower to the leader",
+     ZABMQ_FIELD(limits.max_forwarded_bytes)},
     {"limits.max_inflight_bytes", Kind::size, 64 * kib, 16 * gib, "64MiB",
      "a leader's proposals that are not committed", ZABMQ_FIELD(limits.max_inflight_bytes)},
     {"limits.learner_window", Kind::size, 64 * kib, 4 * gib, "16MiB",
@@ -122,11 +125,9 @@ constexpr Number numbers[] = {
      ZABMQ_FIELD(storage.retain_hold_ms)},
 
     {"snapshot.every_bytes", Kind::size, 64 * kib, 1024 * gib, "256MiB",
-     "log between two snapshots of the server's state, at most",
-     ZABMQ_FIELD(snapshot.every_bytes)},
+     "log between two snapshots of the server's state, at most", ZABMQ_FIELD(snapshot.every_bytes)},
     {"snapshot.every", Kind::duration, 1000, 365 * day_ms, "1h",
-     "time between two snapshots, when anything happened, at most",
-     ZABMQ_FIELD(snapshot.every_ms)},
+     "time between two snapshots, when anything happened, at most", ZABMQ_FIELD(snapshot.every_ms)},
     {"snapshot.max_bytes", Kind::size, mib, 64 * gib, "1GiB",
      "largest state that is taken over from another server", ZABMQ_FIELD(snapshot.max_bytes)},
 };
@@ -247,6 +248,11 @@ std::optional<Problem> Options::check() const {
         "limits.max_inflight_bytes", Kind::size, limits.max_inflight_bytes,
         "must hold two of limits.max_batch (" + in_unit(Kind::size, limits.max_batch) + ")");
   }
+  if (limits.max_forwarded_bytes < 2 * limits.max_batch) {
+    return contradiction(
+        "limits.max_forwarded_bytes", Kind::size, limits.max_forwarded_bytes,
+        "must hold two of limits.max_batch (" + in_unit(Kind::size, limits.max_batch) + ")");
+  }
   if (storage.segment_size < 2 * (limits.max_batch + record_overhead_max)) {
     return contradiction("storage.segment_size", Kind::size, storage.segment_size,
                          "must hold two records of limits.max_batch (" +
@@ -274,6 +280,7 @@ replica::Options Options::for_replica() const {
   options.batch.payload_max = limits.max_payload;
   options.batch.batch_max = limits.max_batch;
   options.group_bytes_max = storage.batch_max;
+  options.forwarded_bytes_max = limits.max_forwarded_bytes;
   options.in_flight_bytes_max = limits.max_inflight_bytes;
   options.learner_window_bytes = limits.learner_window;
   options.read_bytes_max = limits.read_max;

@@ -34,6 +34,7 @@ struct Options {
   struct Limits {
     std::size_t max_payload = 1 << 20;
     std::size_t max_batch = 2 << 20;
+    std::size_t max_forwarded_bytes = 16 << 20;
     std::size_t max_inflight_bytes = 64 << 20;
     std::size_t learner_window = 16 << 20;
     std::size_t tail_cache = 128 << 20;

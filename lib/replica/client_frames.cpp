@@ -144,20 +144,32 @@ void Replica::settle_publishers() {
 }
 
 // A publisher is opened by the leader only, and only by one that has delivered all of the initial
-// history: before that its table is not the cluster's.
+// history: before that its table is not the cluster's. A server that follows asks its leader.
 void Replica::settle_publisher(ConnectionId id) {
   Connection* connection = clients_->find(id);
   if (!connection || connection->publishing != Connection::Publishing::wanted) return;
+  if (forwards()) {
+    connection->publishing = Connection::Publishing::opening;
+    wire::Hello hello;
+    hello.publisher = connection->publisher;
+    hello.instance = connection->instance;
+    return forward(id, connection->publisher, hello, {});
+  }
   if (!core_.leading_in_broadcast()) {
     connection->publishing = Connection::Publishing::none;
     return answer_not_opened(id);
   }
   if (!accepts_publishes()) return clients_->add_wanting(id);
-  if (connection->instance != 0) return reopen_publisher(id);
+  if (connection->instance !=
+      0) {  // the same process comes back, and goes on behind what was taken
+    auto refusal = refusal_to_continue(connection->publisher, connection->instance);
+    connection->publishing = refusal ? Connection::Publishing::none : Connection::Publishing::open;
+    return refusal ? clients_->answer(id, *std::move(refusal)) : welcome(id);
+  }
   connection->publishing = Connection::Publishing::opening;
-  if (!proposals_->open(id, connection->publisher)) {
-    connection->publishing = Connection::Publishing::none;
-    clients_->answer(id, refused(wire::About::connection, 0, Code::busy, Outcome::no, too_busy()));
+  if (!proposals_->open({.connection = id}, connection->publisher)) {
+    answer({.connection = id},
+           refused(wire::About::connection, 0, Code::busy, Outcome::no, too_busy()));
   }
 }
 
@@ -167,51 +179,32 @@ void Replica::answer_not_opened(ConnectionId id) {
   clients_->answer(id, not_leading(wire::About::connection, 0));
 }
 
-// The same process comes back: it keeps its instance and goes on behind what was taken.
-void Replica::reopen_publisher(ConnectionId id) {
-  Connection& connection = *clients_->find(id);
-  const std::string name = "publisher " + to_string(connection.publisher);
-  const std::string theirs = std::to_string(connection.instance);
-  const std::optional<Taken> known = proposals_->taken(connection.publisher);
-  connection.publishing = Connection::Publishing::none;
+// Why an instance that was opened before may not be gone on with, if so.
+std::optional<wire::Refused> Replica::refusal_to_continue(const Uuid& publisher,
+                                                          Instance instance) {
+  const std::string name = "publisher " + to_string(publisher);
+  const std::string theirs = std::to_string(instance);
+  const std::optional<Taken> known = proposals_->taken(publisher);
   const bool forgotten =
-      ZABMQ_MUTANT(returning_publisher_unknown) && !proposals_->in_flight(connection.publisher);
+      ZABMQ_MUTANT(returning_publisher_unknown) && !proposals_->in_flight(publisher);
   if (!known || known->closing || forgotten) {
-    return clients_->answer(id, refused(wire::About::connection, 0, Code::expired, Outcome::no,
-                                        name + " is not known (closed, or idle for too long): "
-                                               "open it again"));
+    return refused(wire::About::connection, 0, Code::expired, Outcome::no,
+                   name + " is not known (closed, or idle for too long): open it again");
   }
   const std::string ours = std::to_string(known->instance);
-  if (connection.instance < known->instance && !ZABMQ_MUTANT(fencing_ignored)) {
-    return clients_->answer(
-        id, proposals_->refusal_of_older(wire::About::connection, 0, connection.publisher,
-                                         connection.instance));
+  if (instance < known->instance && !ZABMQ_MUTANT(fencing_ignored)) {
+    return proposals_->refusal_of_older(wire::About::connection, 0, publisher, instance);
   }
-  if (connection.instance > known->instance) {
-    return clients_->answer(id, refused(wire::About::connection, 0, Code::protocol, Outcome::no,
-                                        "instance " + theirs + " of " + name +
-                                            " was never opened, the newest is " + ours));
+  if (instance > known->instance) {
+    return refused(
+        wire::About::connection, 0, Code::protocol, Outcome::no,
+        "instance " + theirs + " of " + name + " was never opened, the newest is " + ours);
   }
-  connection.publishing = Connection::Publishing::open;
-  welcome(id);
+  return std::nullopt;
 }
 
-void Replica::on_opened(ConnectionId id, const Uuid& publisher, std::optional<Instance> instance) {
-  Connection* connection = clients_->find(id);
-  if (!connection || connection->publisher != publisher ||
-      connection->publishing != Connection::Publishing::opening) {
-    return;
-  }
-  connection->publishing = instance ? Connection::Publishing::open : Connection::Publishing::none;
-  connection->instance = instance.value_or(0);
-  if (instance) {
-    welcome(id);
-  } else {
-    answer_not_opened(id);
-  }
-}
-
-void Replica::welcome(ConnectionId to) {
+// `last_sequence`: as the leader told it; none: this server leads.
+void Replica::welcome(ConnectionId to, std::optional<Sequence> last_sequence) {
   const Connection* connection = clients_->find(to);
   if (!connection) return;
   const zab::Identity& identity = core_.identity();
@@ -225,10 +218,13 @@ void Replica::welcome(ConnectionId to) {
   answer.batch_bytes_max = options_.batch.batch_max;
   answer.heartbeat_ms = options_.client_heartbeat_ms;
   if (connection->publishing == Connection::Publishing::open) {
-    const std::optional<Taken> known = proposals_->taken(connection->publisher);
+    if (!last_sequence) {
+      const std::optional<Taken> known = proposals_->taken(connection->publisher);
+      last_sequence = known ? known->last_sequence : 0;
+    }
     answer.publisher_open = true;
     answer.instance = connection->instance;
-    answer.last_sequence = known ? known->last_sequence : 0;
+    answer.last_sequence = *last_sequence;
   }
   clients_->answer(to, std::move(answer));
 }
@@ -236,21 +232,30 @@ void Replica::welcome(ConnectionId to) {
 // --- PUBLISH ---
 
 void Replica::on_publish(ConnectionId from, const wire::Publish& publish, Slice body) {
+  const Uuid publisher = clients_->find(from)->publisher;
+  if (is_none(publisher)) {
+    ++counters_.publishes_refused;
+    return clients_->answer(
+        from, refused(wire::About::publish, publish.first_sequence, Code::protocol, Outcome::no,
+                      "HELLO on this connection named no publisher"));
+  }
+  if (forwards() && body.size() <= options_.batch.batch_max) {
+    return forward(from, publisher, publish, std::move(body));
+  }
+  this->publish({.connection = from}, publisher, publish, std::move(body));
+}
+
+void Replica::publish(const Asker& from, const Uuid& publisher, const wire::Publish& publish,
+                      Slice body) {
   if (auto refusal = refusal_of(publish, body)) {
     ++counters_.publishes_refused;
-    return clients_->answer(from, *std::move(refusal));
-  }
-  const Connection& connection = *clients_->find(from);
-  const std::uint64_t id = publish.first_sequence;
-  if (is_none(connection.publisher)) {
-    ++counters_.publishes_refused;
-    return clients_->answer(from, refused(wire::About::publish, id, Code::protocol, Outcome::no,
-                                          "HELLO on this connection named no publisher"));
+    return answer(from, *std::move(refusal));
   }
   const bool disk_behind = env_.log.unwritten_bytes() > options_.in_flight_bytes_max;
-  if (disk_behind || !proposals_->publish(from, connection.publisher, publish, std::move(body))) {
+  if (disk_behind || !proposals_->publish(from, publisher, publish, std::move(body))) {
     ++counters_.publishes_refused;
-    clients_->answer(from, refused(wire::About::publish, id, Code::busy, Outcome::no, too_busy()));
+    answer(from, refused(wire::About::publish, publish.first_sequence, Code::busy, Outcome::no,
+                         too_busy()));
   }
 }
 
@@ -266,12 +271,12 @@ std::optional<wire::Refused> Replica::refusal_of(const wire::Publish& publish, c
   const auto refusal = [id](Code code, std::string text) {
     return refused(wire::About::publish, id, code, Outcome::no, std::move(text));
   };
-  if (!core_.leading_in_broadcast()) return not_leading(wire::About::publish, id);
   if (body.size() > options_.batch.batch_max) {
     return refusal(Code::too_large, "a batch of " + std::to_string(body.size()) +
                                         " bytes is over the limit of " +
                                         std::to_string(options_.batch.batch_max));
   }
+  if (!core_.leading_in_broadcast()) return not_leading(wire::About::publish, id);
   const bool sequences_fit = publish.first_sequence > 0 && publish.count > 0 &&
                              publish.count <= wire::batch_count_max &&
                              publish.first_sequence <= ~Sequence{0} - publish.count;
@@ -299,12 +304,16 @@ void Replica::on_close_publisher(ConnectionId from, const wire::ClosePublisher& 
                             refused(wire::About::close, close.instance, Code::protocol, Outcome::no,
                                     "HELLO on this connection named no publisher"));
   }
+  if (forwards()) return forward(from, connection.publisher, close, {});
+  this->close({.connection = from}, connection.publisher, close.instance);
+}
+
+void Replica::close(const Asker& from, const Uuid& publisher, Instance instance) {
   if (!core_.leading_in_broadcast()) {
-    return clients_->answer(from, not_leading(wire::About::close, close.instance));
+    return answer(from, not_leading(wire::About::close, instance));
   }
-  if (!proposals_->close(from, connection.publisher, close.instance)) {
-    clients_->answer(
-        from, refused(wire::About::close, close.instance, Code::busy, Outcome::no, too_busy()));
+  if (!proposals_->close(from, publisher, instance)) {
+    answer(from, refused(wire::About::close, instance, Code::busy, Outcome::no, too_busy()));
   }
 }
 
@@ -338,6 +347,7 @@ wire::StatusAnswer Replica::make_status_answer(std::uint64_t request) const {
   count("publishes_refused", counters_.publishes_refused);
   count("duplicates", counters_.duplicates);
   count("fenced", counters_.fenced);
+  count("forwarded", counters_.forwarded);
   count("client_frames_malformed", counters_.client_frames_malformed);
   count("batches_malformed", counters_.batches_malformed);
   count("resets", counters_.resets);

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "replica/clients.hpp"
 #include "replica/proposals.hpp"
 #include "zabmq/check.hpp"
 #include "zabmq/mutant.hpp"
@@ -62,6 +63,10 @@ void Proposals::decide_batch(const Request& request, Forming& group) {
   if (publish.first_sequence > known->last_sequence + 1 && !ZABMQ_MUTANT(hole_accepted)) {
     return refuse_hole(request, known->last_sequence);
   }
+  // Behind all that is about a batch taken before: a retry has its receipt whatever came since.
+  if (publish.expect_last_offset && *publish.expect_last_offset != group.last_offset) {
+    return refuse_condition(request, known->last_sequence, group.last_offset);
+  }
   if (group.no_space) return refuse_for_space(request);
   Flight& flight = flight_of(request.publisher);
   if (flight.batches.size() >= options_.receipts_max && !ZABMQ_MUTANT(receipts_without_end)) {
@@ -79,15 +84,15 @@ void Proposals::answer_old_batch(const Request& request, const Taken& known) {
   if (Proposal* proposal = find_in_flight(request.publisher, publish.first_sequence)) {
     if (same_boundaries(publish, proposal->header.first_sequence, proposal->header.count)) {
       ++counters_.duplicates;
-      proposal->connection = request.connection;
-      if (proposal->committed) answer_committed(*proposal);
+      if (proposal->committed) return send_receipt(request.asker, receipt_of(proposal->header));
+      if (!is_forwarded(request.asker)) proposal->asker = request.asker;
       return;
     }
   } else if (const PublisherState* state = table_.find(request.publisher)) {
     const BatchReceipt* receipt = state->receipts.find(publish.first_sequence);
     if (receipt && same_boundaries(publish, receipt->first_sequence, receipt->count)) {
       ++counters_.duplicates;
-      return send_receipt(request.connection, *receipt);
+      return send_receipt(request.asker, *receipt);
     }
     const bool older_than_kept =
         state->receipts.size() == 0 || last_of(publish) < state->receipts[0].first_sequence;
@@ -98,7 +103,7 @@ void Proposals::answer_old_batch(const Request& request, const Taken& known) {
                   "sequences " + range_of(publish) +
                       " were taken before, too long ago for their receipt to be kept");
       answer.last_sequence = known.last_sequence;
-      return clients_.answer(request.connection, std::move(answer));
+      return askers_.answer(request.asker, std::move(answer));
     }
   }
   refuse(request, Code::protocol,
@@ -108,15 +113,10 @@ void Proposals::answer_old_batch(const Request& request, const Taken& known) {
 }
 
 void Proposals::decide_open(const Request& request, Forming& group) {
-  Connection* connection = clients_.find(request.connection);
-  if (!connection) return;  // nobody waits for it
-  if (group.no_space) {
-    connection->publishing = Connection::Publishing::none;
-    return refuse_for_space(request);
-  }
+  if (!askers_.waits(request.asker)) return;
+  if (group.no_space) return refuse_for_space(request);
   const std::optional<Taken> known = taken(request.publisher);
   if (!known && !has_room_for_publisher(group.time)) {
-    connection->publishing = Connection::Publishing::none;
     return refuse(request, Code::busy,
                   "this cluster keeps at most " + std::to_string(options_.publishers_max) +
                       " publishers: close some, or wait until idle ones expire");
@@ -149,7 +149,7 @@ bool Proposals::has_room_for_publisher(LogTime now) const {
 void Proposals::decide_close(const Request& request, Forming& group) {
   const std::optional<Taken> known = taken(request.publisher);
   const Instance instance = request.publish.instance;
-  if (!known) return clients_.answer(request.connection, wire::Closed{instance});
+  if (!known) return askers_.answer(request.asker, wire::Closed{instance});
   if (instance < known->instance) return refuse_older(request);
   if (instance > known->instance) {
     return refuse(request, Code::protocol,
@@ -185,7 +185,7 @@ void Proposals::refuse(const Request& request, Code code, std::string text) {
     about = wire::About::close;
     id = request.publish.instance;
   }
-  clients_.answer(request.connection, refused(about, id, code, Outcome::no, std::move(text)));
+  askers_.answer(request.asker, refused(about, id, code, Outcome::no, std::move(text)));
 }
 
 // `last_sequence` tells a fenced publisher which of its sequences were taken by anybody.
@@ -210,10 +210,9 @@ void Proposals::refuse_older(const Request& request) {
   ++counters_.publishes_refused;
   const bool batch = request.kind == Kind::batch;
   const Instance theirs = request.publish.instance;
-  clients_.answer(
-      request.connection,
-      refusal_of_older(batch ? wire::About::publish : wire::About::close,
-                       batch ? request.publish.first_sequence : theirs, request.publisher, theirs));
+  askers_.answer(request.asker, refusal_of_older(batch ? wire::About::publish : wire::About::close,
+                                                 batch ? request.publish.first_sequence : theirs,
+                                                 request.publisher, theirs));
 }
 
 void Proposals::refuse_for_space(const Request& request) {
@@ -228,11 +227,27 @@ void Proposals::refuse_hole(const Request& request, Sequence last) {
                   " leaves a hole, the last one taken is " + std::to_string(last));
   answer.last_sequence = last;
   answer.hole = true;
-  clients_.answer(request.connection, std::move(answer));
+  askers_.answer(request.asker, std::move(answer));
 }
 
-void Proposals::send_receipt(ConnectionId to, const BatchReceipt& receipt) {
-  clients_.answer(
+// Tells what is committed, nothing of what is in flight: its offsets may yet be other messages'.
+void Proposals::refuse_condition(const Request& request, Sequence last, Offset proposed) {
+  ++counters_.publishes_refused;
+  const Offset committed = committed_offset();
+  const std::string expected = std::to_string(*request.publish.expect_last_offset);
+  wire::Refused answer =
+      refused(wire::About::publish, request.publish.first_sequence, Code::refused, Outcome::no,
+              "expected " + expected + " as the last offset: the last one committed is " +
+                  std::to_string(committed) +
+                  (proposed > committed ? ", and newer messages are in flight" : ""));
+  answer.last_sequence = last;
+  answer.last_offset = committed;
+  answer.expect_last_offset = request.publish.expect_last_offset;
+  askers_.answer(request.asker, std::move(answer));
+}
+
+void Proposals::send_receipt(const Asker& to, const BatchReceipt& receipt) {
+  askers_.answer(
       to, wire::Receipt{receipt.first_sequence, receipt.count, receipt.base_offset, receipt.zxid});
 }
 

@@ -15,8 +15,9 @@ namespace zabmq::replica {
 struct Options {
   zab::Options zab;
   wire::BatchLimits batch;
-  std::size_t group_bytes_max = 1 << 20;        // or one batch
-  std::size_t in_flight_bytes_max = 64 << 20;   // leader: proposed, not committed, plus waiting
+  std::size_t group_bytes_max = 1 << 20;       // or one batch
+  std::size_t in_flight_bytes_max = 64 << 20;  // leader: proposed, not committed, plus waiting
+  std::size_t forwarded_bytes_max = 16 << 20;  // learner: passed on to the leader, not yet answered
   std::size_t learner_window_bytes = 16 << 20;  // sent to a learner, not yet reported durable
   std::size_t read_bytes_max = 1 << 20;         // of one read for a cursor
   std::size_t publishers_max = 100000;
@@ -42,7 +43,7 @@ struct Options {
 // What has happened, for logs and status; the composition root reads it.
 struct Counters {
   std::uint64_t proposals = 0, messages_proposed = 0, commits = 0, messages_delivered = 0;
-  std::uint64_t publishes_refused = 0, duplicates = 0, fenced = 0;
+  std::uint64_t publishes_refused = 0, duplicates = 0, fenced = 0, forwarded = 0;
   std::uint64_t client_frames_malformed = 0, batches_malformed = 0, resets = 0;
   std::uint64_t peer_records_malformed = 0, sessions_lost = 0, dropped_peer_messages = 0;
   std::uint64_t elections = 0, alarms = 0, protocol_errors = 0;

@@ -6,6 +6,7 @@
 #include "replica/clients.hpp"
 #include "replica/delivery.hpp"
 #include "replica/end_questions.hpp"
+#include "replica/forwards.hpp"
 #include "replica/learner_queue.hpp"
 #include "replica/proposals.hpp"
 #include "replica/replica.hpp"
@@ -97,9 +98,7 @@ void Replica::perform_output(zab::Output output) {
     env_.peers.open_session(open->leader);
   } else {
     const ServerId peer = std::get<zab::CloseSession>(output).peer;
-    forget_held(peer);
-    learners_->close(peer);
-    questions_->withdraw_peer(peer);
+    forget_session(peer);
     env_.peers.close_session(peer);
   }
 }
@@ -133,6 +132,7 @@ void Replica::follow_leadership() {
   if (leader != leader_) {
     leader_ = leader;
     questions_->forget_round();
+    forwards_->give_up();
   }
 }
 
@@ -148,9 +148,7 @@ void Replica::note(const zab::Event& event) {
 // Ends a session from our side; the core is told as soon as it may be.
 void Replica::break_session(ServerId peer, const std::string& why) {
   ++counters_.sessions_lost;
-  learners_->close(peer);
-  questions_->withdraw_peer(peer);
-  forget_held(peer);
+  forget_session(peer);
   env_.peers.close_session(peer);
   broken_.push_back(peer);
   note({zab::Event::Kind::dropped, peer,

@@ -6,31 +6,31 @@
 #include <memory>
 #include <utility>
 
+#include "replica/clients.hpp"
 #include "replica/records.hpp"
 #include "zabmq/check.hpp"
 #include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 
-Proposals::Proposals(const ServerState& state, Clients& clients, const Options& options,
-                     Counters& counters, Opened opened)
+Proposals::Proposals(const ServerState& state, Askers& askers, const Options& options,
+                     Counters& counters)
     : state_(state),
       table_(state.publishers()),
-      clients_(clients),
+      askers_(askers),
       options_(options),
-      counters_(counters),
-      opened_(std::move(opened)) {}
+      counters_(counters) {}
 
-bool Proposals::publish(ConnectionId from, const Uuid& publisher, const wire::Publish& publish,
+bool Proposals::publish(const Asker& from, const Uuid& publisher, const wire::Publish& publish,
                         Slice body) {
   return add_request({Kind::batch, from, publisher, publish, std::move(body)});
 }
 
-bool Proposals::open(ConnectionId from, const Uuid& publisher) {
+bool Proposals::open(const Asker& from, const Uuid& publisher) {
   return add_request({Kind::open, from, publisher, {}, {}});
 }
 
-bool Proposals::close(ConnectionId from, const Uuid& publisher, Instance instance) {
+bool Proposals::close(const Asker& from, const Uuid& publisher, Instance instance) {
   wire::Publish only_instance;
   only_instance.instance = instance;
   return add_request({Kind::close, from, publisher, only_instance, {}});
@@ -45,7 +45,7 @@ void Proposals::admit(const zab::Admit& admit) {
   });
   Slice body = admit_body(admit);
   waiting_bytes_ += record_size(static_cast<std::uint32_t>(body.size()));
-  requests_.push_back({Kind::admit, ConnectionId::none, {}, {}, std::move(body)});
+  requests_.push_back({Kind::admit, {}, {}, {}, std::move(body)});
 }
 
 void Proposals::stop_retaining(const storage::LastRecord& floor) {
@@ -53,7 +53,7 @@ void Proposals::stop_retaining(const storage::LastRecord& floor) {
   floor_proposed_ = true;
   Slice body = floor_body(floor);
   waiting_bytes_ += record_size(static_cast<std::uint32_t>(body.size()));
-  requests_.push_back({Kind::floor, ConnectionId::none, {}, {}, std::move(body)});
+  requests_.push_back({Kind::floor, {}, {}, {}, std::move(body)});
 }
 
 // The other kinds are the leader's own.
@@ -138,7 +138,7 @@ void Proposals::accept(const Request& request, Instance instance, Forming& group
   in_flight_bytes_ += bytes;
   ++counters_.proposals;
   counters_.messages_proposed += header.count;
-  proposals_.push_back({request.kind, request.connection, header, false});
+  proposals_.push_back({request.kind, request.asker, header, false});
   group_.emplace_back(header, request.body);
 }
 
@@ -176,12 +176,25 @@ void Proposals::on_committed(Zxid up_to) {
   }
 }
 
-void Proposals::answer_committed(Proposal& proposal) {
-  const RecordHeader& h = proposal.header;
-  if (proposal.kind == Kind::batch) {
-    send_receipt(proposal.connection, {h.first_sequence, h.base_offset, h.zxid, h.count});
+BatchReceipt Proposals::receipt_of(const RecordHeader& header) {
+  return {header.first_sequence, header.base_offset, header.zxid, header.count};
+}
+
+// A learner answers the batches that it has forwarded itself, as soon as it has delivered them.
+void Proposals::answer_committed(const Proposal& proposal) {
+  if (proposal.kind == Kind::batch && !is_forwarded(proposal.asker)) {
+    send_receipt(proposal.asker, receipt_of(proposal.header));
   } else if (proposal.kind == Kind::close) {
-    clients_.answer(proposal.connection, wire::Closed{h.instance});
+    askers_.answer(proposal.asker, wire::Closed{proposal.header.instance});
+  }
+}
+
+void Proposals::withdraw_learner(ServerId learner) {
+  for (Request& request : requests_) {
+    if (request.asker.learner == learner) request.asker = {};
+  }
+  for (Proposal& proposal : proposals_) {
+    if (proposal.asker.learner == learner) proposal.asker = {};
   }
 }
 
@@ -196,7 +209,7 @@ void Proposals::on_delivered(const RecordHeader& header) {
   if (of_a_publisher(proposal.kind)) end_flight(header.publisher);
   if (proposal.kind == Kind::floor) floor_proposed_ = false;
   if (proposal.kind == Kind::open) {
-    opened_(proposal.connection, header.publisher, header.instance);
+    askers_.opened(proposal.asker, header.publisher, header.instance);
   }
 }
 
@@ -246,28 +259,28 @@ void Proposals::step_down(const wire::Refused& refusal) {
 void Proposals::give_up(const Proposal& proposal) {
   if (!of_a_publisher(proposal.kind)) return;  // the next leader proposes its own
   const RecordHeader& h = proposal.header;
-  if (proposal.kind == Kind::open) return opened_(proposal.connection, h.publisher, std::nullopt);
+  if (proposal.kind == Kind::open) return askers_.opened(proposal.asker, h.publisher, std::nullopt);
   if (proposal.committed) return;  // answered
   const bool batch = proposal.kind == Kind::batch;
   ++counters_.publishes_refused;
-  clients_.answer(proposal.connection,
-                  refused(batch ? wire::About::publish : wire::About::close,
-                          batch ? h.first_sequence : h.instance, Code::unknown_outcome,
-                          ZABMQ_MUTANT(unknown_outcome_told_as_no) ? Outcome::no : Outcome::maybe,
-                          "this server stopped leading before transaction " + to_string(h.zxid) +
-                              " was committed: ask the next leader by sending it again"));
+  askers_.answer(proposal.asker,
+                 refused(batch ? wire::About::publish : wire::About::close,
+                         batch ? h.first_sequence : h.instance, Code::unknown_outcome,
+                         ZABMQ_MUTANT(unknown_outcome_told_as_no) ? Outcome::no : Outcome::maybe,
+                         "this server stopped leading before transaction " + to_string(h.zxid) +
+                             " was committed: ask the next leader by sending it again"));
 }
 
 void Proposals::give_up(const Request& request, wire::Refused refusal) {
   if (!of_a_publisher(request.kind)) return;
   if (request.kind == Kind::open) {
-    return opened_(request.connection, request.publisher, std::nullopt);
+    return askers_.opened(request.asker, request.publisher, std::nullopt);
   }
   const bool batch = request.kind == Kind::batch;
   refusal.about = batch ? wire::About::publish : wire::About::close;
   refusal.id = batch ? request.publish.first_sequence : request.publish.instance;
   ++counters_.publishes_refused;
-  clients_.answer(request.connection, std::move(refusal));
+  askers_.answer(request.asker, std::move(refusal));
 }
 
 }  // namespace zabmq::replica

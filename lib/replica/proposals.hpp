@@ -14,7 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "replica/clients.hpp"
+#include "replica/askers.hpp"
 #include "replica/options.hpp"
 #include "replica/server_state.hpp"
 #include "storage/history_log.hpp"
@@ -35,18 +35,15 @@ struct Taken {
 
 class Proposals {
  public:
-  // An opening is over: delivered with this instance, or given up without one.
-  using Opened = std::function<void(ConnectionId, const Uuid& publisher, std::optional<Instance>)>;
   using NextZxid = std::function<Zxid()>;
 
-  Proposals(const ServerState& state, Clients& clients, const Options& options, Counters& counters,
-            Opened opened);
+  Proposals(const ServerState& state, Askers& askers, const Options& options, Counters& counters);
 
   // --- requests; they wait for the next group ---
   // False: in_flight_bytes_max is reached, nothing was taken. `body` was validated.
-  bool publish(ConnectionId from, const Uuid& publisher, const wire::Publish& publish, Slice body);
-  bool open(ConnectionId from, const Uuid& publisher);
-  bool close(ConnectionId from, const Uuid& publisher, Instance instance);
+  bool publish(const Asker& from, const Uuid& publisher, const wire::Publish& publish, Slice body);
+  bool open(const Asker& from, const Uuid& publisher);
+  bool close(const Asker& from, const Uuid& publisher, Instance instance);
   // Asked by the core; takes the place of an earlier one for the same server that still waits.
   void admit(const zab::Admit& admit);
   // By retention; nothing while an earlier one waits or is in flight.
@@ -69,6 +66,8 @@ class Proposals {
   // --- what becomes of proposals ---
   void on_committed(Zxid up_to);                  // receipts
   void on_delivered(const RecordHeader& header);  // after the table has taken it
+  // The session with a learner is over: nobody waits for what it has forwarded.
+  void withdraw_learner(ServerId learner);
   // Leadership is lost. `refusal` is the answer to what was never proposed.
   void step_down(const wire::Refused& refusal);
 
@@ -85,14 +84,14 @@ class Proposals {
   enum class Kind : std::uint8_t { batch, open, close, admit, floor };
   struct Request {
     Kind kind = Kind::batch;
-    ConnectionId connection = ConnectionId::none;
+    Asker asker;
     Uuid publisher;
     wire::Publish publish;  // instance only, unless it is a batch
     Slice body;
   };
   struct Proposal {
     Kind kind = Kind::batch;
-    ConnectionId connection = ConnectionId::none;  // where the answer goes: the newest that asked
+    Asker asker;  // where the answer goes: the newest that asked on a connection
     RecordHeader header;
     bool committed = false;
   };
@@ -125,8 +124,10 @@ class Proposals {
   void refuse_older(const Request& request);
   void refuse_for_space(const Request& request);
   void refuse_hole(const Request& request, Sequence last);
-  void send_receipt(ConnectionId to, const BatchReceipt& receipt);
-  void answer_committed(Proposal& proposal);
+  void refuse_condition(const Request& request, Sequence last, Offset proposed);
+  void send_receipt(const Asker& to, const BatchReceipt& receipt);
+  static BatchReceipt receipt_of(const RecordHeader& header);
+  void answer_committed(const Proposal& proposal);
   void give_up(const Proposal& proposal);
   void give_up(const Request& request, wire::Refused refusal);
   void end_flight(const Uuid& publisher);
@@ -136,10 +137,9 @@ class Proposals {
 
   const ServerState& state_;
   const PublisherTable& table_;
-  Clients& clients_;
+  Askers& askers_;
   const Options& options_;
   Counters& counters_;
-  Opened opened_;
 
   std::deque<Request> requests_;
   std::size_t waiting_bytes_ = 0;

@@ -7,6 +7,7 @@
 #include "replica/clients.hpp"
 #include "replica/delivery.hpp"
 #include "replica/end_questions.hpp"
+#include "replica/forwards.hpp"
 #include "replica/learner_queue.hpp"
 #include "replica/proposals.hpp"
 #include "replica/records.hpp"
@@ -43,10 +44,14 @@ Replica::Replica(ServerId self, zab::Config config, Options options, Recovered r
       env_.log, env_.peers, LearnerLimits{options_.learner_window_bytes, options_.read_bytes_max},
       [this](ServerId peer, const std::string& why) { break_session(peer, why); });
   clients_ = std::make_unique<Clients>(env_.clients, options_, counters_);
-  proposals_ = std::make_unique<Proposals>(
-      state_, *clients_, options_, counters_,
-      [this](ConnectionId id, const Uuid& publisher, std::optional<Instance> instance) {
-        on_opened(id, publisher, instance);
+  proposals_ =
+      std::make_unique<Proposals>(state_, static_cast<Askers&>(*this), options_, counters_);
+  forwards_ = std::make_unique<Forwards>(
+      options_.forwarded_bytes_max,
+      [this](std::uint64_t number, const Uuid& publisher, const wire::ClientMessage& message,
+             Slice body) { return send_forward(number, publisher, message, std::move(body)); },
+      [this](ConnectionId to, const Uuid& publisher, wire::ServerMessage message) {
+        answer_here(to, publisher, std::move(message));
       });
   delivery_ = std::make_unique<Delivery>(
       env_.log, state_, options_.read_bytes_max,
@@ -89,7 +94,7 @@ void Replica::on_peer_message(ServerId from, zab::Message message, Slice records
 }
 
 void Replica::receive(ServerId from, const zab::Message& message, Slice records) {
-  if (receive_here(from, message)) return;
+  if (receive_here(from, message, records)) return;
   if (const auto* propose = std::get_if<zab::Propose>(&message)) {
     return receive_propose(from, propose->commit, std::move(records));
   }
@@ -111,8 +116,17 @@ void Replica::receive(ServerId from, const zab::Message& message, Slice records)
   run_core();
 }
 
-// Questions about the cluster's end, and parts of a SNAP, which the core never sees.
-bool Replica::receive_here(ServerId from, const zab::Message& message) {
+// Questions about the cluster's end, publishers' requests and parts of a SNAP, which the core never
+// sees.
+bool Replica::receive_here(ServerId from, const zab::Message& message, const Slice& body) {
+  if (const auto* request = std::get_if<zab::Forward>(&message)) {
+    on_forward(from, *request, body);
+    return true;
+  }
+  if (const auto* forward_answer = std::get_if<zab::ForwardAnswer>(&message)) {
+    on_forward_answer(from, *forward_answer);
+    return true;
+  }
   if (const auto* question = std::get_if<zab::EndQuestion>(&message)) {
     if (leading_ && learners_->is_open(from)) {
       questions_->ask_for(from, question->number);
@@ -199,13 +213,19 @@ void Replica::forget_held(ServerId from) {
   });
 }
 
+// Its questions, requests and frames died with it; so did what it was still to be sent.
+void Replica::forget_session(ServerId peer) {
+  learners_->close(peer);
+  questions_->withdraw_peer(peer);
+  proposals_->withdraw_learner(peer);
+  forget_held(peer);
+}
+
 void Replica::on_session_lost(ServerId peer) {
   if (fatal_) return;
   ++counters_.sessions_lost;
   settle_core();
-  learners_->close(peer);
-  questions_->withdraw_peer(peer);
-  forget_held(peer);
+  forget_session(peer);
   core_.session_lost(peer);
   run_core();
 }
@@ -322,6 +342,7 @@ void Replica::on_delivered_record(const RecordHeader& header, Bytes body) {
   proposals_->on_delivered(header);
   snapshot_clock_.on_delivered(record_size(header.body_size));
   if (header.kind == RecordKind::floor) snapshot_clock_.on_retention();
+  forwards_->on_delivered(header);
   if (header.kind != RecordKind::admit) return;
   if (const std::optional<zab::Admit> admit = parse_admit(body)) {
     core_.delivered_admit(header.zxid, *admit);
@@ -376,6 +397,7 @@ Queues Replica::queues() const {
   Queues queues;
   queues.publish_bytes = proposals_->waiting_bytes() + proposals_->in_flight_bytes();
   queues.publisher_batches = proposals_->most_batches();
+  queues.forwarded_bytes = forwards_->bytes();
   queues.learner_bytes = learners_->most_unreported_bytes();
   queues.learner_items = learners_->most_items();
   queues.held_bytes = held_bytes_;

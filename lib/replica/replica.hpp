@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "replica/askers.hpp"
 #include "replica/environment.hpp"
 #include "replica/options.hpp"
 #include "replica/server_state.hpp"
@@ -63,6 +64,7 @@ struct Status {
 struct Queues {
   std::size_t publish_bytes = 0;      // waiting or in flight
   std::size_t publisher_batches = 0;  // in flight, of the publisher with the most
+  std::size_t forwarded_bytes = 0;    // on their way to the leader, or not yet answered
   std::size_t learner_bytes = 0;      // sent and not reported durable, of the learner with the most
   std::size_t learner_items = 0;      // not sent, of the learner with the most
   std::size_t held_bytes = 0;         // while the history is being cut
@@ -77,11 +79,14 @@ struct Queues {
 class Clients;
 class Delivery;
 class EndQuestions;
+class Forwards;
 class LearnerQueues;
 class Proposals;
 class Subscriptions;
 
-class Replica final : public net::PeerLinks::Listener, public storage::HistoryLog::Listener {
+class Replica final : public net::PeerLinks::Listener,
+                      public storage::HistoryLog::Listener,
+                      private Askers {
  public:
   Replica(ServerId self, zab::Config config, Options options, Recovered recovered,
           zab::FreshIds fresh_ids, std::vector<ServerAddress> servers, Environment environment);
@@ -130,12 +135,13 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
 
   // replica.cpp
   void receive(ServerId from, const zab::Message& message, Slice records);
-  bool receive_here(ServerId from, const zab::Message& message);
+  bool receive_here(ServerId from, const zab::Message& message, const Slice& body);
   void receive_propose(ServerId from, Zxid commit, Slice records);
   void look_at_report(ServerId from, const zab::Message& message);
   void hold_back(ServerId from, zab::Message message, Slice records);
   void release_held();
   void forget_held(ServerId from);
+  void forget_session(ServerId peer);
   bool accepts_publishes() const;
   bool may_form_group() const;
   void propose_groups();
@@ -172,20 +178,38 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   void on_hello(ConnectionId from, const Principal& principal, const wire::Hello& hello);
   std::optional<wire::Refused> mismatch(const wire::Hello& hello) const;
   void on_publish(ConnectionId from, const wire::Publish& publish, Slice body);
+  void publish(const Asker& from, const Uuid& publisher, const wire::Publish& publish, Slice body);
   std::optional<wire::Refused> refusal_of(const wire::Publish& publish, const Slice& body);
   void on_close_publisher(ConnectionId from, const wire::ClosePublisher& close);
+  void close(const Asker& from, const Uuid& publisher, Instance instance);
   void settle_publishers();
   void settle_publisher(ConnectionId id);
-  void reopen_publisher(ConnectionId id);
-  void on_opened(ConnectionId id, const Uuid& publisher, std::optional<Instance> instance);
+  std::optional<wire::Refused> refusal_to_continue(const Uuid& publisher, Instance instance);
   void answer_not_opened(ConnectionId id);
-  void welcome(ConnectionId to);
+  void welcome(ConnectionId to, std::optional<Sequence> last_sequence = std::nullopt);
   wire::StatusAnswer make_status_answer(std::uint64_t request) const;
   wire::Refused not_leading(wire::About about, std::uint64_t id) const;
   ServerId known_leader() const;
   std::string endpoint_of(ServerId server) const;
   std::string why_unavailable() const;
   std::string too_busy() const;
+
+  // forwarding.cpp
+  bool waits(const Asker& asker) const override;
+  void answer(const Asker& asker, wire::ServerMessage message) override;
+  void opened(const Asker& asker, const Uuid& publisher, std::optional<Instance> instance) override;
+  void answer_welcome(const Asker& asker, const Uuid& publisher, Instance instance);
+  void end_opening(ConnectionId id, const Uuid& publisher, std::optional<Instance> instance,
+                   std::optional<Sequence> last_sequence = std::nullopt);
+  bool forwards() const;
+  void forward(ConnectionId from, const Uuid& publisher, const wire::ClientMessage& message,
+               Slice body);
+  bool send_forward(std::uint64_t number, const Uuid& publisher, const wire::ClientMessage& message,
+                    Slice body);
+  void on_forward(ServerId from, const zab::Forward& request, Slice body);
+  void on_forwarded_hello(const Asker& from, const Uuid& publisher, Instance instance);
+  void on_forward_answer(ServerId from, const zab::ForwardAnswer& answer);
+  void answer_here(ConnectionId to, const Uuid& publisher, wire::ServerMessage message);
 
   const Options options_;
   const std::vector<ServerAddress> servers_;
@@ -224,6 +248,7 @@ class Replica final : public net::PeerLinks::Listener, public storage::HistoryLo
   std::unique_ptr<LearnerQueues> learners_;
   std::unique_ptr<Clients> clients_;
   std::unique_ptr<Proposals> proposals_;
+  std::unique_ptr<Forwards> forwards_;
   std::unique_ptr<Delivery> delivery_;
   std::unique_ptr<EndQuestions> questions_;
   std::unique_ptr<Subscriptions> subscriptions_;

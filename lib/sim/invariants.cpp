@@ -501,6 +501,7 @@ void Invariants::bounded(ServerId server, const replica::Queues& queues,
   within("batches of a publisher", queues.publisher_batches, options.receipts_max);
   within("bytes sent to a learner", queues.learner_bytes, window);
   within("items for a learner", queues.learner_items, learner_items_max);
+  within("bytes forwarded", queues.forwarded_bytes, options.forwarded_bytes_max);
   within("bytes held while cutting", queues.held_bytes,
          window + std::max(record, options.read_bytes_max));
   within("bytes to write", queues.unwritten_bytes,

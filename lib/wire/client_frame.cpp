@@ -40,7 +40,8 @@ struct LayoutOf<Hello>
 template <>
 struct LayoutOf<Publish>
     : Layout<Command::publish, Field<&Publish::instance>, Field<&Publish::first_sequence>,
-             Field<&Publish::count>, Field<&Publish::body_checksum>> {};
+             Field<&Publish::count>, Field<&Publish::body_checksum>,
+             Field<&Publish::expect_last_offset>> {};
 template <>
 struct LayoutOf<Subscribe>
     : Layout<Command::subscribe, Field<&Subscribe::subscription>, Field<&Subscribe::start>,
@@ -79,7 +80,8 @@ struct LayoutOf<Refused>
              Field<&Refused::outcome>, Field<&Refused::text, text_size_max>,
              Field<&Refused::last_sequence>, Field<&Refused::hole>,
              Field<&Refused::leader_endpoint, endpoint_size_max>, Field<&Refused::not_leading>,
-             Field<&Refused::first_offset>, Field<&Refused::last_offset>> {};
+             Field<&Refused::first_offset>, Field<&Refused::last_offset>,
+             Field<&Refused::expect_last_offset>> {};
 template <>
 struct LayoutOf<Subscribed>
     : Layout<Command::subscribed, Field<&Subscribed::subscription>, Field<&Subscribed::next>,
@@ -135,16 +137,15 @@ struct Range<Role> : Between<Role::looking, Role::observing> {};
 template <>
 struct Range<Phase> : Between<Phase::election, Phase::broadcast> {};
 
-// How many array elements a value takes: a zxid is two, so that a header stays flat.
+// How many array elements a value takes: a zxid is two, so that a header stays flat; an optional
+// number stands at the end and is left out when there is none.
 template <class T>
-constexpr std::uint32_t width = std::is_same_v<T, Zxid> ? 2 : 1;
-
-template <auto Member>
-struct MemberType;
-template <class Frame, class T, T Frame::*Member>
-struct MemberType<Member> {
-  using type = T;
-};
+constexpr std::uint32_t width_of(const T&) {
+  return std::is_same_v<T, Zxid> ? 2 : 1;
+}
+constexpr std::uint32_t width_of(const std::optional<std::uint64_t>& value) {
+  return value ? 1 : 0;
+}
 
 // --- writing ---
 
@@ -160,6 +161,9 @@ class Writer {
   template <std::unsigned_integral T>
   void put(T value, std::size_t, std::size_t) {
     packer_.pack_uint64(value);
+  }
+  void put(const std::optional<std::uint64_t>& value, std::size_t, std::size_t) {
+    if (value) put(*value, 0, 0);
   }
   template <class E>
   requires std::is_enum_v<E>
@@ -200,7 +204,7 @@ class Writer {
 template <class Frame, Command Number, auto... Members, std::size_t... Max, std::size_t... ItemMax>
 void write_fields(Writer& writer, const Frame& frame,
                   const Layout<Number, Field<Members, Max, ItemMax>...>&) {
-  writer.array((1 + ... + width<typename MemberType<Members>::type>));
+  writer.array((1 + ... + width_of(frame.*Members)));
   writer.put(Number);
   (writer.put(frame.*Members, Max, ItemMax), ...);
 }
@@ -248,6 +252,15 @@ class Reader {
   template <std::unsigned_integral T>
   void take(T& value, std::size_t, std::size_t) {
     value = static_cast<T>(number(0, std::numeric_limits<T>::max()));
+  }
+  void take(std::optional<std::uint64_t>& value, std::size_t, std::size_t) {
+    value.reset();
+    if (!ok_ || at_ == end_) return;
+    if (at_->type == msgpack::type::NIL) {
+      ++at_;  // none, with elements of a newer version behind it
+    } else {
+      value = number(0, std::numeric_limits<std::uint64_t>::max());
+    }
   }
   template <class E>
   requires std::is_enum_v<E>

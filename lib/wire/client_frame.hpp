@@ -73,6 +73,8 @@ struct Publish {
   Sequence first_sequence = 0;
   std::uint32_t count = 0;
   Digest body_checksum = Digest::none;
+  // Taken only if the last offset given out is this one.
+  std::optional<Offset> expect_last_offset = std::nullopt;
   friend bool operator==(const Publish&, const Publish&) = default;
 };
 
@@ -168,7 +170,9 @@ struct Refused {
   std::string leader_endpoint;  // with not_leading: go there; empty: no leader is known
   bool not_leading = false;     // publish: this server does not lead
   Offset first_offset = 0;      // subscribe: bounds of what could be asked for
-  Offset last_offset = 0;
+  Offset last_offset = 0;       // subscribe; publish with a condition: the last committed one
+  // publish: the condition that did not hold. Its batch alone is refused, not its publisher.
+  std::optional<Offset> expect_last_offset = std::nullopt;
   friend bool operator==(const Refused&, const Refused&) = default;
 };
 

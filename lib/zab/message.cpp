@@ -26,6 +26,8 @@ struct Name {
   const char* operator()(const EndAnswer&) const { return "END-ANSWER"; }
   const char* operator()(const Admitted&) const { return "ADMITTED"; }
   const char* operator()(const StateTaken&) const { return "STATE-TAKEN"; }
+  const char* operator()(const Forward&) const { return "FORWARD"; }
+  const char* operator()(const ForwardAnswer&) const { return "FORWARD-ANSWER"; }
 };
 
 }  // namespace

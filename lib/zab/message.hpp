@@ -180,9 +180,28 @@ struct EndAnswer {
   friend bool operator==(const EndAnswer&, const EndAnswer&) = default;
 };
 
-using Message = std::variant<Vote, StandingMessage, CEpoch, AckEpoch, Progress, AckLeader, Ack,
-                             Pong, NewEpoch, Diff, Trunc, Snap, Propose, NewLeader, UpToDate,
-                             Commit, Ping, EndQuestion, EndAnswer, Admitted, StateTaken>;
+// --- publishing through a server that does not lead; handled by lib/replica, the core never sees
+// them ---
+
+// Learner to leader: a publisher's request, as its client sent it. The body of a PUBLISH goes with
+// it, past the core.
+struct Forward {
+  std::uint64_t number = 0;  // of the request; grows while the learner's process lives
+  Uuid publisher;
+  std::vector<std::byte> frame;  // the client's frame, without its body
+  friend bool operator==(const Forward&, const Forward&) = default;
+};
+// None for a batch that is taken: the learner tells when it has delivered it.
+struct ForwardAnswer {
+  std::uint64_t number = 0;      // of the request
+  std::vector<std::byte> frame;  // for the client
+  friend bool operator==(const ForwardAnswer&, const ForwardAnswer&) = default;
+};
+
+using Message =
+    std::variant<Vote, StandingMessage, CEpoch, AckEpoch, Progress, AckLeader, Ack, Pong, NewEpoch,
+                 Diff, Trunc, Snap, Propose, NewLeader, UpToDate, Commit, Ping, EndQuestion,
+                 EndAnswer, Admitted, StateTaken, Forward, ForwardAnswer>;
 
 // The paper's name in capitals ("ACK-E"), for events, counters and golden conversations.
 const char* name_of(const Message& message);

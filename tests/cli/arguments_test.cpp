@@ -69,6 +69,27 @@ TEST_SUITE("cli/arguments") {
     CHECK(parsed<PubArguments>({"pub", "t", "--size", "1KiB"}).size == 1024);
   }
 
+  TEST_CASE("pub: a condition is for one message") {
+    CHECK(
+        parsed<PubArguments>({"pub", "t", "m", "--expect-last-offset", "41"}).expect_last_offset ==
+        Offset{41});
+    CHECK(parsed<PubArguments>({"pub", "t", "--expect-last-offset", "0"}).expect_last_offset ==
+          Offset{0});
+    CHECK_FALSE(parsed<PubArguments>({"pub", "t", "m"}).expect_last_offset);
+    CHECK(names(refusal({"pub", "t", "--expect-last-offset", "-1"}), "--expect-last-offset"));
+    CHECK(names(refusal({"pub", "t", "--lines", "--expect-last-offset", "1"}),
+                "--expect-last-offset"));
+    CHECK(names(refusal({"pub", "t", "m", "--count", "2", "--expect-last-offset", "1"}),
+                "--expect-last-offset"));
+  }
+
+  TEST_CASE("sub: what to do about a gap") {
+    CHECK_FALSE(parsed<SubArguments>({"sub"}).jumps_gaps);
+    CHECK_FALSE(parsed<SubArguments>({"sub", "--on-gap", "stop"}).jumps_gaps);
+    CHECK(parsed<SubArguments>({"sub", "--on-gap", "jump"}).jumps_gaps);
+    CHECK(names(refusal({"sub", "--on-gap", "skip"}), "--on-gap"));
+  }
+
   TEST_CASE("pub: - is standard input, an empty message is a message, -- ends the options") {
     CHECK_FALSE(parsed<PubArguments>({"pub", "t", "-"}).message);
     CHECK(parsed<PubArguments>({"pub", "t", ""}).message == "");

@@ -47,6 +47,13 @@ TEST_SUITE("cli/json_lines") {
     CHECK(json_line(message("foob\xe9")) == line_with(R"("payload_base64":"Zm9vYuk=")"));
   }
 
+  TEST_CASE("gap: what was due, or null, and where it goes on") {
+    CHECK(json_line(Gap{5, 11}) == R"({"gap":{"from":5,"first_available":11}})"
+                                   "\n");
+    CHECK(json_line(Gap{0, 11}) == R"({"gap":{"from":null,"first_available":11}})"
+                                   "\n");
+  }
+
   TEST_CASE("status: every field of every server, null where nothing is known") {
     ClusterStatus status;
     status.leader = ServerId{1};

@@ -161,6 +161,12 @@ void FakeServer::on_publish(const std::string& from, const wire::Publish& publis
     return send(from, refused);
   }
   auto known = publisher.receipts.find(publish.first_sequence);
+  const Offset last = cluster_->last_offset();
+  if (known == publisher.receipts.end() && publish.expect_last_offset.value_or(last) != last) {
+    refused.expect_last_offset = publish.expect_last_offset;
+    refused.last_offset = last;
+    return send(from, refused);
+  }
   if (known == publisher.receipts.end()) {
     const wire::Receipt receipt = cluster_->append(publish, name, body);
     publisher.last = publish.first_sequence + publish.count - 1;
@@ -177,6 +183,11 @@ void FakeServer::on_subscribe(const std::string& from, const wire::Subscribe& su
   const Offset last = cluster_->last_offset();
   if (subscribe.start == wire::StartKind::fresh) connection.covered = last;
   if (subscribe.start == wire::StartKind::offset) connection.covered = subscribe.offset - 1;
+  if (subscribe.start == wire::StartKind::first) connection.covered = cluster_->first_offset - 1;
+  if (connection.covered + 1 < cluster_->first_offset) {
+    connection.subscription = 0;
+    return send(from, wire::Gap{subscribe.subscription, cluster_->first_offset});
+  }
   if (connection.covered > last) {
     wire::Refused refused;
     refused.about = wire::About::subscribe;

@@ -38,6 +38,7 @@ struct FakeCluster {
   std::vector<FakeBatch> log;
   std::map<Uuid, FakePublisher> publishers;
   std::string leader_endpoint;  // empty: no leader
+  Offset first_offset = 1;      // what lies below is no longer kept
 
   Offset last_offset() const { return log.empty() ? 0 : log.back().base + log.back().count - 1; }
   wire::Receipt append(const wire::Publish& publish, const Uuid& publisher, Bytes body);

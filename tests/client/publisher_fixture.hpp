@@ -127,7 +127,15 @@ class PublisherFixture {
 
   void open(Instance instance = 1, Sequence last = 0) { give(welcome(instance, last)); }
 
-  Result<Sequence> publish(const std::string& payload, std::uint64_t timeout_ms = 5000) {
+  wire::Refused refused_condition(Sequence first, Offset expected, Offset last) const {
+    wire::Refused frame = refusal(first, Code::refused);
+    frame.expect_last_offset = expected;
+    frame.last_offset = last;
+    return frame;
+  }
+
+  Result<Sequence> publish(const std::string& payload, std::uint64_t timeout_ms = 5000,
+                           std::optional<Offset> expect_last_offset = std::nullopt) {
     Publisher::Done done = [this, payload](const Result<Receipt>& result) {
       Told outcome{payload, std::nullopt, std::nullopt};
       if (result) {
@@ -138,11 +146,20 @@ class PublisherFixture {
       outcomes.push_back(outcome);
     };
     const wire::BatchMessage message{.topic = "t", .payload = bytes_of(payload)};
-    return intake.take(message, done, now + timeout_ms);
+    return expect_last_offset
+               ? intake.take_batch({&message, 1}, done, now + timeout_ms, expect_last_offset)
+               : intake.take(message, done, now + timeout_ms);
   }
   Sequence queue(const std::string& payload, std::uint64_t timeout_ms = 5000) {
     const Result<Sequence> taken = publish(payload, timeout_ms);
     REQUIRE(taken);
+    return taken.value();
+  }
+  // With a condition; queued, and handed to the session.
+  Sequence put_if(Offset last, const std::string& payload, std::uint64_t timeout_ms = 5000) {
+    const Result<Sequence> taken = publish(payload, timeout_ms, last);
+    REQUIRE(taken);
+    turn();
     return taken.value();
   }
   // Queued, and handed to the session.

@@ -49,6 +49,42 @@ TEST_SUITE("client/publisher_session") {
     CHECK(f.session.opened());
   }
 
+  TEST_CASE("opening: a server that forwards -> its leader, with the instance that was opened") {
+    PublisherFixture f;
+    wire::Welcome forwarding = f.welcome(3, 5);
+    forwarding.server = ServerId{2};
+    forwarding.leader = ServerId{1};
+    forwarding.leader_endpoint = "tcp://leader";
+
+    f.give(forwarding);
+
+    CHECK(f.connects == Strings{"tcp://a", "tcp://leader"});
+    CHECK(f.hellos.back().instance == 3);
+    f.open(3, 5);
+    CHECK(f.put("m") == 6);
+    CHECK(f.sent.size() == 1);
+  }
+
+  TEST_CASE("opening: a server that forwards to a leader out of reach -> it serves") {
+    PublisherFixture f;
+    wire::Welcome forwarding = f.welcome(3, 0);
+    forwarding.server = ServerId{2};
+    forwarding.leader = ServerId{1};
+    forwarding.leader_endpoint = "tcp://leader";
+    f.give(forwarding);
+    f.session.lost("cannot be reached");
+    f.turn();
+    f.wait_for_connect();
+    CHECK(f.connects.back() == "tcp://b");
+
+    f.give(forwarding);
+
+    CHECK(f.connects.size() == 3);
+    CHECK(f.put("m") == 1);
+    REQUIRE(f.sent.size() == 1);
+    CHECK(f.sent[0].publish.instance == 3);
+  }
+
   TEST_CASE("opening: no leader is known -> the next server after a pause") {
     PublisherFixture f;
 

@@ -324,6 +324,24 @@ TEST_SUITE("client/sockets") {
     CHECK(publisher.flush(long_enough));  // what was not taken is no failure
   }
 
+  TEST_CASE("publisher: a condition -> taken behind that offset only, the others go on") {
+    Cluster cluster;
+    Publisher publisher(cluster.publisher());
+    CHECK(publisher.publish_sync("t", "1", {.expect_last_offset = 0}).offset == 1);
+
+    auto late = publisher.publish("t", "2", {.expect_last_offset = 0});
+    auto behind = publisher.publish("t", "3");
+
+    const Error error = error_of(std::move(late));
+    CHECK(error.code == Code::refused);
+    CHECK(error.outcome == Outcome::no);
+    CHECK(error.first == Offset{1});
+    CHECK(behind.get().sequence == 2);
+    const std::vector<OutgoingMessage> two = {{"a", {}, {}}, {"b", {}, {}}};
+    CHECK(publisher.publish_batch(two, {.expect_last_offset = 2}).get().offset == 3);
+    CHECK(cluster.state->payloads() == Strings{"1", "3", "", ""});
+  }
+
   TEST_CASE("publisher: close -> the cluster forgets it, nothing more is taken") {
     Cluster cluster;
     Publisher publisher(cluster.publisher());
@@ -416,6 +434,43 @@ TEST_SUITE("client/sockets") {
         CHECK(error.first == 1);
       }
     }
+  }
+
+  TEST_CASE("subscriber: below what is kept -> gap, or a jump that is told before its message") {
+    Cluster cluster;
+    Publisher publisher(cluster.publisher());
+    for (int i = 1; i <= 5; ++i) publisher.publish_sync("t", std::to_string(i));
+    {
+      const std::lock_guard lock(cluster.state->mutex);
+      cluster.state->first_offset = 4;
+    }
+
+    Subscriber stopping(cluster.subscriber(at_offset(2)));
+    try {
+      stopping.next(long_enough);
+      FAIL("it began");
+    } catch (const Error& error) {
+      CHECK(error.code == Code::gap);
+      CHECK(error.first == Offset{4});
+    }
+
+    SubscriberOptions options = cluster.subscriber(at_offset(2));
+    std::vector<Gap> gaps;
+    options.on_gap = [&gaps](const Gap& gap) { gaps.push_back(gap); };
+    Subscriber jumping(options);
+    const Message* message = jumping.next(long_enough);
+    REQUIRE(message);
+    CHECK(message->offset == 4);
+    REQUIRE(gaps.size() == 1);
+    CHECK(gaps[0].from == 2);
+    CHECK(gaps[0].first_available == 4);
+    const auto token = jumping.resume_token();
+    REQUIRE(token);
+    CHECK(token->offset == 5);
+    Subscriber resumed(cluster.subscriber(at_token(*token)));
+    message = resumed.next(long_enough);
+    REQUIRE(message);
+    CHECK(message->offset == 5);
   }
 
   TEST_CASE("subscriber: no server -> unavailable, one that comes back -> it goes on") {

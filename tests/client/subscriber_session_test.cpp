@@ -387,6 +387,84 @@ TEST_SUITE("client/subscriber_session") {
     CHECK(f.session.over());
   }
 
+  TEST_CASE("gap: to be jumped -> told in its place, the stream goes on with what is kept") {
+    Fixture f({.endpoints = two_servers, .from = at_offset(5), .jumps_gaps = true});
+    f.welcome();
+    f.give(wire::Gap{1, 11});
+
+    REQUIRE(f.subscribes.size() == 2);  // on the same connection
+    CHECK(f.connects.size() == 1);
+    CHECK(f.subscribes[1].start == wire::StartKind::offset);
+    CHECK(f.subscribes[1].offset == 11);
+    f.subscribed(11);
+    f.deliver(10, 2);
+    CHECK(f.offsets == range(11, 12));
+    REQUIRE(f.held.size() == 2);
+    REQUIRE(f.held[0].gap);
+    CHECK(f.held[0].gap->from == 5);
+    CHECK(f.held[0].gap->first_available == 11);
+    CHECK_FALSE(f.held[1].gap);
+
+    f.give(wire::Gap{2, 40});  // retention overtook a slow subscriber
+    CHECK(f.held.back().gap->from == 13);
+    CHECK(f.subscribes.back().offset == 40);
+    CHECK(f.errors.empty());
+  }
+
+  TEST_CASE("gap: to be jumped, told as a refusal -> likewise") {
+    Fixture f({.endpoints = two_servers, .from = at_zxid({Epoch{1}, 1}), .jumps_gaps = true});
+    f.welcome();
+    f.give(refusal(f, Code::gap));
+    REQUIRE(f.held.size() == 1);
+    CHECK(f.held[0].gap->from == 0);
+    CHECK(f.held[0].gap->first_available == 11);
+    CHECK(f.subscribes.back().offset == 11);
+  }
+
+  TEST_CASE("gap: a jump beyond the end that was asked for -> complete") {
+    Fixture f({.endpoints = two_servers, .from = first(), .until_end = true, .jumps_gaps = true});
+    f.welcome();
+    f.give(wire::Subscribed{.subscription = 1, .next = 1, .end = 5, .has_end = true});
+    f.give(wire::Gap{1, 6});
+    CHECK(f.session.complete());
+    CHECK(f.held.size() == 1);
+  }
+
+  TEST_CASE("gap: that is none -> not jumped backwards, the server is left") {
+    Fixture f({.endpoints = two_servers, .from = at_offset(5), .jumps_gaps = true});
+    f.open(5);
+    f.give(wire::Gap{1, 5});
+    CHECK(f.held.empty());
+    CHECK_FALSE(f.connected);
+  }
+
+  TEST_CASE("token: HELLO names its cluster and history, SUBSCRIBE its offset") {
+    Fixture f({.endpoints = two_servers, .from = at_token({uuid(1), uuid(2), 17})});
+    REQUIRE(f.hellos.size() == 1);
+    CHECK(f.hellos[0].cluster == uuid(1));
+    CHECK(f.hellos[0].history == uuid(2));
+    f.welcome();
+    CHECK(f.subscribes.back().start == wire::StartKind::offset);
+    CHECK(f.subscribes.back().offset == 17);
+    CHECK(f.session.cluster() == uuid(1));
+  }
+
+  TEST_CASE(
+      "token: of another cluster -> refused, with the servers' word, when all of them say so") {
+    Fixture f({.endpoints = two_servers, .from = at_token({uuid(8), uuid(9), 17})});
+    wire::Refused mismatch;
+    mismatch.code = Code::refused;
+    mismatch.text = "cluster mismatch: the client has 08, this server has 01";
+    f.give(mismatch);
+    CHECK(f.errors.empty());
+    f.wait_for_connect();
+    f.give(mismatch);
+    REQUIRE(f.errors.size() == 1);
+    CHECK(f.errors[0].code == Code::refused);
+    CHECK(std::string(f.errors[0].what()).find("cluster mismatch") != std::string::npos);
+    CHECK(f.session.over());
+  }
+
   TEST_CASE("refused: beyond the end -> told with the last offset, gap as a refusal likewise") {
     Fixture beyond({.endpoints = two_servers, .from = at_offset(500)});
     beyond.welcome();

@@ -53,6 +53,19 @@ TEST_SUITE("cluster/pub") {
     CHECK(cluster.everything_at(1) == "hello\na\n\nb\r\nc\n");
   }
 
+  TEST_CASE("pub: a condition -> taken directly behind that offset, else exit 3 and nothing") {
+    TestCluster cluster;
+
+    CHECK(cluster.tool({"pub", "t", "one", "--expect-last-offset", "0"}).code == 0);
+    const Ended late = cluster.tool({"pub", "t", "late", "--expect-last-offset", "0"});
+    CHECK(late.code == 3);
+    CHECK(is_one_line(late.err));
+    CHECK(contains(late.err, "expected 0 as the last offset: the last one committed is 1"));
+    CHECK(cluster.tool({"pub", "t", "two", "--expect-last-offset", "1", "--json"}).code == 0);
+
+    CHECK(cluster.everything_at(1) == "one\ntwo\n");
+  }
+
   TEST_CASE("pub: where messages come from") {
     TestCluster cluster;
 

@@ -109,6 +109,9 @@ inline std::vector<zab::Message> sample_messages() {
       zab::EndAnswer{.number = 11, .offset = 99, .zxid = zxid},
       zab::Admitted{.incarnation = uuid_of(0x40)},
       zab::StateTaken{.part = 299},
+      zab::Forward{
+          .number = 12, .publisher = uuid_of(0x50), .frame = {std::byte{0x91}, std::byte{0x06}}},
+      zab::ForwardAnswer{.number = 12, .frame = {std::byte{0x91}, std::byte{0x48}}},
   };
 }
 

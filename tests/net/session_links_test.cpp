@@ -142,6 +142,21 @@ TEST_SUITE("net/session_links") {
     }
   }
 
+  TEST_CASE("session links: FORWARD -> with the body of its client's frame, or without one") {
+    Pair p;
+    p.establish();
+    const zab::Forward request{.number = 1, .publisher = {}, .frame = {std::byte{1}}};
+
+    CHECK(p.learner->links().send(one, request));
+    CHECK(p.learner->links().send_records(one, request, slice_of(100, 7)));
+    p.settle();
+
+    REQUIRE(p.leader->delivered().size() == 3);
+    CHECK(p.leader->delivered()[1] == zab::Message(request));
+    CHECK(p.leader->delivered()[2] == zab::Message(request));
+    CHECK(p.leader->lost() == 0);
+  }
+
   TEST_CASE("session links: transport refuses a session frame -> over, and not reported") {
     Pair p;
     p.establish();

@@ -61,6 +61,7 @@ class Cluster:
                               for i, peer in zip(self.ids, ports[servers:]))
         self._settings = [word for setting in settings for word in ("--set", setting)]
         self._processes: dict[int, subprocess.Popen] = {}
+        self.endpoints_of_tool: list[str] | None = None  # none: all
         try:
             for server in self.ids:
                 self.start(server)
@@ -105,9 +106,9 @@ class Cluster:
         return status.counters[name]
 
     def tool(self, *words, text: str = "") -> subprocess.CompletedProcess:
-        return subprocess.run([BIN / "zabmq", *map(str, words), "--endpoints",
-                               ",".join(self.endpoints)], input=text, capture_output=True,
-                              text=True, timeout=60)
+        endpoints = self.endpoints_of_tool or self.endpoints
+        return subprocess.run([BIN / "zabmq", *map(str, words), "--endpoints", ",".join(endpoints)],
+                              input=text, capture_output=True, text=True, timeout=60)
 
     def payloads(self) -> list[str]:
         """Everything from first to end, as the C++ tool sees it."""

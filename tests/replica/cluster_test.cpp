@@ -195,28 +195,6 @@ TEST_SUITE("replica/cluster") {
           std::vector<std::string>{"one", "kept"});
   }
 
-  TEST_CASE("cluster: publish and HELLO at a follower -> the leader's endpoint") {
-    Three three;
-    const ServerId leader = three.wait_for_leader();
-    const ServerId follower = three.followers_of(leader).front();
-    const std::string endpoint = "tcp://server-" + to_string(leader);
-    REQUIRE(three.wait([&] { return three.at(follower).replica->status().leader == leader; }));
-
-    const wire::Welcome welcome = three.open(follower, alice);
-    CHECK(!welcome.publisher_open);
-    CHECK(welcome.leader == leader);
-    CHECK(welcome.leader_endpoint == endpoint);
-
-    three.at(follower).publish(alice, 1, {"a"});
-    const auto refused = three.at(follower).clients.take<wire::Refused>(alice);
-    REQUIRE(refused.size() == 1);
-    CHECK(refused[0].not_leading);
-    CHECK(refused[0].leader_endpoint == endpoint);
-    CHECK(refused[0].outcome == Outcome::no);
-    three.at(follower).say(alice, wire::ClosePublisher{1});
-    CHECK(three.at(follower).clients.take<wire::Refused>(alice).at(0).leader_endpoint == endpoint);
-  }
-
   TEST_CASE(
       "scenario 54 S-snap-corrupt: records damaged on the way -> the session ends, counted, all is "
       "repaired") {

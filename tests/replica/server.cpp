@@ -105,13 +105,14 @@ void Host::say(ConnectionId from, const wire::ClientMessage& message, Slice body
 }
 
 void Host::publish(ConnectionId from, Sequence first, const std::vector<std::string>& payloads,
-                   Instance instance) {
+                   Instance instance, std::optional<Offset> expect_last_offset) {
   const Slice body = make_body(payloads);
   wire::Publish frame;
   frame.instance = instance;
   frame.first_sequence = first;
   frame.count = static_cast<std::uint32_t>(payloads.size());
   frame.body_checksum = checksum(body.bytes());
+  frame.expect_last_offset = expect_last_offset;
   say(from, frame, body);
 }
 

@@ -37,7 +37,7 @@ class Host : public replica::IdentityStore, public replica::EventSink {
   // Client frames; the answers are in `clients`.
   void say(ConnectionId from, const wire::ClientMessage& message, Slice body = {});
   void publish(ConnectionId from, Sequence first, const std::vector<std::string>& payloads,
-               Instance instance = 1);
+               Instance instance = 1, std::optional<Offset> expect_last_offset = std::nullopt);
   // Says HELLO for a new instance, settles, and returns the answer.
   wire::Welcome open_publisher(ConnectionId from, const Uuid& publisher);
   void subscribe(ConnectionId from, wire::Subscribe request);

@@ -86,6 +86,22 @@ TEST_SUITE("wire/client_frame") {
     CHECK(refused(frame_of()));
   }
 
+  TEST_CASE("decoder: an optional number at the end -> none, when it is left out or nil") {
+    const auto expected = [](const std::optional<ClientMessage>& publish) {
+      REQUIRE(publish);
+      return std::get<Publish>(*publish).expect_last_offset;
+    };
+    CHECK(expected(decode_client(frame_of(2, 5, 17, 1, 99))) == std::nullopt);
+    CHECK(expected(decode_client(frame_of(2, 5, 17, 1, 99, msgpack::type::nil_t{}))) ==
+          std::nullopt);
+    CHECK(expected(decode_client(frame_of(2, 5, 17, 1, 99, 0))) == Offset{0});
+    CHECK(expected(decode_client(frame_of(2, 5, 17, 1, 99, 41, "of a newer version"))) ==
+          Offset{41});
+    CHECK(refused(frame_of(2, 5, 17, 1, 99, "41")));
+    CHECK(refused(frame_of(2, 5, 17, 1, 99, -1)));
+    CHECK(refused(frame_of(2, 5, 17, 1)));
+  }
+
   TEST_CASE("decoder: unknown command, or the other side's -> refused") {
     CHECK(refused(frame_of(0)));
     CHECK(refused(frame_of(10)));

@@ -66,6 +66,21 @@ std::string hex(Bytes bytes) {
 }  // namespace
 
 TEST_SUITE("wire/client_frame") {
+  TEST_CASE("conditions: an optional number at the end -> the golden bytes of the longer frames") {
+    auto publish = std::get<Publish>(samples::client_frames()[1]);
+    auto refused = std::get<Refused>(samples::server_frames()[2]);
+    publish.expect_last_offset = 41;
+    refused.expect_last_offset = 41;
+
+    CHECK(hex(encode(ClientMessage{publish})) ==
+          "09c239d856731b7f960205ce00011170cd0258cf112233445566778829");
+    CHECK(hex(encode(ServerMessage{refused})) ==
+          "bced7390f43ca9b39d4301ce000111700101b6736572766572203220646f6573206e6f74206c6561"
+          "64ce00010d88c3b47463703a2f2f3132372e302e302e313a39343830c30b6329");
+    CHECK(decode_client(encode(ClientMessage{publish})) == ClientMessage{publish});
+    CHECK(decode_server(encode(ServerMessage{refused})) == ServerMessage{refused});
+  }
+
   TEST_CASE("client frames: version 1 -> the golden bytes, which decode to the same frame") {
     const auto frames = samples::client_frames();
     REQUIRE(frames.size() == std::variant_size_v<ClientMessage>);

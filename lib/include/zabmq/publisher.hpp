@@ -38,6 +38,10 @@ struct PublishOptions {
   // From the call on; none: ClientOptions::timeout. A deadline is never before that of a message
   // published earlier and still pending: what comes later may not be given up first.
   std::optional<Millis> timeout = std::nullopt;
+  // Taken only if it comes directly behind this offset (0: if it is the cluster's first message);
+  // else refused, and told by Error::first what the last one is. Such a message is a transaction of
+  // its own, and whatever is published behind it waits for its answer.
+  std::optional<Offset> expect_last_offset = std::nullopt;
 };
 
 // A message of publish_batch(). Views into the caller's memory, copied before the call returns.
@@ -45,6 +49,11 @@ struct OutgoingMessage {
   std::string_view topic;
   Bytes payload;
   Headers headers = {};
+};
+
+struct BatchOptions {
+  std::optional<Millis> timeout = std::nullopt;             // as in PublishOptions
+  std::optional<Offset> expect_last_offset = std::nullopt;  // of the whole batch
 };
 
 // All members may be called from any thread. One background thread owns the socket; `done`
@@ -60,6 +69,10 @@ struct OutgoingMessage {
 // opened again with its session file. With a session file the first message that is not taken ends
 // the publisher (retry() excepted), so that what the cluster took is an unbroken beginning of what
 // was published: open it again to go on.
+//
+// A message refused for its condition (`refused` with Error::first) is the exception: it alone
+// fails. What was published behind it goes on, one sequence earlier than try_publish() said; the
+// receipt has the sequence that counts.
 class Publisher {
  public:
   using Done = std::function<void(Result<Receipt>)>;
@@ -86,7 +99,7 @@ class Publisher {
   // message i has offset + i, sequence + i and the same zxid. At most 65,535 messages and the bytes
   // of one batch of the cluster (2 MiB): else too_large, and none was taken.
   std::future<Receipt> publish_batch(std::span<const OutgoingMessage> messages,
-                                     std::optional<Millis> timeout = std::nullopt);
+                                     const BatchOptions& options = {});
 
   // Never blocks. The result says whether the message was taken (its sequence) or not: busy,
   // too_large, protocol. `done` is called exactly once for a message that was taken.

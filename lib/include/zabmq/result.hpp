@@ -43,8 +43,9 @@ class Error : public std::runtime_error {
   Code code;
   Outcome outcome;
   Sequence sequence;  // of the publish concerned; 0 = none
-  std::optional<Offset>
-      first;  // with `gap`: the first available offset; beyond the end: the last one
+  // With `gap`: the first available offset. With `refused`, of a start beyond the end or of a
+  // condition that did not hold: the last one.
+  std::optional<Offset> first;
 };
 
 // A value or an Error. Ask with `if (r)` first; value() throws the Error.

@@ -44,7 +44,21 @@ struct FromZxidStart {
 struct FromTime {
   LogTime time = 0;
 };  // first message with a log time >= time (microseconds since 1970); may lie ahead
-using From = std::variant<FromFirst, FromNew, FromOffset, FromZxidStart, FromTime>;
+// Where a subscription goes on. An offset means something in one history only: servers of another
+// cluster or history refuse the token by name.
+struct ResumeToken {
+  Uuid cluster;
+  Uuid history;
+  Offset offset = 1;  // the next one
+  friend bool operator==(const ResumeToken&, const ResumeToken&) = default;
+};
+std::string to_string(const ResumeToken& token);  // CLUSTER.HISTORY.OFFSET
+std::optional<ResumeToken> parse_resume_token(std::string_view text);
+
+struct FromToken {
+  ResumeToken token;
+};
+using From = std::variant<FromFirst, FromNew, FromOffset, FromZxidStart, FromTime, FromToken>;
 
 inline From first() {
   return FromFirst{};
@@ -61,6 +75,15 @@ inline From at_zxid(Zxid zxid) {
 inline From at_time(LogTime time) {
   return FromTime{time};
 }
+inline From at_token(const ResumeToken& token) {
+  return FromToken{token};
+}
+
+// What is no longer kept, and so cannot be delivered.
+struct Gap {
+  Offset from = 0;             // the offset that was due; 0: not known (a start by zxid or time)
+  Offset first_available = 0;  // the subscription goes on with this one
+};
 
 struct SubscriberOptions : ClientOptions {
   // Exact names, and prefixes with a '*' behind them ("orders/*"); empty: all. What is left out
@@ -68,6 +91,10 @@ struct SubscriberOptions : ClientOptions {
   std::vector<std::string> topics;
   From from = fresh();
   bool until_end = false;  // stop at what was the end when subscribing
+  // What to do when the offset that is due is no longer kept. None: end with the error `gap`. Else
+  // the subscription jumps to what is kept, and this is told before the first message of it is
+  // given out: by poll or next, on the caller's thread.
+  std::function<void(const Gap&)> on_gap = {};
   std::size_t credit_messages = 65536;
   std::size_t credit_bytes = 8u << 20;
 };
@@ -77,8 +104,8 @@ struct SubscriberOptions : ClientOptions {
 //
 // Errors, thrown by poll and next (and by value() of try_ functions): unavailable (all given
 // servers silent for `timeout`, or until_end without quorum), gap (the start, or the resume point,
-// is no longer kept; `first` says where the log begins), refused (start beyond the end; `first` is
-// the last offset), protocol.
+// is no longer kept, and there is no on_gap; `first` says where the log begins), refused (start
+// beyond the end, `first` is the last offset; or a token of another cluster or history), protocol.
 class Subscriber {
  public:
   explicit Subscriber(SubscriberOptions options);  // does not wait
@@ -97,6 +124,8 @@ class Subscriber {
 
   bool at_end() const;         // until_end: everything has been taken
   Offset next_offset() const;  // where a new subscription would go on; 0: not known yet
+  // The same for another process, or another day; none: not known yet.
+  std::optional<ResumeToken> resume_token() const;
 
   // for (const Message& m : subscriber): blocks for each; ends at the end of until_end.
   class Iterator {

@@ -6,6 +6,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,6 +76,7 @@ std::string to_string(ServerId);
 std::string to_string(Epoch);
 std::string to_string(Zxid);         // "7.42"
 std::string to_string(const Uuid&);  // 32 hex digits
+std::optional<Uuid> parse_uuid(std::string_view text);
 std::string_view to_string(Role);
 std::string_view to_string(Phase);
 

@@ -138,6 +138,9 @@ struct Fields {
     hasher.add(m.offset);
     hasher.add(m.zxid);
   }
+  // No publisher takes part in the search.
+  void operator()(const zab::Forward& m) const { hasher.add(m.number); }
+  void operator()(const zab::ForwardAnswer& m) const { hasher.add(m.number); }
 };
 
 }  // namespace

@@ -79,12 +79,14 @@ struct Fields {  // what follows a message's name
   std::string operator()(const Ping& m) const {
     return std::to_string(m.number) + " commit=" + to_string(m.commit);
   }
-  // Answered by lib/replica; the core never sees these two.
+  // Answered by lib/replica; the core never sees these, nor FORWARD.
   std::string operator()(const EndQuestion& m) const { return std::to_string(m.number); }
   std::string operator()(const EndAnswer& m) const {
     return std::to_string(m.number) + " " + to_string(m.zxid);
   }
   std::string operator()(const Admitted& m) const { return to_string(m.incarnation); }
+  std::string operator()(const Forward& m) const { return std::to_string(m.number); }
+  std::string operator()(const ForwardAnswer& m) const { return std::to_string(m.number); }
 };
 
 }  // namespace
