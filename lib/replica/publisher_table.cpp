@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <msgpack.hpp>
 
-#include "wire/msgpack_sink.hpp"
 #include "zabmq/check.hpp"
 #include "zabmq/mutant.hpp"
 
@@ -139,17 +137,10 @@ void PublisherTable::expire(LogTime now) {
 }
 
 // In the order in which they expire.
-void PublisherTable::encode(std::vector<std::byte>& bytes) const {
-  wire::MsgpackSink sink{bytes};
-  msgpack::packer<wire::MsgpackSink> out(sink);
-  const auto put_binary = [&out](Bytes binary) {
-    out.pack_bin(static_cast<std::uint32_t>(binary.size()));
-    out.pack_bin_body(reinterpret_cast<const char*>(binary.data()),
-                      static_cast<std::uint32_t>(binary.size()));
-  };
-  out.pack_array(table_fields);
-  out.pack(freed_instance_);
-  out.pack_array(static_cast<std::uint32_t>(order_.size()));
+void PublisherTable::encode(wire::MsgpackWriter& out) const {
+  out.array(table_fields);
+  out.number(freed_instance_);
+  out.array(order_.size());
   std::vector<std::byte> receipts;
   for (const Uuid& publisher : order_) {
     const PublisherState& state = *find(publisher);
@@ -157,12 +148,12 @@ void PublisherTable::encode(std::vector<std::byte>& bytes) const {
     for (std::size_t i = 0; i < state.receipts.size(); ++i) {
       put_receipt(receipts.data() + i * receipt_size, state.receipts[i]);
     }
-    out.pack_array(publisher_fields);
-    put_binary(publisher.bytes);
-    out.pack(state.instance);
-    out.pack(state.last_sequence);
-    out.pack(state.last_time);
-    put_binary(receipts);
+    out.array(publisher_fields);
+    out.binary(publisher.bytes);
+    out.number(state.instance);
+    out.number(state.last_sequence);
+    out.number(state.last_time);
+    out.binary(receipts);
   }
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "wire/msgpack_reader.hpp"
+#include "wire/msgpack_writer.hpp"
 #include "zabmq/record.hpp"
 #include "zabmq/types.hpp"
 
@@ -87,7 +88,7 @@ class PublisherTable {
   const PublisherTableLimits& limits() const { return limits_; }
   // For snapshots: one msgpack array. decode() expects an empty table; false: what is there is not
   // what encode() writes.
-  void encode(std::vector<std::byte>& out) const;
+  void encode(wire::MsgpackWriter& out) const;
   [[nodiscard]] bool decode(wire::MsgpackReader& in);
 
  private:

@@ -2,12 +2,12 @@
 // grows at the end.
 #include "replica/server_state.hpp"
 
-#include <msgpack.hpp>
+#include <span>
 #include <utility>
 
 #include "replica/records.hpp"
 #include "wire/msgpack_reader.hpp"
-#include "wire/msgpack_sink.hpp"
+#include "wire/msgpack_writer.hpp"
 #include "zabmq/check.hpp"
 #include "zabmq/mutant.hpp"
 
@@ -66,23 +66,21 @@ void ServerState::deliver(const RecordHeader& header, Bytes body) {
 
 std::vector<std::byte> ServerState::encode() const {
   std::vector<std::byte> bytes;
-  wire::MsgpackSink sink{bytes};
-  msgpack::packer<wire::MsgpackSink> out(sink);
-  out.pack_array(state_fields);
-  out.pack(state_version);
-  out.pack(static_cast<std::uint32_t>(retained_.zxid.epoch));
-  out.pack(retained_.zxid.counter);
-  out.pack(retained_.offset);
-  out.pack(static_cast<std::uint64_t>(retained_.digest));
-  out.pack(retained_.time);
-  out.pack_array(static_cast<std::uint32_t>(cursors_.size()));
+  wire::MsgpackWriter out(bytes);
+  out.array(state_fields);
+  out.number(state_version);
+  out.number(static_cast<std::uint32_t>(retained_.zxid.epoch));
+  out.number(retained_.zxid.counter);
+  out.number(retained_.offset);
+  out.number(static_cast<std::uint64_t>(retained_.digest));
+  out.number(retained_.time);
+  out.array(cursors_.size());
   for (const auto& [name, offset] : cursors_.all()) {
-    out.pack_array(2);
-    out.pack_bin(static_cast<std::uint32_t>(name.size()));
-    out.pack_bin_body(name.data(), static_cast<std::uint32_t>(name.size()));
-    out.pack(offset);
+    out.array(2);
+    out.binary(std::as_bytes(std::span(name)));
+    out.number(offset);
   }
-  publishers_.encode(bytes);
+  publishers_.encode(out);
   return bytes;
 }
 

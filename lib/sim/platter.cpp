@@ -18,48 +18,39 @@ std::uint64_t key_of(Digest digest) {
 
 void Platter::watch_write(storage::FileId file, std::uint64_t position,
                           const std::vector<Slice>& slices) {
-  const auto id = static_cast<std::uint32_t>(file);
   for (const Slice& slice : slices) {
-    Bytes rest = slice.bytes();
-    if (rest.size() == storage::mark_size && storage::looks_like_mark(rest)) {
-      marks_[id].push_back(position);
-      position += rest.size();
-      continue;
-    }
-    while (rest.size() >= record_header_size) {
+    note_items(static_cast<std::uint32_t>(file), position, slice.bytes());
+    position += slice.size();
+  }
+}
+
+// Marks and records, until something is neither.
+void Platter::note_items(std::uint32_t file, std::uint64_t position, Bytes rest) {
+  while (rest.size() >= storage::mark_size) {
+    std::size_t size = storage::mark_size;
+    if (storage::looks_like_mark(rest)) {
+      marks_[file].push_back(position);
+    } else {
       const std::optional<RecordHeader> header = parse_header(rest);
-      if (!header) break;
-      const std::size_t size = record_size(header->body_size);
-      const Place place{id, position, static_cast<std::uint32_t>(size)};
+      if (!header) return;
+      size = record_size(header->body_size);
+      const Place place{file, position, static_cast<std::uint32_t>(size)};
       const auto [known, added] = places_.try_emplace(key_of(header->checksum), place);
-      if (!added && known->second.file != id) older_places_[known->first] = known->second;
+      if (!added && known->second.file != file) older_places_[known->first] = known->second;
       known->second = place;
-      position += size;
-      rest = rest.subspan(size);
     }
-    position += rest.size();
+    if (size >= rest.size()) return;
+    rest = rest.subspan(size);
+    position += size;
   }
 }
 
 void Platter::learn() {
   forget();
   for (const auto& [name, id] : disk_.state().history.front()) {
-    if (!storage::parse_segment_name(name)) continue;
     const Bytes bytes = disk_.state().files.at(id).platter;
-    std::uint64_t position = storage::segment_header_size;
-    while (position + storage::mark_size <= bytes.size()) {
-      const Bytes rest = bytes.subspan(static_cast<std::size_t>(position));
-      if (storage::looks_like_mark(rest)) {
-        marks_[id].push_back(position);
-        position += storage::mark_size;
-        continue;
-      }
-      const std::optional<RecordHeader> header = parse_header(rest);
-      if (!header) break;
-      const auto size = static_cast<std::uint32_t>(record_size(header->body_size));
-      places_[key_of(header->checksum)] = {id, position, size};
-      position += size;
-    }
+    if (!storage::parse_segment_name(name) || bytes.size() < storage::segment_header_size) continue;
+    note_items(id, storage::segment_header_size, bytes.subspan(storage::segment_header_size));
   }
 }
 

@@ -54,6 +54,7 @@ class Platter {
   bool damaged() const;  // a damaged byte is still there, in a file that has a name
 
  private:
+  void note_items(std::uint32_t file, std::uint64_t position, Bytes rest);
   bool holds_at(const Place& place, Digest digest) const;
   bool is_segment(std::uint32_t file) const;
   bool header_damaged(std::uint32_t file) const;  // by a fault: until then it was whole

@@ -29,7 +29,8 @@ const Names shared_headers = {"zabmq/check.hpp",  "zabmq/mutant.hpp", "zabmq/mut
                               "zabmq/types.hpp"};
 
 // lib/replica works against interfaces: of storage and net it sees only these.
-const Names replica_interfaces = {"storage/history_log.hpp", "net/peer_links.hpp"};
+const Names replica_interfaces = {"storage/history_log.hpp", "storage/snapshot.hpp",
+                                  "net/peer_links.hpp"};
 
 const Names core_standard = {"algorithm", "array",   "bit",         "compare",  "cstddef",
                              "cstdint",   "deque",   "functional",  "iterator", "limits",

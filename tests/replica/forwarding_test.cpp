@@ -88,7 +88,7 @@ TEST_SUITE("replica/forwarding") {
     CHECK(receipt.first_sequence == 1);
     CHECK(receipt.count == 2);
     CHECK(receipt.base_offset == 1);
-    CHECK(f.at(f.follower).replica->publishers().delivered_offset() == 2);
+    CHECK(f.at(f.follower).replica->state().delivered_offset() == 2);
     CHECK(f.at(f.follower).replica->queues().forwarded_bytes == 0);
   }
 

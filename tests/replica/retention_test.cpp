@@ -52,7 +52,7 @@ TEST_SUITE("replica/retention") {
     CHECK(floor(limits, {{}, all, Offset{0}, late}) == 20);
   }
 
-  TEST_CASE("retention: what was let go before does not count; what is not delivered stays") {
+  TEST_CASE("retention: what was let go before does not count, and what is not delivered stays") {
     CHECK(floor({250, 1000, 0}, {{Epoch{1}, 30}, all, {}, late}) == 0);
     CHECK(floor({100, 1000, 0}, {{Epoch{1}, 30}, all, {}, late}) == 40);
     CHECK(floor({0, 0, 0}, {{}, {Epoch{1}, 29}, {}, late}) == 20);
