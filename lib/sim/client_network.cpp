@@ -193,6 +193,12 @@ void ClientNetwork::break_off(std::uint64_t number) {
                   [this, number] { lose(number, "the connection was closed"); });
 }
 
+void ClientNetwork::break_off_all(ServerId server) {
+  for (const std::uint64_t number : established()) {
+    if (server_of(number) == server) break_off(number);
+  }
+}
+
 void ClientNetwork::partition(ServerId server, Micros until, bool end_connections) {
   Micros& parted = parted_until_[server];
   parted = std::max(parted, until);

@@ -61,9 +61,11 @@ class ClientNetwork {
   std::vector<std::uint64_t> established() const;
   ServerId server_of(std::uint64_t connection) const;
   void break_off(std::uint64_t connection);
+  void break_off_all(ServerId server);
   void stall(std::uint64_t connection, Micros until);
   // No client reaches this server; connections that end do so in silence.
   void partition(ServerId server, Micros until, bool end_connections);
+  void rejoin(ServerId server) { parted_until_.erase(server); }
   void heal() { parted_until_.clear(); }
 
   static std::string endpoint_of(ServerId server);

@@ -166,9 +166,8 @@ void Nemesis::partition(Fault fault) {
   // a is inside and b outside: somebody is parted from somebody.
   if (fault == Fault::bridge) return separate(fault, {a}, {b}, how, until);
   Server* const alone = random_.coin() ? leader() : nullptr;
-  // With a slow clock it takes itself for the leader long after it was deposed.
   if (alone && at_.parameters.weights[static_cast<std::size_t>(Fault::clock_rate)] > 0) {
-    strike_server(Fault::clock_rate, *alone);
+    begin_deposed(*alone, until);
   }
   std::vector<std::size_t> in;
   std::vector<std::size_t> out;
@@ -265,6 +264,7 @@ void Nemesis::heal(const std::vector<bool>& core) {
   over_ = true;
   aims_.clear();
   tail_.reset();
+  deposed_.reset();
   if (old_copy_) {
     old_copy_->server->kill();
     old_copy_->server->wipe();

@@ -50,6 +50,7 @@ class Nemesis {
     if (old_copy_) return watch_old_copy();
     if (!aims_.empty()) watch_aims();
     if (tail_) watch_tail();
+    if (deposed_) watch_deposed();
   }
   // Old copies that a leader found out, of those that were put back.
   std::uint64_t old_copies_found() const { return old_copies_found_; }
@@ -87,6 +88,8 @@ class Nemesis {
   void begin_tail();
   void watch_tail();
   void strike_truncation(Server& server);
+  void begin_deposed(Server& server, Micros until);
+  void watch_deposed();
   bool held_down(const Server& server) const;
   void strike_old_disk(Server& server);
   bool leader_knows_better(const Server& leading, const Server& server) const;
@@ -130,6 +133,16 @@ class Nemesis {
     std::uint64_t skip = 0;  // so many events of its truncation; then a fault strikes
   };
 
+  // A leader that is cut off and slow: another one leads, and it does not know. First clients reach
+  // only the others, then only this one.
+  struct Deposed {
+    Server* server = nullptr;
+    Epoch epoch = Epoch::none;
+    Micros until = 0;
+    Micros turns_at = 0;  // 0: nobody else has committed yet
+    bool turned = false;
+  };
+
   static constexpr std::size_t aims_max = 4;
 
   Server* victim_of(const Aim& aim);
@@ -137,6 +150,7 @@ class Nemesis {
   bool over_ = false;
   std::vector<Aim> aims_;
   std::optional<Tail> tail_;
+  std::optional<Deposed> deposed_;
   std::map<ServerId, Copy> copies_;
   std::optional<OldCopy> old_copy_;  // put back, and not found out yet
   Micros quiet_at_ = 0;              // when the last fault that lasts is over

@@ -7,6 +7,11 @@
 #include <utility>
 
 namespace zabmq::sim {
+namespace {
+
+constexpr std::uint32_t slow_clock = 200;  // per thousand
+
+}  // namespace
 
 // --- power ---
 
@@ -136,6 +141,43 @@ void Nemesis::strike_truncation(Server& server) {
   const std::uint64_t chosen = random_.below(std::size(choices) + 2);
   if (chosen < std::size(choices)) return strike_server(choices[chosen], server);
   cut_power(&server, chosen == std::size(choices));
+}
+
+// --- a leader that does not know that it was deposed ---
+
+// With a slow clock it takes itself for the leader long after that.
+void Nemesis::begin_deposed(Server& server, Micros until) {
+  if (deposed_ || !may_strike(Fault::clock_rate, server)) return;
+  if (!server.replica()->core().leading_in_broadcast()) return;
+  server.hit(Fault::clock_rate);
+  server.set_clock_rate(slow_clock);
+  at_.clients.break_off_all(server.id());
+  at_.clients.partition(server.id(), until, false);
+  deposed_ = {&server, server.replica()->core().identity().current, until};
+}
+
+void Nemesis::watch_deposed() {
+  Server& server = *deposed_->server;
+  const Micros now = at_.timeline.now();
+  const replica::Replica* replica = server.replica();
+  const bool leads = replica && replica->core().leading_in_broadcast() &&
+                     replica->core().identity().current == deposed_->epoch;
+  if (!leads || now >= deposed_->until) {
+    at_.clients.rejoin(server.id());
+    return deposed_.reset();
+  }
+  if (deposed_->turns_at == 0) {
+    if (at_.invariants.last_committed().epoch <= deposed_->epoch) return;
+    deposed_->turns_at = now + random_.about(second);
+  }
+  if (deposed_->turned || now < deposed_->turns_at) return;
+  deposed_->turned = true;
+  at_.clients.rejoin(server.id());
+  for (auto& other : at_.servers) {
+    if (other.get() == &server) continue;
+    at_.clients.break_off_all(other->id());
+    at_.clients.partition(other->id(), now + second, false);
+  }
 }
 
 // --- an old copy of a disk ---
