@@ -70,7 +70,6 @@ class World {
  private:
   void report(const std::string& check, const std::string& text);
   bool failed() const { return !findings_.empty(); }
-  void run_until(Micros when);
   template <class Condition>
   bool run_while(Micros bound, Condition condition);
   void start();
@@ -111,6 +110,7 @@ class World {
   std::vector<bool> core_;
   std::uint32_t publisher_keys_ = 0;
   std::uint64_t subscription_keys_ = 0;
+  Micros safety_ = 0;  // how long the first phase was
   Micros liveness_took_ = 0;
 };
 
