@@ -61,7 +61,9 @@ void Subscriptions::resolve_offset(Subscription& s, std::optional<End> end) {
   const Offset last = std::max(delivered_.delivered_offset(), end ? end->offset : 0);
   if (s.start_offset > last + 1 && ZABMQ_MUTANT(future_start_served)) return start_behind(s, last);
   if (s.start_offset > last + 1) return refuse_beyond_end(s, last);
-  if (s.start_offset < delivered_.first_offset()) return end_with_gap(s);
+  const Offset first = delivered_.first_offset();
+  if (s.start_offset < first && ZABMQ_MUTANT(gap_skipped)) return start_behind(s, first - 1);
+  if (s.start_offset < first) return end_with_gap(s);
   start_behind(s, s.start_offset - 1);
 }
 

@@ -9,6 +9,7 @@
 
 #include "storage/segmented_log.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::storage {
 
@@ -81,7 +82,8 @@ void SegmentedLog::free_segments() {
   const Zxid up_to = free_up_to();
   if (is_none(up_to)) return;
   std::deque<Segment> freed;
-  while (chain_.size() > 1 && chain_[1].header.before.zxid <= up_to) {
+  std::size_t more = ZABMQ_MUTANT(retention_frees_too_much) ? 1 : 0;
+  while (chain_.size() > 1 && (chain_[1].header.before.zxid <= up_to || more-- > 0)) {
     freed.push_back(std::move(chain_.front()));
     chain_.pop_front();
   }

@@ -100,7 +100,7 @@ void Core::on_snap(Following& self, const Snap& message) {
   if (!History{message.floor, {}}.valid()) return end_session(self, "SNAP of an impossible floor");
   const Zxid known = std::max(delivered_, history_.floor.zxid);
   const bool older = message.state < known || message.floor.zxid < history_.floor.zxid;
-  if (message.state < message.floor.zxid || (older && !ZABMQ_MUTANT(older_snap_installed))) {
+  if (message.state < message.floor.zxid || older) {
     note(Event::Kind::alarm, self.leader,
          "its SNAP of " + to_string(message.state) + " is older than what this server delivered, " +
              to_string(known));
@@ -191,7 +191,9 @@ void Core::advance_following(Following& self) {
   if (self.new_leader_at && !self.acked_leader && !storing_) {
     const bool logged = durable_ >= *self.new_leader_at || ZABMQ_MUTANT(ack_ld_before_history);
     const bool behind = identity_.current < self.epoch || self.replaced;
-    if (behind && (logged || (ZABMQ_MUTANT(epoch_before_history) && !self.replaced))) {
+    const bool early =
+        self.replaced ? ZABMQ_MUTANT(switch_before_tail) : ZABMQ_MUTANT(epoch_before_history);
+    if (behind && (logged || early)) {
       Identity wanted = identity_;
       wanted.current = self.epoch;
       if (self.replaced) adopt_installed(self, wanted);

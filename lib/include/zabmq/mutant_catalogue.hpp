@@ -32,8 +32,14 @@
     "ZOOKEEPER-1549: state ahead of commits")                                                     \
   M(offset_kept_over_trunc, "Behind a cut, offsets go on from the records that were cut.",        \
     "ZOOKEEPER-5094, 1489")                                                                       \
-  M(older_snap_installed, "A SNAP older than what was delivered here is installed.",              \
-    "zab.md 1.7, no-regress rule")                                                                \
+  M(switch_before_tail, "A SNAP takes the place of the old history before its tail is durable.",  \
+    "M4; jzab J7, ZOOKEEPER-3104")                                                                \
+  M(snapshot_without_publishers, "A snapshot of the server state leaves the publishers out.",     \
+    "M13; session table not in the snapshot")                                                     \
+  M(retention_frees_too_much, "One segment more is freed than nobody wants any more.",            \
+    "M17; boundary of retention")                                                                 \
+  M(gap_skipped, "A start below what is retained begins at the first that is there.",             \
+    "M17; etcd 8668, a silent skip")                                                              \
   M(vote_by_delivered, "Votes tell the last delivered zxid, not the last durable one.",           \
     "zab.md 6; ZOOKEEPER-2845")                                                                   \
   M(ack_e_before_promise, "ACK-E leaves before acceptedEpoch is durable.", "ZOOKEEPER-335")       \

@@ -1,0 +1,187 @@
+// SNAP: servers that fell below the leader's floor, over real logs.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "cluster.hpp"
+
+using namespace zabmq;
+using namespace zabmq::testing;
+
+namespace {
+
+constexpr ConnectionId alice{1};
+constexpr ConnectionId bob{2};
+constexpr ServerId one{1}, two{2}, three{3};
+const Uuid publisher = make_uuid(7);
+
+replica::Options retaining_little() {
+  replica::Options options;
+  options.retention = {.bytes = 32 << 10, .bytes_max = 48 << 10, .age_us = 0};
+  options.retention_interval_ms = 10;
+  options.snapshots.bytes = 16 << 10;
+  options.read_bytes_max = 512;  // a state comes in several parts
+  return options;
+}
+
+struct Retaining : DiskCluster {
+  Retaining() : DiskCluster(3, retaining_little()) {
+    leader = wait_for_leader();
+    REQUIRE(wait([&] { return all_at(Offset{0}); }));
+    at(leader).open_publisher(alice, publisher);
+    settle();
+  }
+  bool all_at(Offset offset) {
+    for (ServerId id : all()) {
+      if (at(id).up() && at(id).replica->status().last_offset < offset) return false;
+    }
+    return true;
+  }
+  ServerId follower() { return followers_of(leader).front(); }
+  const replica::ServerState& state_of(ServerId id) { return at(id).replica->state(); }
+  // One kilobyte each; ticks, so that retention gets its turn.
+  void publish(std::size_t messages) {
+    for (std::size_t i = 0; i < messages; ++i) {
+      at(leader).publish(alice, ++last, {std::to_string(last) + std::string(1000, '.')});
+      settle();
+      tick();
+    }
+  }
+  // Without `away` until it lies below the floor of the others.
+  void leave_behind(ServerId away) {
+    const Offset end = state_of(away).delivered_offset();
+    publish(200);
+    REQUIRE(at(leader).log->floor().offset > end);
+  }
+  void same_state(ServerId id) {
+    REQUIRE(wait([&] { return state_of(id).delivered() == state_of(leader).delivered(); }));
+    CHECK(state_of(id).encode() == state_of(leader).encode());
+  }
+
+  ServerId leader = ServerId::none;
+  Sequence last = 0;
+};
+
+}  // namespace
+
+TEST_SUITE("replica/snap") {
+  TEST_CASE("retention: under load -> all servers cut at the same offset, and logs stay small") {
+    Retaining cluster;
+    cluster.publish(300);
+    REQUIRE(cluster.wait([&] { return cluster.all_at(300); }));
+    const Offset first = cluster.state_of(cluster.leader).first_offset();
+    CHECK(first > 200);
+    for (ServerId id : cluster.all()) {
+      CHECK(cluster.at(id).replica->status().first_offset == first);
+      CHECK(cluster.at(id).log->floor().offset < first);
+      CHECK(cluster.at(id).log->floor().offset > 150);
+      CHECK(cluster.at(id).log->segments().size() < 10);
+    }
+  }
+
+  TEST_CASE(
+      "scenario 31 S-snap, scenario 56 S-live-follower-snap, J9: below the floor -> state and "
+      "log") {
+    Retaining cluster;
+    cluster.publish(10);
+    const ServerId away = cluster.follower();
+    SUBCASE("it was down") {
+      cluster.crash(away);
+      cluster.publish(200);
+      cluster.start(away);
+    }
+    SUBCASE("it was cut off, and serves on") {
+      cluster.isolate(away, true);
+      cluster.leave_behind(away);
+      cluster.isolate(away, false);
+    }
+    REQUIRE(cluster.wait([&] {
+      return cluster.at(away).replica->status().phase == Phase::broadcast && cluster.all_at(210);
+    }));
+    CHECK(cluster.at(away).replica->counters().snapshots_installed == 1);
+    CHECK(cluster.at(away).identity.generation == 1);
+    cluster.same_state(away);
+
+    // What a publisher was told before is known here too, and readers get all that is retained.
+    CHECK(cluster.state_of(away).publishers().find(publisher)->last_sequence == 210);
+    cluster.at(away).subscribe(bob, from_first(1));
+    cluster.settle();
+    const auto delivered = cluster.at(away).take_delivered(bob);
+    CHECK(delivered.size() == 210 - cluster.state_of(away).retained().offset);
+    cluster.at(away).subscribe(bob, from_offset(2, 1));
+    cluster.settle();
+    CHECK(cluster.at(away).clients.take<wire::Gap>(bob).size() == 1);
+  }
+
+  TEST_CASE(
+      "scenario 45, ZOOKEEPER-3642, testDiffSyncAfterSnap: power is lost after SNAP -> it starts "
+      "from what it got") {
+    Retaining cluster;
+    const ServerId away = cluster.follower();
+    cluster.crash(away);
+    cluster.publish(200);
+    cluster.start(away);
+    REQUIRE(cluster.wait([&] { return cluster.at(away).identity.generation == 1; }));
+    cluster.crash(away);
+    cluster.start(away);
+    REQUIRE(cluster.at(away).up());
+    CHECK(cluster.state_of(away).delivered_offset() > 100);
+    cluster.publish(5);
+    REQUIRE(cluster.wait([&] { return cluster.all_at(205); }));
+    cluster.same_state(away);
+    CHECK(cluster.at(away).replica->counters().snapshots_installed == 0);
+  }
+
+  TEST_CASE("SNAP: the learner loses power at each step of it -> the old history or the new one") {
+    for (int step = 1;; ++step) {
+      Retaining cluster;
+      cluster.publish(10);
+      const ServerId away = cluster.follower();
+      cluster.crash(away);
+      cluster.publish(120);
+      int steps = 0;
+      bool crashed = false;
+      cluster.at(away).before_disk_step = [&] {
+        if (!cluster.at(away).log->installing() || ++steps != step) return;
+        crashed = true;
+        cluster.at(away).crash();
+      };
+      cluster.start(away);
+      cluster.wait([&] { return crashed || cluster.at(away).identity.generation == 1; }, 200);
+      cluster.at(away).before_disk_step = {};
+      if (!crashed) {
+        CHECK(step > 3);
+        return;
+      }
+      cluster.crash(away);
+      cluster.start(away);
+      INFO("step " << step);
+      REQUIRE(cluster.at(away).up());
+      const Offset found = cluster.state_of(away).delivered_offset();
+      CHECK((found <= 10 || found > 100));
+      REQUIRE(cluster.wait([&] { return cluster.all_at(130); }));
+      cluster.same_state(away);
+    }
+  }
+
+  TEST_CASE("ZOOKEEPER-1549: snapshots -> of delivered transactions only") {
+    Retaining cluster;
+    for (int i = 0; i < 60; ++i) {
+      cluster.publish(2);
+      for (ServerId id : cluster.all()) {
+        const auto& log = *cluster.at(id).log;
+        CHECK(log.floor().zxid <= cluster.state_of(id).retained().zxid);
+        CHECK(cluster.state_of(id).retained().zxid <= cluster.state_of(id).delivered());
+      }
+    }
+    for (ServerId id : cluster.all()) {
+      cluster.crash(id);
+      cluster.start(id);
+      REQUIRE(cluster.at(id).up());
+      CHECK(cluster.state_of(id).delivered_offset() <= 120);
+    }
+    cluster.leader = cluster.wait_for_leader();
+    REQUIRE(cluster.wait([&] { return cluster.all_at(120); }));
+    for (ServerId id : cluster.all()) cluster.same_state(id);
+  }
+}
