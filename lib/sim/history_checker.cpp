@@ -357,6 +357,8 @@ void HistoryChecker::judge(Subscription& sub, bool at_end) {
 void HistoryChecker::finish(std::span<const Drain> drains) {
   for (auto& [key, sub] : subscriptions_) judge(sub, true);
   walk(true);
+  const bool let_go = std::any_of(drains.begin(), drains.end(),
+                                  [](const Drain& drain) { return drain.first > 1; });
   std::vector<bool> lost(log_.size());
   for (const Drain& drain : drains) losses_.push_back(drained(drain, lost));
   counts_.lost = static_cast<std::uint64_t>(std::count(lost.begin(), lost.end(), true));
@@ -364,7 +366,8 @@ void HistoryChecker::finish(std::span<const Drain> drains) {
     for (Sequence s = 1; s < publisher.slots.size(); ++s) {
       const Slot& slot = publisher.slots[s];
       if (slot.offset != 0 || slot.refused) continue;
-      const bool promised = slot.acknowledged != 0 || slot.confirmed;
+      // Without a receipt nobody knows where it stood: it may have been let go before it was seen.
+      const bool promised = slot.acknowledged != 0 || (slot.confirmed && !let_go);
       if (!promised) ++counts_.unknown;
       if (!promised) continue;
       ++counts_.lost;

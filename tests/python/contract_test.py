@@ -173,7 +173,7 @@ class Forwarding(ClusterTest):
 
     def test_a_publisher_that_reaches_one_follower_only(self):
         follower = self.cluster.followers()[0]
-        publisher = zabmq.Publisher(self.cluster.endpoint(follower))
+        publisher = zabmq.Publisher(self.cluster.endpoint(follower), timeout=BOUND)
         self.addCleanup(publisher.stop)
 
         receipts = publisher.publish_many([("t", f"{i}") for i in range(500)])

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <random>
@@ -463,6 +464,29 @@ void check_damages(const std::vector<Damage>& damages) {
 }
 
 }  // namespace
+
+// What lies below the first offset that retention kept is in no drain, and nobody need have seen
+// it.
+TEST_CASE("history checker: let go by retention -> not lost, and a gap above it is") {
+  HistoryChecker checker;
+  const PublisherKey p{1};
+  const SubscriptionKey drain{1};
+  for (Sequence s = 1; s <= 5; ++s) checker.invoke(s, p, s, "t", s);
+  for (Sequence s = 1; s <= 4; ++s) checker.acknowledge(10, p, s, s + 1, {Epoch{1}, s + 1});
+  checker.confirm(10, p, 5);
+  Offset first = 4;
+  SUBCASE("from the first that is kept") {}
+  SUBCASE("from one behind it") {
+    first = 5;
+  }
+  checker.subscribe(20, drain, first, {});
+  for (Offset offset = first; offset <= 5; ++offset) {
+    checker.deliver(20, drain, offset, {Epoch{1}, offset}, p, offset - 1, "t", offset - 1);
+  }
+  const std::array drains{HistoryChecker::Drain{ServerId{1}, drain, 5, 4}};
+  checker.finish(drains);
+  CHECK(checker.clean() == (first == 4));
+}
 
 TEST_CASE("history checker: a correct history passes") {
   const HistoryChecker checker = checked(correct());

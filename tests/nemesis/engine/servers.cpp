@@ -22,7 +22,8 @@ constexpr std::streamoff log_tail_bytes = 4096;
 
 // Small files, so that segments begin and end all the time, and time-outs that a pause can outlast.
 constexpr std::array settings = {"storage.segment_size=2MiB", "limits.max_batch=256KiB",
-                                 "limits.max_payload=64KiB", "limits.tail_cache=4MiB"};
+                                 "limits.max_payload=64KiB", "limits.tail_cache=4MiB",
+                                 "snapshot.every_bytes=8MiB"};
 constexpr std::array time_outs = {"timing.sync_timeout", "timing.disk_stuck_timeout",
                                   "timing.client_timeout"};
 
