@@ -163,8 +163,9 @@ void Replica::settle_publisher(ConnectionId id) {
   if (connection->instance !=
       0) {  // the same process comes back, and goes on behind what was taken
     auto refusal = refusal_to_continue(connection->publisher, connection->instance);
-    connection->publishing = refusal ? Connection::Publishing::none : Connection::Publishing::open;
-    return refusal ? clients_->answer(id, *std::move(refusal)) : welcome(id);
+    connection->publishing =
+        refusal ? Connection::Publishing::opening : Connection::Publishing::open;
+    return refusal ? answer({.connection = id}, *std::move(refusal)) : welcome(id);
   }
   connection->publishing = Connection::Publishing::opening;
   if (!proposals_->open({.connection = id}, connection->publisher)) {

@@ -20,6 +20,14 @@ bool Replica::waits(const Asker& asker) const {
 }
 
 void Replica::answer(const Asker& asker, wire::ServerMessage message) {
+  auto* verdict = std::get_if<wire::Refused>(&message);
+  if (leading_ && verdict && verdict->code == Code::expired) {
+    return hold_verdict(asker, std::move(*verdict));
+  }
+  answer_now(asker, std::move(message));
+}
+
+void Replica::answer_now(const Asker& asker, wire::ServerMessage message) {
   if (is_forwarded(asker)) {
     if (!leading_ || !learners_->is_open(asker.learner)) return;  // its session is over
     return send(asker.learner, zab::ForwardAnswer{asker.number, wire::encode(message)});

@@ -58,7 +58,10 @@ Replica::Replica(ServerId self, zab::Config config, Options options, Recovered r
       [this](const RecordHeader& h, Bytes body) { on_delivered_record(h, body); });
   questions_ = std::make_unique<EndQuestions>(
       options_.question_timeout_ms,
-      [this](std::uint64_t asker, std::optional<End> end) { subscriptions_->on_end(asker, end); },
+      [this](std::uint64_t asker, std::optional<End> end) {
+        if (asker & verdict_questions) return on_verdict_round(asker, end.has_value());
+        subscriptions_->on_end(asker, end);
+      },
       [this](ServerId peer, std::uint64_t number, End end) {
         send(peer, zab::EndAnswer{number, end.offset, end.zxid});
       });

@@ -194,9 +194,14 @@ class Replica final : public net::PeerLinks::Listener,
   std::string why_unavailable() const;
   std::string too_busy() const;
 
+  // verdicts.cpp
+  void hold_verdict(const Asker& asker, wire::Refused verdict);
+  void on_verdict_round(std::uint64_t question, bool confirmed);
+
   // forwarding.cpp
   bool waits(const Asker& asker) const override;
   void answer(const Asker& asker, wire::ServerMessage message) override;
+  void answer_now(const Asker& asker, wire::ServerMessage message);
   void opened(const Asker& asker, const Uuid& publisher, std::optional<Instance> instance) override;
   void answer_welcome(const Asker& asker, const Uuid& publisher, Instance instance);
   void end_opening(ConnectionId id, const Uuid& publisher, std::optional<Instance> instance,
@@ -242,6 +247,15 @@ class Replica final : public net::PeerLinks::Listener,
   ServerId leader_ = ServerId::none;  // as of the last Ready, with its phase: broadcast or not
   bool leading_ = false;
   std::uint64_t question_number_ = 0;
+  struct Verdict {  // until a quorum round of the same epoch confirms it
+    Asker asker;
+    wire::Refused answer;
+    Epoch epoch = Epoch::none;
+  };
+  static constexpr std::uint64_t verdict_questions = std::uint64_t{1}
+                                                     << 63;  // others: subscriptions
+  std::map<std::uint64_t, Verdict> verdicts_;                // by question
+  std::uint64_t verdicts_held_ = 0;
   Zxid announced_;  // delivered point that the subscriptions were told of
 
   ServerState state_;

@@ -21,8 +21,8 @@ void Invariants::check_claim(ServerId server, Zxid claimed, const char* message)
         "W4", server,
         std::string(message) + " of " + to_string(claimed) + ", which is not on its platter");
   }
-  // Progress of a history that is being installed is not counted on by anybody.
-  if (!at.aside || at.aside->adopted) at.acked = std::max(at.acked, *count);
+  // Nobody counts on a history that a crash may still take back: ACK-LD comes behind the switch.
+  if (!at.aside) at.acked = std::max(at.acked, *count);
 }
 
 // The promise is durable before it is given.

@@ -1,0 +1,35 @@
+// Verdicts: that a publisher is unknown ends it for good, so it is told only by a leader that a
+// quorum still follows. One that was deposed and does not know it would tell it of publishers that
+// were opened at its successor.
+#include <utility>
+
+#include "replica/clients.hpp"
+#include "replica/end_questions.hpp"
+#include "replica/replica.hpp"
+
+namespace zabmq::replica {
+
+void Replica::hold_verdict(const Asker& asker, wire::Refused verdict) {
+  if (verdicts_.size() >= options_.connections_max) {
+    verdict.code = Code::busy;
+    verdict.text = "too many publishers that are not known here: try again";
+    return answer_now(asker, std::move(verdict));
+  }
+  const std::uint64_t question = verdict_questions | ++verdicts_held_;
+  verdicts_.emplace(question, Verdict{asker, std::move(verdict), core_.identity().current});
+  questions_->ask(question);
+}
+
+void Replica::on_verdict_round(std::uint64_t question, bool confirmed) {
+  auto held = verdicts_.extract(question);
+  if (held.empty()) return;
+  Verdict& verdict = held.mapped();
+  if (!confirmed || !leading_ || verdict.epoch != core_.identity().current) {
+    verdict.answer.code = Code::unavailable;
+    verdict.answer.outcome = Outcome::maybe;
+    verdict.answer.text = "this server could not confirm that it still leads: ask another one";
+  }
+  answer_now(verdict.asker, std::move(verdict.answer));
+}
+
+}  // namespace zabmq::replica
