@@ -186,9 +186,7 @@ std::optional<wire::Refused> Replica::refusal_to_continue(const Uuid& publisher,
   const std::string name = "publisher " + to_string(publisher);
   const std::string theirs = std::to_string(instance);
   const std::optional<Taken> known = proposals_->taken(publisher);
-  const bool forgotten =
-      ZABMQ_MUTANT(returning_publisher_unknown) && !proposals_->in_flight(publisher);
-  if (!known || known->closing || forgotten) {
+  if (!known || known->closing) {
     return refused(wire::About::connection, 0, Code::expired, Outcome::no,
                    name + " is not known (closed, or idle for too long): open it again");
   }

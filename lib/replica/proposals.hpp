@@ -72,7 +72,6 @@ class Proposals {
   void step_down(const wire::Refused& refusal);
 
   std::optional<Taken> taken(const Uuid& publisher) const;
-  bool in_flight(const Uuid& p) const { return flights_.contains(p); }
   // The answer to an instance that is older than what `taken` says. Fenced, which is final, only
   // once the newer one is delivered: while it is in flight it may be lost with a deposed leader.
   wire::Refused refusal_of_older(wire::About about, std::uint64_t id, const Uuid& publisher,

@@ -51,6 +51,7 @@ void Replica::save_snapshot_when_due() {
   if (!core_.taking_part() || draining_ || rewinding_ || env_.log.installing()) return;
   if (env_.log.saving_snapshot() || !snapshot_clock_.due(now_ms_)) return;
   if (is_none(state_.delivered())) return;
+  if (ZABMQ_MUTANT(delivered_before_durable) && state_.delivered() > env_.log.durable()) return;
   env_.log.hold_behind(hold());
   env_.log.save_snapshot(make_snapshot());
   snapshot_clock_.on_saved(now_ms_);

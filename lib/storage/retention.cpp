@@ -9,7 +9,6 @@
 
 #include "storage/segmented_log.hpp"
 #include "zabmq/check.hpp"
-#include "zabmq/mutant.hpp"
 
 namespace zabmq::storage {
 
@@ -82,8 +81,7 @@ void SegmentedLog::free_segments() {
   const Zxid up_to = free_up_to();
   if (is_none(up_to)) return;
   std::deque<Segment> freed;
-  std::size_t more = ZABMQ_MUTANT(retention_frees_too_much) ? 1 : 0;
-  while (chain_.size() > 1 && (chain_[1].header.before.zxid <= up_to || more-- > 0)) {
+  while (chain_.size() > 1 && chain_[1].header.before.zxid <= up_to) {
     freed.push_back(std::move(chain_.front()));
     chain_.pop_front();
   }
@@ -91,12 +89,12 @@ void SegmentedLog::free_segments() {
   const SegmentHeader& front = chain_.front().header;
   floor_ = front.before;
   std::erase_if(read_ends_, [&](const Located& end) { return end.segment < front.number; });
-  recycle(std::move(freed));
+  recycle(freed);
 }
 
 // A file is a spare when its new name is synced: before, a power failure would bring back a segment
 // that was overwritten.
-void SegmentedLog::recycle(std::deque<Segment> freed) {
+void SegmentedLog::recycle(const std::deque<Segment>& freed) {
   std::vector<std::string> useless;
   std::vector<Spare> spares;
   for (const Segment& segment : freed) {

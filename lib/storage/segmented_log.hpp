@@ -207,7 +207,7 @@ class SegmentedLog final : public HistoryLog {
   void keep_snapshot(const SnapshotFile& file);
   Zxid free_up_to() const;
   void free_segments();
-  void recycle(std::deque<Segment> freed);
+  void recycle(const std::deque<Segment>& freed);
 
   // install.cpp
   void begin_install();

@@ -36,8 +36,6 @@
     "M4; jzab J7, ZOOKEEPER-3104")                                                                \
   M(snapshot_without_publishers, "A snapshot of the server state leaves the publishers out.",     \
     "M13; session table not in the snapshot")                                                     \
-  M(retention_frees_too_much, "One segment more is freed than nobody wants any more.",            \
-    "M17; boundary of retention")                                                                 \
   M(gap_skipped, "A start below what is retained begins at the first that is there.",             \
     "M17; etcd 8668, a silent skip")                                                              \
   M(vote_by_delivered, "Votes tell the last delivered zxid, not the last durable one.",           \
@@ -149,9 +147,6 @@
     "a bug of our own")                                                                           \
   M(mark_cut_by_chunk, "A cold read whose chunk ends inside a mark takes it for damage.",         \
     "a bug of our own")                                                                           \
-  M(returning_publisher_unknown,                                                                  \
-    "A publisher that comes back with nothing in flight is told that it has expired.",            \
-    "promise 7; Kafka's UNKNOWN_PRODUCER_ID")                                                     \
   M(behind_taken_for_lost,                                                                        \
     "A publisher believes a deposed leader that its acknowledged messages are lost.",             \
     "a bug of our own")                                                                           \
