@@ -357,8 +357,8 @@ void HistoryChecker::judge(Subscription& sub, bool at_end) {
 void HistoryChecker::finish(std::span<const Drain> drains) {
   for (auto& [key, sub] : subscriptions_) judge(sub, true);
   walk(true);
-  const bool let_go = std::any_of(drains.begin(), drains.end(),
-                                  [](const Drain& drain) { return drain.first > 1; });
+  const bool let_go =
+      std::any_of(drains.begin(), drains.end(), [](const Drain& drain) { return drain.first > 1; });
   std::vector<bool> lost(log_.size());
   for (const Drain& drain : drains) losses_.push_back(drained(drain, lost));
   counts_.lost = static_cast<std::uint64_t>(std::count(lost.begin(), lost.end(), true));
