@@ -18,8 +18,10 @@ std::uint64_t key_of(Digest digest) {
 
 void Platter::watch_write(storage::FileId file, std::uint64_t position,
                           const std::vector<Slice>& slices) {
+  const auto id = static_cast<std::uint32_t>(file);
+  if (position == 0 && marks_.contains(id)) forget_file(id);
   for (const Slice& slice : slices) {
-    note_items(static_cast<std::uint32_t>(file), position, slice.bytes());
+    note_items(id, position, slice.bytes());
     position += slice.size();
   }
 }
@@ -54,17 +56,14 @@ void Platter::learn() {
   }
 }
 
-// A segment that is freed becomes a spare: what it holds is nobody's any more.
-void Platter::watch_rename(const std::string& from, const std::string& to) {
-  const auto& live = disk_.state().live;
-  const auto file = live.find(from);
-  if (!storage::parse_spare_name(to) || file == live.end()) return;
-  const std::uint32_t id = file->second;
-  std::erase_if(places_, [id](const auto& entry) { return entry.second.file == id; });
-  std::erase_if(older_places_, [id](const auto& entry) { return entry.second.file == id; });
-  std::erase_if(damage_, [id](const Damage& damage) { return damage.file == id; });
-  marks_.erase(id);
-  looked_up_.erase(id);
+// A freed file keeps what it holds until a new header is written over its first page: until then a
+// crash may give it its old name back.
+void Platter::forget_file(std::uint32_t file) {
+  std::erase_if(places_, [file](const auto& entry) { return entry.second.file == file; });
+  std::erase_if(older_places_, [file](const auto& entry) { return entry.second.file == file; });
+  std::erase_if(damage_, [file](const Damage& damage) { return damage.file == file; });
+  marks_.erase(file);
+  looked_up_.erase(file);
 }
 
 const Platter::Place* Platter::place_of(Digest digest) const {
@@ -174,8 +173,9 @@ void Platter::damaging(const std::string& name, std::uint64_t position) {
 bool Platter::damaged() const {
   return std::any_of(damage_.begin(), damage_.end(), [this](const Damage& damage) {
     const auto& live = disk_.state().live;
-    const bool named = std::any_of(live.begin(), live.end(),
-                                   [&](const auto& entry) { return entry.second == damage.file; });
+    const bool named = std::any_of(live.begin(), live.end(), [&](const auto& entry) {
+      return entry.second == damage.file && storage::parse_spare_name(entry.first) == std::nullopt;
+    });
     if (!named) return false;
     const Bytes platter = disk_.state().files.at(damage.file).platter;
     const auto at = static_cast<std::size_t>(damage.position);

@@ -28,7 +28,6 @@ class Platter {
   explicit Platter(const MemoryDisk& disk) : disk_(disk) {}
 
   void watch_write(storage::FileId file, std::uint64_t position, const std::vector<Slice>& slices);
-  void watch_rename(const std::string& from, const std::string& to);
   void forget() {  // the disk was wiped or replaced
     places_.clear();
     older_places_.clear();
@@ -55,6 +54,7 @@ class Platter {
 
  private:
   void note_items(std::uint32_t file, std::uint64_t position, Bytes rest);
+  void forget_file(std::uint32_t file);
   bool holds_at(const Place& place, Digest digest) const;
   bool is_segment(std::uint32_t file) const;
   bool header_damaged(std::uint32_t file) const;  // by a fault: until then it was whole
@@ -98,7 +98,6 @@ class WatchedFileSystem final : public storage::FileSystem {
     return disk_.create(name, std::move(done));
   }
   void rename(const std::string& from, const std::string& to, Done done) override {
-    platter_.watch_rename(from, to);
     disk_.rename(from, to, std::move(done));
   }
   void remove(const std::string& name, Done done) override { disk_.remove(name, std::move(done)); }
