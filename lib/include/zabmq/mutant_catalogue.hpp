@@ -145,8 +145,6 @@
   M(idle_publishers_stay,                                                                         \
     "Publishers that have expired keep their places until something is proposed.",                \
     "a bug of our own")                                                                           \
-  M(mark_cut_by_chunk, "A cold read whose chunk ends inside a mark takes it for damage.",         \
-    "a bug of our own")                                                                           \
   M(behind_taken_for_lost,                                                                        \
     "A publisher believes a deposed leader that its acknowledged messages are lost.",             \
     "a bug of our own")                                                                           \
