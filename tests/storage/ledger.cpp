@@ -86,15 +86,7 @@ std::vector<std::string> names_with(const Machine& m, const std::string& prefix)
 }
 
 Found look_at_everything(const sim::MemoryDisk::State& state, const LogOptions& options) {
-  sim::MemoryDisk disk(state);
-  REQUIRE(disk.open_directory());
-  Visited visited;
-  RecoveryResult result =
-      recover(disk,
-              {options.cluster, options.history, options.server, options.segment_size,
-               options.waypoint_interval, options.generation, true},
-              visited);
-  return {result.history, result.files, digests_of(visited.records), result.failure};
+  return look_at(state, options, true);
 }
 
 LogOptions of_generation(std::uint32_t generation) {

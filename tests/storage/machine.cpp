@@ -21,14 +21,14 @@ LogOptions small_options() {
   return options;
 }
 
-Found look_at(const sim::MemoryDisk::State& state, const LogOptions& options) {
+Found look_at(const sim::MemoryDisk::State& state, const LogOptions& options, bool everything) {
   sim::MemoryDisk disk(state);
   REQUIRE(disk.open_directory());
   Visited visited;
   RecoveryResult result =
       recover(disk,
               {options.cluster, options.history, options.server, options.segment_size,
-               options.waypoint_interval, options.generation, false},
+               options.waypoint_interval, options.generation, everything},
               visited);
   return {result.history, result.files, digests_of(visited.records), result.failure};
 }

@@ -38,7 +38,8 @@ struct Found {
   std::vector<Digest> digests;
   std::optional<StartFailure> failure;
 };
-Found look_at(const sim::MemoryDisk::State& state, const LogOptions& options = small_options());
+Found look_at(const sim::MemoryDisk::State& state, const LogOptions& options = small_options(),
+              bool everything = false);
 
 // Every way in which this disk may look after a crash now: the process only, or the power with all
 // numbers of directory changes and several choices of sectors.
