@@ -188,7 +188,9 @@ void Nemesis::strike_old_disk(Server& server) {
   const auto copy = copies_.find(server.id());
   if (copy == copies_.end()) {
     const zab::Core& core = server.replica()->core();
-    if (core.identity().standing != zab::Standing::voter) return;
+    // A damaged one would be damage that nobody knows of when it is back (seed 1795666820606).
+    const bool damaged = at_.invariants.is_damaged(server.id());
+    if (damaged || core.identity().standing != zab::Standing::voter) return;
     Copy made{{}, core.identity().incarnation, core.last_logged(), core.identity().accepted};
     say("a copy of server " + to_string(server.id()) + "'s directory is made");
     server.kill();

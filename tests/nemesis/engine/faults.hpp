@@ -50,8 +50,6 @@ class Faults {
     FaultTally tally;
     std::map<std::string, std::uint64_t> findings;  // how damage was found
     std::chrono::milliseconds longest_recovery{0};
-    // Servers that live on a directory with a flipped bit that nobody has come across.
-    std::set<ServerId> flipped;
   };
 
   Faults(Parts parts, const Abilities& abilities, std::uint64_t seed);
@@ -91,6 +89,7 @@ class Faults {
   void delay_sync(ServerId victim);
   void fill_disk();
   void judge_flip(ServerId victim);
+  void verify(ServerId victim);
   void start_empty(ServerId victim);
 
   void undo_links();

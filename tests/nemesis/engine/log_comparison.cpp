@@ -70,19 +70,10 @@ Transactions up_to(const ServerLog& log, Zxid last) {
   return some;
 }
 
-// What is missing where a bit was flipped is no difference.
-void forgive_gaps(Transactions& whole, const Transactions& damaged) {
-  std::set<Zxid> there;
-  for (const LoggedTransaction& transaction : damaged) there.insert(transaction.zxid);
-  std::erase_if(whole, [&](const auto& transaction) { return !there.contains(transaction.zxid); });
-}
-
 void compare_two(const ServerLog& a, const ServerLog& b, Offset end, LogVerdict& verdict) {
   const Zxid last = std::min(certain(a, end), certain(b, end));
-  Transactions first = up_to(a, last);
-  Transactions second = up_to(b, last);
-  if (b.gaps_are_ours()) forgive_gaps(first, second);
-  if (a.gaps_are_ours()) forgive_gaps(second, first);
+  const Transactions first = up_to(a, last);
+  const Transactions second = up_to(b, last);
   const auto [x, y] = std::mismatch(first.begin(), first.end(), second.begin(), second.end());
   if (x == first.end() && y == second.end()) {
     verdict.compared = std::min<std::uint64_t>(verdict.compared, first.size());
@@ -96,11 +87,10 @@ void compare_two(const ServerLog& a, const ServerLog& b, Offset end, LogVerdict&
 
 }  // namespace
 
-ServerLog read_log(ServerId server, const std::filesystem::path& data, bool damaged_by_us) {
+ServerLog read_log(ServerId server, const std::filesystem::path& data) {
   using Verdict = storage::VerifyReport::Verdict;
   ServerLog log;
   log.server = server;
-  log.damaged_by_us = damaged_by_us;
   Collector collector(log);
   const storage::VerifyReport report = storage::dump_directory(data.string(), collector);
   const bool good = report.verdict == Verdict::clean || report.verdict == Verdict::torn;
@@ -120,10 +110,10 @@ LogVerdict compare_logs(const std::vector<ServerLog>& logs, Offset end) {
   verdict.epochs = epochs.size();
   verdict.compared = size(longest);
   for (const ServerLog& log : logs) {
-    if (!log.problem.empty() && !log.damaged_by_us) {
+    if (!log.problem.empty()) {
       verdict.violations.push_back(name_of(log) + ": " + log.problem);
     }
-    if (!log.gaps_are_ours()) check_shape(log, verdict.violations);
+    check_shape(log, verdict.violations);
     const Offset last = log.transactions.empty() ? 0 : log.transactions.back().offset;
     if (last < end) {
       verdict.violations.push_back(name_of(log) + " ends at offset " + std::to_string(last) +

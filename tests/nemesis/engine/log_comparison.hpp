@@ -24,14 +24,10 @@ struct ServerLog {
   ServerId server = ServerId::none;
   std::vector<LoggedTransaction> transactions;  // first to last
   Zxid delivered;                               // by its newest mark
-  std::string problem;         // the verdict of the dump, when the log is not readable and clean
-  bool damaged_by_us = false;  // a bit was flipped that nobody has come across
-
-  // Where the bit has gone (with a tail that was cut, say), the log is as good as any.
-  bool gaps_are_ours() const { return damaged_by_us && !problem.empty(); }
+  std::string problem;  // the verdict of the dump, when the log is not readable and clean
 };
 
-ServerLog read_log(ServerId server, const std::filesystem::path& data, bool damaged_by_us);
+ServerLog read_log(ServerId server, const std::filesystem::path& data);
 
 struct LogVerdict {
   std::uint64_t compared = 0;  // transactions that every server has

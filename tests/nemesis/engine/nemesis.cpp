@@ -214,7 +214,7 @@ bool Run::judge_all(const Faults& faults) {
   const Judgement judgement = judge(histories());
   std::vector<ServerLog> logs;
   for (const ServerId id : servers_.ids()) {
-    logs.push_back(read_log(id, servers_.data_directory(id), faults.report().flipped.contains(id)));
+    logs.push_back(read_log(id, servers_.data_directory(id)));
   }
   return print_verdict({.options = options_,
                         .faults = faults.report(),
