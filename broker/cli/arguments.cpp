@@ -200,7 +200,8 @@ void add_sub(CLI::App& app, SubArguments& sub) {
                   "  zabmq sub orders --from first --until-end\n"
                   "  zabmq sub --from 1001 --count 10 --json\n"
                   "  zabmq sub 'orders/*' --from time:-10m\n"
-                  "  zabmq sub --from zxid:7.42 --endpoints tcp://127.0.0.1:9480\n");
+                  "  zabmq sub --from zxid:7.42 --endpoints tcp://127.0.0.1:9480\n"
+                  "  zabmq sub orders --cursor billing --from first\n");
   const auto take_topics = [&sub](const std::vector<std::string>& topics) {
     for (const std::string& word : topics) {
       const std::string topic = unshielded(word);
@@ -237,6 +238,17 @@ void add_sub(CLI::App& app, SubArguments& sub) {
           "When what is due is no longer kept: stop, or jump to what "
           "is and say so (default stop)")
       ->type_name("stop|jump");
+  const auto take_cursor = [&sub](const std::string& name) {
+    const std::string problem = topic_problem(name);
+    if (!problem.empty()) reject("--cursor", name, problem);
+    sub.cursor = name;
+  };
+  command
+      ->add_option_function<std::string>(
+          "--cursor", take_cursor,
+          "Go on behind what was printed under this name before, and keep\n"
+          "the place in the cluster; a new name begins at --from")
+      ->type_name("NAME");
   const auto take_format = [&sub](SubFormat format) {
     return [&sub, format](std::int64_t) { sub.format = format; };
   };
@@ -247,6 +259,26 @@ void add_sub(CLI::App& app, SubArguments& sub) {
       ->disable_flag_override()
       ->excludes(raw);
   add_common(*command, sub.client);
+}
+
+void add_cursor(CLI::App& app, CursorArguments& cursor) {
+  CLI::App* command = add_command(app, "cursor", "Lists or removes durable cursors",
+                                  "  zabmq cursor list\n"
+                                  "  zabmq cursor remove billing\n");
+  command->require_subcommand(1);
+  CLI::App* list =
+      command->add_subcommand("list", "Prints each with the offset acknowledged to it");
+  add_switch(*list, "--json", cursor.json, "One object a line");
+  add_common(*list, cursor.client);
+  CLI::App* remove = command->add_subcommand(
+      "remove", "Removes one: nothing is kept for it any more, its name begins anew");
+  const auto take_name = [&cursor](const std::string& name) {
+    const std::string problem = topic_problem(name);
+    if (!problem.empty()) reject("NAME", name, problem);
+    cursor.removed = name;
+  };
+  remove->add_option_function<std::string>("NAME", take_name, "The cursor's name")->required();
+  add_common(*remove, cursor.client);
 }
 
 void add_status(CLI::App& app, StatusArguments& status) {
@@ -363,6 +395,7 @@ struct CommandLine {
   DevArguments dev;
   PubArguments pub;
   SubArguments sub;
+  CursorArguments cursor;
   StatusArguments status;
   BenchArguments bench;
   LogArguments log;
@@ -374,6 +407,7 @@ struct CommandLine {
     add_dev(app, dev);
     add_pub(app, pub);
     add_sub(app, sub);
+    add_cursor(app, cursor);
     add_status(app, status);
     add_bench(app, bench);
     add_log(app, log);
@@ -385,6 +419,7 @@ struct CommandLine {
     if (name == "log") return chosen_log();
     if (name == "pub") return checked(pub, check_pub);
     if (name == "sub") return checked(sub, [](const SubArguments&) {});
+    if (name == "cursor") return checked(cursor, [](const CursorArguments&) {});
     if (name == "status") return checked(status, [](const StatusArguments&) {});
     return checked(bench, check_bench);
   }
@@ -396,7 +431,7 @@ struct CommandLine {
     if (!flag.empty()) return "unknown flag '" + flag + "': see --help";
     if (no_command && count > 1 && words[1][0] != '-') {
       return "unknown command '" + std::string(words[1]) +
-             "': expected dev, pub, sub, status, bench or log";
+             "': expected dev, pub, sub, cursor, status, bench or log";
     }
     if (no_command && count == 1) return "no command: see zabmq --help";
     return one_line(error.what());

@@ -43,7 +43,14 @@ struct SubArguments {
   std::optional<std::uint64_t> count;
   bool until_end = false;
   bool jumps_gaps = false;
+  std::optional<std::string> cursor;  // a durable one: acknowledged once printed
   SubFormat format = SubFormat::lines;
+};
+
+struct CursorArguments {
+  ClientOptions client;
+  std::optional<std::string> removed;  // none: list them
+  bool json = false;
 };
 
 struct StatusArguments {
@@ -76,6 +83,7 @@ struct DumpArguments {
 ExitCode run(const DevArguments& arguments);
 ExitCode run(const PubArguments& arguments);
 ExitCode run(const SubArguments& arguments);
+ExitCode run(const CursorArguments& arguments);
 ExitCode run(const StatusArguments& arguments);
 ExitCode run(const BenchArguments& arguments);
 ExitCode run(const VerifyArguments& arguments);

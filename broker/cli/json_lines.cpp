@@ -105,6 +105,13 @@ std::string json_line(const ClusterStatus& status) {
   return line({{"leader", number_or_null(status.leader)}, {"servers", std::move(servers)}});
 }
 
+std::string json_line(const DurableCursor& cursor) {
+  return line({{"cursor", cursor.name},
+               {"acknowledged", cursor.acknowledged},
+               {"behind", cursor.behind},
+               {"lost", cursor.lost}});
+}
+
 double BenchResult::messages_per_second() const {
   return seconds > 0 ? static_cast<double>(messages) / seconds : 0;
 }

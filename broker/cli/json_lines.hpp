@@ -15,6 +15,7 @@ std::string json_line(const Receipt& receipt);
 std::string json_line(const Message& message);
 std::string json_line(const Gap& gap);
 std::string json_line(const ClusterStatus& status);
+std::string json_line(const DurableCursor& cursor);
 
 struct BenchResult {
   std::uint64_t messages = 0;

@@ -43,6 +43,7 @@ SubscriberOptions subscriber_options(const SubArguments& arguments) {
   options.topics = arguments.topics;
   options.from = arguments.from;
   options.until_end = arguments.until_end;
+  options.cursor = arguments.cursor;
   if (arguments.jumps_gaps) {
     options.on_gap = [format = arguments.format](const Gap& gap) { tell_gap(gap, format); };
   }
@@ -50,11 +51,23 @@ SubscriberOptions subscriber_options(const SubArguments& arguments) {
 }
 
 void tell_how_to_resume(const SubArguments& arguments, Offset next) {
-  if (next == 0) return;
+  if (next == 0 || arguments.cursor) return;  // the same command goes on
   std::string topics;
   for (const std::string& topic : arguments.topics) topics += " '" + topic + "'";
   std::fprintf(stderr, "zabmq sub: interrupted; go on with: zabmq sub%s --from %llu\n",
                topics.c_str(), static_cast<unsigned long long>(next));
+}
+
+// What is printed is handled. Under filters, so is what was left out.
+void acknowledge_printed(const SubArguments& arguments, Subscriber& subscriber) {
+  const Offset next = subscriber.next_offset();
+  if (arguments.cursor && next > 1) subscriber.ack(next - 1);
+}
+
+// What is not durable by then would be printed again: that is said.
+void settle_cursor(const SubArguments& arguments, Subscriber& subscriber) {
+  const Offset next = subscriber.next_offset();
+  if (arguments.cursor && next > 1) subscriber.ack_sync(next - 1, arguments.client.timeout);
 }
 
 }  // namespace
@@ -72,7 +85,9 @@ ExitCode run(const SubArguments& arguments) {
     };
     left -= subscriber.poll(take, limit, signal_interval);
     flush_out();
+    acknowledge_printed(arguments, subscriber);
   }
+  settle_cursor(arguments, subscriber);
   if (stop.arrived()) tell_how_to_resume(arguments, next);
   return ExitCode::done;
 }

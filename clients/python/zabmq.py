@@ -109,16 +109,19 @@ def checksum(data: bytes | memoryview) -> int:
 
 
 HELLO, PUBLISH, SUBSCRIBE, CREDIT, UNSUBSCRIBE, PING, STATUS, CLOSE, BYE = range(1, 10)
+MOVE_CURSOR, LIST_CURSORS = 10, 11
 ABOUT_CONNECTION, ABOUT_PUBLISH, ABOUT_SUBSCRIBE, ABOUT_STATUS, ABOUT_CLOSE = range(5)
+ABOUT_CURSOR = 5
 HEADER_MAX = 64 << 10
 
 # What an element must be: its type, and the bounds of a number's value or of all else's length.
 # An optional number stands at the end; left out, or nil, it is None.
 ELEMENTS = {"u64": (int, 0, 2**64 - 1), "optional": (int, 0, 2**64 - 1), "u32": (int, 0, 2**32 - 1),
             "flag": (bool, 0, 1), "id": (bytes, 16, 16), "endpoint": (str, 0, 256),
-            "text": (str, 0, 4096), "about": (int, 0, 4), "code": (int, 1, len(CODES)),
+            "text": (str, 0, 4096), "about": (int, 0, 5), "code": (int, 1, len(CODES)),
             "outcome": (int, 0, 1), "role": (int, 0, 3), "phase": (int, 0, 3),
-            "servers": (list, 0, 16), "counters": (list, 0, 256)}
+            "servers": (list, 0, 16), "counters": (list, 0, 256),
+            "cursors": (list, 0, 256)}
 # Number, name, and elements `name:what`, by default u64.
 SERVER_FRAMES = {
     65: "WELCOME version:u32 cluster:id history:id config_version server:u32 leader:u32"
@@ -137,7 +140,9 @@ SERVER_FRAMES = {
     74: "CLOSED instance",
     75: "STATUS-ANSWER request server:u32 role:role phase:phase epoch:u32 logged_epoch:u32"
         " logged_counter committed_epoch:u32 committed_counter first_offset last_offset leader:u32"
-        " servers:servers durability:text standing:text counters:counters"}
+        " servers:servers durability:text standing:text counters:counters",
+    76: "CURSOR-MOVED request offset",
+    77: "CURSORS request cursors:cursors more:flag first_offset last_offset"}
 Frame = SimpleNamespace  # .command is the name, the elements are attributes
 
 
@@ -1266,6 +1271,10 @@ class Subscriber:
     on_gap: what to do when the offset that is due is no longer kept. None: end with the error gap.
     Else jump to what is kept, and call on_gap(due, first_available) inside next(), before the first
     message from there; due is 0 when it is not known (a start by zxid or time).
+
+    cursor: a durable cursor, kept by the cluster under this name (by the rules of a topic). The
+    subscriber begins behind what was acknowledged to it, or at `start` if it is new, and then it
+    exists. Retention keeps what it has not acknowledged, up to storage.retain_max_bytes.
     """
 
     SUBSCRIBE_PATIENCE = 3.0  # a question to the leader, or a server that has to catch up first
@@ -1274,8 +1283,15 @@ class Subscriber:
     def __init__(self, endpoints: str | Iterable[str] | None = None, topics: Iterable[str] = (),
                  start: Start = new(), *, until_end: bool = False, credit_messages: int = 65536,
                  credit_bytes: int = 8 << 20, timeout: float = 5.0,
-                 on_gap: Callable[[int, int], None] | None = None):
+                 on_gap: Callable[[int, int], None] | None = None, cursor: str | None = None):
         self._on_gap = on_gap
+        if cursor is not None and not valid_topic(cursor):
+            raise Error("protocol", "no", f"no name of a cursor: {cursor!r}")
+        self._cursor = cursor
+        self._ack_wanted: int | None = None     # the newest counts
+        self._ack_confirmed: int | None = None  # what the cluster has made durable
+        self._ack_under_way = False
+        self._ack_request, self._ack_at = 0, 0.0
         self._topics = frozenset([topics] if isinstance(topics, str) else topics)
         for topic in self._topics:
             if not valid_topic_filter(topic):
@@ -1350,6 +1366,38 @@ class Subscriber:
         """The same for another process, or another day: CLUSTER.HISTORY.OFFSET, for at_token()."""
         return f"{self._cluster.hex()}.{self._history.hex()}.{self._position}"
 
+    def ack(self, offset: int | None = None, *, wait: bool = False) -> None:
+        """Tells the cluster that everything up to `offset` (none: all that was taken) was handled:
+        the next subscriber with this cursor begins behind it. It is sent inside next(), and again
+        until it is durable; of several the newest counts. What is not durable when this object ends
+        is delivered again.
+
+        wait: returns when it is durable. Raises unavailable (maybe) when that is not known within
+        `timeout`; it is still being tried. Raises refused without a cursor, and for what was not
+        taken."""
+        if self._cursor is None:
+            raise Error("refused", "no", "nothing to acknowledge to: there is no cursor")
+        offset = self._position - 1 if offset is None else offset
+        if not 0 <= offset < self._position:
+            raise Error("refused", "no", f"offset {offset} was not taken yet, the next one is "
+                        f"{self._position}: acknowledge what was handled")
+        self._ack_wanted = max(offset, self._ack_wanted or 0)
+        if not wait:
+            return
+        deadline = time.monotonic() + self._timeout
+        while self._ack_confirmed is None or self._ack_confirmed < offset:
+            if self._over:
+                raise self._error or Error("refused", "maybe", "the subscription is over")
+            if time.monotonic() > deadline:
+                raise Error("unavailable", "maybe", f"it is not known whether cursor "
+                            f"{self._cursor} was moved to {offset}: it is still being tried")
+            self._turn(0.02)
+
+    @property
+    def acknowledged(self) -> int | None:
+        """What is durable of what was acknowledged by this object; None: nothing yet."""
+        return self._ack_confirmed
+
     def close(self) -> None:
         """Leaves the server. What was not taken is dropped."""
         self._deliveries.clear()
@@ -1414,7 +1462,7 @@ class Subscriber:
             self._route.leave(why)
             if self._connection:
                 self._connection.close()
-            self._connection, self._open = None, False
+            self._connection, self._open, self._ack_under_way = None, False, False
         if now > self._served_at + self._timeout:
             self._served_at = now  # told once in a timeout
             self._error = self._error or Error(
@@ -1434,7 +1482,9 @@ class Subscriber:
             return
         self._connection.tick()
         if self._open:
-            self._grant_credit()
+            if not self._complete:
+                self._grant_credit()
+            self._send_ack(now)
         elif self._connection.welcomed and now > self._subscribed_by:
             if len(self._route.endpoints) > 1:
                 raise Leave("no answer to SUBSCRIBE: it may have to catch up")
@@ -1445,7 +1495,16 @@ class Subscriber:
             # Whatever server comes next, it must have the same history.
             self._cluster, self._history = frame.cluster, frame.history
             self._refused_by.clear()
-            self._subscribe()
+            if self._complete:
+                self._open = True
+            else:
+                self._subscribe()
+        elif frame.command == "CURSOR-MOVED" and frame.request == self._ack_request:
+            self._ack_under_way = False
+            self._ack_confirmed = max(frame.offset, self._ack_confirmed or 0)
+        elif frame.command == "REFUSED" and frame.about == ABOUT_CURSOR:
+            if frame.id == self._ack_request:
+                self._on_cursor_refused(frame)
         elif frame.command == "PONG" and self._open:
             self._route.succeeded()
         elif frame.command == "REFUSED" and frame.about == ABOUT_CONNECTION:
@@ -1473,10 +1532,26 @@ class Subscriber:
         credit = (max(window - used, 0) for window, used in zip(self._window, queued))
         self._subscribed_by = time.monotonic() + min(
             self.SUBSCRIBE_PATIENCE, self._timeout / (len(self._route.endpoints) + 1))
+        cursor = [self._cursor] if self._cursor is not None and not self._next else []
         # The end stays what it was first said to be.
         self._connection.send(SUBSCRIBE, self._subscription, start.kind, start.offset, start.epoch,
                               start.counter, self._until_end and self._end is None, *credit,
-                              sorted(self._topics), start.time)
+                              sorted(self._topics), start.time, *cursor)
+
+    def _send_ack(self, now: float) -> None:
+        settled = self._ack_wanted is None or self._ack_wanted <= (
+            -1 if self._ack_confirmed is None else self._ack_confirmed)
+        if settled or self._ack_under_way or now < self._ack_at:
+            return
+        self._ack_under_way = True
+        self._ack_request += 1
+        self._connection.send(MOVE_CURSOR, self._ack_request, self._cursor, self._ack_wanted, False)
+
+    def _on_cursor_refused(self, refused: Frame) -> None:
+        self._ack_under_way, self._ack_at = False, time.monotonic() + 0.1
+        if refused.code not in ("unavailable", "busy", "no_space", "unknown_outcome"):
+            self._finish(Error(refused.code, refused.outcome,
+                               f"cursor {self._cursor}: {refused.text}"))
 
     def _on_subscribed(self, subscribed: Frame) -> None:
         if subscribed.next == 0 or self._next not in (0, subscribed.next):
@@ -1487,6 +1562,8 @@ class Subscriber:
             self._end = subscribed.end
         self._open = True
         self._position = self._position or subscribed.next
+        if self._cursor is not None and not self._next:
+            self._ack_wanted = subscribed.next - 1  # so that a new cursor exists
         self._next = subscribed.next
         self._check_complete()
 
@@ -1503,7 +1580,7 @@ class Subscriber:
         self._next, self._open = available, False
         self._position = self._position or available
         self._check_complete()
-        if self._connection:
+        if self._connection and not self._complete:
             self._subscribe()
 
     def _on_deliver(self, frame: Frame, body: bytes) -> None:
@@ -1540,7 +1617,10 @@ class Subscriber:
     def _check_complete(self) -> None:
         if self._end is not None and self._next > self._end:
             self._complete = True
-            self._finish()
+            if self._cursor is None:
+                return self._finish()
+            self._connection.send(UNSUBSCRIBE, self._subscription)  # acknowledgements are to come
+            self._subscription += 1
 
     def _on_bad(self, what: str) -> NoReturn:
         """Subscribing again repairs what was lost. What no server gets right is told, not

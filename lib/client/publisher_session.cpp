@@ -278,6 +278,7 @@ void PublisherSession::on(const wire::Refused& refused, std::uint64_t now_ms) {
       return on_close_refused(refused);
     case wire::About::subscribe:
     case wire::About::status:
+    case wire::About::cursor:
       return;
   }
 }

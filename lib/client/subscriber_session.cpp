@@ -19,6 +19,7 @@ SubscriberSession::SubscriberSession(Options options, std::uint64_t now_ms)
     history_ = from->token.history;
     options_.from = FromOffset{from->token.offset};
   }
+  if (options_.cursor) acks_.emplace(*options_.cursor);
 }
 
 // --- time ---
@@ -30,6 +31,7 @@ void SubscriberSession::tick(std::uint64_t now_ms) {
   if (leaving_) perform_leave(now_ms);
   watch_silence(now_ms);
   grant_credit();
+  send_acknowledgement(now_ms);
 }
 
 void SubscriberSession::watch_connection(std::uint64_t now_ms) {
@@ -99,6 +101,7 @@ void SubscriberSession::perform_leave(std::uint64_t now_ms) {
   leaving_ = false;
   if (link_ == Link::open) served_ms_ = now_ms;
   link_ = Link::waiting;
+  if (acks_) acks_->on_lost();
   granted_messages_ = granted_bytes_ = 0;
   next_try_ = route_.after_failure(now_ms);
   outputs_.emplace_back(Disconnect{});
@@ -138,8 +141,9 @@ void SubscriberSession::on(const wire::Welcome& welcome, std::uint64_t now_ms) {
   history_ = welcome.history;
   greetings_refused_.clear();
   trouble_ = endpoint_ + ": connected, but it has not answered SUBSCRIBE";
-  link_ = Link::subscribing;
+  link_ = complete_ ? Link::open : Link::subscribing;
   pinged_ms_ = now_ms;
+  if (complete_) return;
   patience_until_ms_ = now_ms + subscribe_patience_ms;
   subscribe(now_ms);
 }
@@ -166,6 +170,7 @@ void SubscriberSession::subscribe(std::uint64_t) {
   request.credit_bytes = static_cast<std::uint64_t>(granted_bytes_);
   request.topics = options_.topics;
   request.until_end = options_.until_end && !end_;  // the end stays what it was first said to be
+  if (next_ == 0) request.cursor = options_.cursor;
   if (next_ != 0) {
     request.start = wire::StartKind::offset;
     request.offset = next_;
@@ -196,6 +201,7 @@ void SubscriberSession::on(const wire::Subscribed& subscribed, std::uint64_t) {
     if (!subscribed.has_end) return on_bad_delivery("it did not tell the end");
     end_ = subscribed.end;
   }
+  if (acks_ && next_ == 0) acks_->want(subscribed.next - 1);  // so that a new cursor exists
   next_ = subscribed.next;
   link_ = Link::open;
   check_complete();
@@ -204,8 +210,11 @@ void SubscriberSession::on(const wire::Subscribed& subscribed, std::uint64_t) {
 void SubscriberSession::check_complete() {
   if (!end_ || next_ <= *end_) return;
   complete_ = true;
-  send(wire::Bye{});
-  end(std::nullopt);
+  if (!acks_) {
+    send(wire::Bye{});
+    return end(std::nullopt);
+  }
+  send(wire::Unsubscribe{subscription_++});  // acknowledgements are still to come
 }
 
 void SubscriberSession::on_greeting_refused(const wire::Refused& refused) {
@@ -227,6 +236,11 @@ void SubscriberSession::on(const wire::Refused& refused, std::uint64_t now_ms) {
   if (refused.about == wire::About::connection) {
     if (link_ == Link::greeting) return on_greeting_refused(refused);
     return leave(refused.text);
+  }
+  if (refused.about == wire::About::cursor) {
+    std::optional<Error> error = acks_ ? acks_->on_refused(refused, now_ms) : std::nullopt;
+    if (error) end(std::move(error));
+    return;
   }
   const bool ours = refused.about == wire::About::subscribe && refused.id == subscription_;
   if (ours && link_ != Link::greeting) on_subscribe_refused(refused, now_ms);
@@ -269,7 +283,7 @@ void SubscriberSession::on_gap(Offset first, const std::string& text, std::uint6
   deliveries_.push_back({.records = {}, .first = first, .last = first - 1, .gap = Gap{due, first}});
   next_ = first;
   check_complete();
-  if (link_ == Link::none) return;
+  if (complete_ || link_ == Link::none) return;
   link_ = Link::subscribing;
   patience_until_ms_ = now_ms + subscribe_patience_ms;
   subscribe(now_ms);
@@ -316,6 +330,26 @@ void SubscriberSession::on(const wire::Covered& covered, std::uint64_t) {
   if (covered.up_to < next_) return;
   on_bad_delivery("it says it has sent up to offset " + std::to_string(covered.up_to) + ", but " +
                   std::to_string(next_) + " did not come");
+}
+
+// --- the durable cursor ---
+
+void SubscriberSession::acknowledge(Offset up_to) {
+  ZABMQ_CHECK(acks_);
+  acks_->want(up_to);
+}
+
+std::optional<Offset> SubscriberSession::acknowledged() const {
+  return acks_ ? acks_->confirmed() : std::nullopt;
+}
+
+void SubscriberSession::send_acknowledgement(std::uint64_t now_ms) {
+  if (!acks_ || link_ != Link::open || leaving_) return;
+  if (auto move = acks_->next(now_ms)) send(*std::move(move));
+}
+
+void SubscriberSession::on(const wire::CursorMoved& moved, std::uint64_t) {
+  if (acks_) acks_->on_moved(moved);
 }
 
 // --- credit ---

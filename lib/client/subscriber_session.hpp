@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "client/client_output.hpp"
+#include "client/cursor_acks.hpp"
 #include "client/delivery.hpp"
 #include "client/route.hpp"
 #include "wire/client_frame.hpp"
@@ -41,6 +42,7 @@ class SubscriberSession {
     bool until_end = false;
     bool jumps_gaps = false;  // goes on with what is kept, and says so
     std::vector<std::string> topics = {};
+    std::optional<std::string> cursor = std::nullopt;  // where it goes on; `from` if it is new
     std::uint64_t credit_messages = 65536;
     std::uint64_t credit_bytes = 8u << 20;
     std::uint64_t seed = 0;  // of the pauses' jitter
@@ -55,7 +57,8 @@ class SubscriberSession {
   void lost(const std::string& why);     // it ended, or a frame on it was malformed
   void receive(const wire::ServerMessage& message, Slice body, std::uint64_t now_ms);
   void consumed(std::uint64_t messages, std::uint64_t bytes);  // credit of deliveries taken
-  void leave_for_good();                                       // says BYE
+  void acknowledge(Offset up_to);  // to the cursor: everything up to here was handled
+  void leave_for_good();           // says BYE
 
   // --- outputs ---
 
@@ -67,6 +70,9 @@ class SubscriberSession {
 
   bool complete() const { return complete_; }   // until_end: everything was delivered
   Offset next_offset() const { return next_; }  // 0: not known yet
+  // What the cluster has made durable of what was acknowledged; nullopt: nothing yet.
+  std::optional<Offset> acknowledged() const;
+  bool acknowledgements_settled() const { return !acks_ || acks_->settled(); }
   const Uuid& cluster() const { return cluster_; }
   const Uuid& history() const { return history_; }
   bool over() const { return link_ == Link::none; }
@@ -85,6 +91,7 @@ class SubscriberSession {
   void watch_silence(std::uint64_t now_ms);
   void subscribe(std::uint64_t now_ms);
   void grant_credit();
+  void send_acknowledgement(std::uint64_t now_ms);
   void deliver(const wire::Deliver& frame, Slice body);
   void on_bad_delivery(const std::string& what);
   void check_complete();
@@ -98,8 +105,9 @@ class SubscriberSession {
   void on(const wire::Refused& refused, std::uint64_t now_ms);
   void on(const wire::Reset& reset, std::uint64_t now_ms);
   void on(const wire::ServerPong& pong, std::uint64_t now_ms);
+  void on(const wire::CursorMoved& moved, std::uint64_t now_ms);
   template <class Other>
-  void on(const Other&, std::uint64_t) {}  // frames of publishers and status: not ours
+  void on(const Other&, std::uint64_t) {}  // frames of publishers and questions: not ours
   void on_greeting_refused(const wire::Refused& refused);
   void on_subscribe_refused(const wire::Refused& refused, std::uint64_t now_ms);
   void on_gap(Offset first, const std::string& text, std::uint64_t now_ms);
@@ -125,6 +133,8 @@ class SubscriberSession {
   bool complete_ = false;
   std::uint64_t served_ms_ = 0;  // when a server was last known to serve us
   unsigned bad_deliveries_ = 0;
+
+  std::optional<CursorAcks> acks_;
 
   std::int64_t granted_messages_ = 0;  // that the server may still send
   std::int64_t granted_bytes_ = 0;

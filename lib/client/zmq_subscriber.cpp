@@ -47,6 +47,11 @@ SubscriberSession::Options session_options(const SubscriberOptions& options) {
                       "\"; expected a name, or its beginning and '*', like orders/*");
     }
   }
+  if (options.cursor && !wire::valid_topic(*options.cursor)) {
+    throw Error(Code::protocol, Outcome::no,
+                "no name of a cursor: \"" + *options.cursor +
+                    "\"; expected 1 to 200 bytes of UTF-8 without control characters and '*'");
+  }
   SubscriberSession::Options session{.endpoints = options.endpoints};
   session.timeout_ms =
       static_cast<std::uint64_t>(std::max<std::int64_t>(options.timeout.count(), 0));
@@ -54,6 +59,7 @@ SubscriberSession::Options session_options(const SubscriberOptions& options) {
   session.until_end = options.until_end;
   session.jumps_gaps = static_cast<bool>(options.on_gap);
   session.topics = options.topics;
+  session.cursor = options.cursor;
   session.credit_messages = std::max<std::size_t>(options.credit_messages, 1);
   session.credit_bytes = std::max<std::size_t>(options.credit_bytes, 1);
   session.seed = client::random_seed();
@@ -85,6 +91,9 @@ class Subscriber::Impl {
 
   const Message* next(std::optional<Millis> timeout);
   const Message* ready();
+  void ack(Offset up_to);
+  void ack_sync(Offset up_to, Millis timeout);
+  std::optional<Offset> acknowledged() const;
   bool at_end() const;
   Offset next_offset() const;
   std::optional<ResumeToken> resume_token() const;
@@ -116,6 +125,8 @@ class Subscriber::Impl {
   Uuid cluster_;
   Uuid history_;
   Consumed consumed_;
+  std::optional<Offset> acked_;      // by the caller
+  std::optional<Offset> confirmed_;  // by the cluster
 
   SubscriberSession session_;  // this and what follows: the background thread's
   std::shared_ptr<zmq::context_t> context_ = client::shared_context();
@@ -213,6 +224,43 @@ void Subscriber::Impl::throw_error() {
   throw Error(error);
 }
 
+void Subscriber::Impl::ack(Offset up_to) {
+  if (!options_.cursor) {
+    throw Error(Code::refused, Outcome::no,
+                "nothing to acknowledge to: the subscriber was made without a cursor");
+  }
+  const Offset next = next_offset();
+  if (up_to >= next) {
+    throw Error(Code::refused, Outcome::no,
+                "offset " + std::to_string(up_to) + " was not taken yet, the next one is " +
+                    std::to_string(next) + ": acknowledge what was handled");
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (acked_ && *acked_ >= up_to) return;
+    acked_ = up_to;
+  }
+  wakeup_.signal();
+}
+
+void Subscriber::Impl::ack_sync(Offset up_to, Millis timeout) {
+  ack(up_to);
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  std::unique_lock lock(mutex_);
+  const auto durable = [&] { return confirmed_ && *confirmed_ >= up_to; };
+  arrived_.wait_until(lock, deadline, [&] { return durable() || (error_ && over_); });
+  if (durable()) return;
+  if (error_ && over_) throw_error();
+  throw Error(Code::unavailable, Outcome::maybe,
+              "it is not known whether cursor " + *options_.cursor + " was moved to offset " +
+                  std::to_string(up_to) + ": it is still being tried");
+}
+
+std::optional<Offset> Subscriber::Impl::acknowledged() const {
+  const std::lock_guard lock(mutex_);
+  return confirmed_;
+}
+
 bool Subscriber::Impl::at_end() const {
   const std::lock_guard lock(mutex_);
   const bool taken = cursor_.next_offset() == 0 || cursor_.next_offset() > cursor_.delivery().last;
@@ -256,6 +304,7 @@ bool Subscriber::Impl::exchange() {
   const std::lock_guard lock(mutex_);
   const Consumed consumed = std::exchange(consumed_, {});
   session_.consumed(consumed.messages, consumed.bytes);
+  if (acked_) session_.acknowledge(*acked_);
   for (Delivery& delivery : deliveries) queue_.push_back(std::move(delivery));
   if (error) error_ = std::move(error);
   over_ = session_.over();
@@ -263,7 +312,9 @@ bool Subscriber::Impl::exchange() {
   session_next_ = session_.next_offset();
   cluster_ = session_.cluster();
   history_ = session_.history();
-  if (!queue_.empty() || error_ || complete_) arrived_.notify_one();
+  const bool confirmed = confirmed_ != session_.acknowledged();
+  confirmed_ = session_.acknowledged();
+  if (!queue_.empty() || error_ || complete_ || confirmed) arrived_.notify_one();
   return stopping_;
 }
 
@@ -288,6 +339,15 @@ std::size_t Subscriber::poll(const std::function<void(const Message&)>& handler,
   return count;
 }
 
+void Subscriber::ack(Offset up_to) {
+  impl_->ack(up_to);
+}
+void Subscriber::ack_sync(Offset up_to, Millis timeout) {
+  impl_->ack_sync(up_to, timeout);
+}
+std::optional<Offset> Subscriber::acknowledged() const {
+  return impl_->acknowledged();
+}
 bool Subscriber::at_end() const {
   return impl_->at_end();
 }

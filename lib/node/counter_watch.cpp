@@ -41,6 +41,8 @@ constexpr Watched<Replica> watched_replica[] = {
     {&Replica::batches_malformed, LogLevel::warning, "malformed batches refused"},
     {&Replica::peer_records_malformed, LogLevel::warning, "malformed records of servers dropped"},
     {&Replica::fenced, LogLevel::info, "publishes of fenced publishers refused"},
+    {&Replica::cursors_overtaken, LogLevel::warning,
+     "durable cursors overtaken by retention: their readers have lost messages"},
 };
 
 template <class Counters, std::size_t n>

@@ -101,6 +101,8 @@ constexpr Number numbers[] = {
      ZABMQ_FIELD(limits.max_subscriptions)},
     {"limits.max_publishers", Kind::count, 1, 10'000'000, "100000", "publishers remembered",
      ZABMQ_FIELD(limits.max_publishers)},
+    {"limits.max_cursors", Kind::count, 1, 65'536, "1024", "durable cursors",
+     ZABMQ_FIELD(limits.max_cursors)},
     {"limits.session_ttl", Kind::duration, 1000, 3650 * day_ms, "1h",
      "a publisher silent for so long is forgotten", ZABMQ_FIELD(limits.session_ttl_ms)},
 
@@ -285,6 +287,7 @@ replica::Options Options::for_replica() const {
   options.learner_window_bytes = limits.learner_window;
   options.read_bytes_max = limits.read_max;
   options.publishers_max = limits.max_publishers;
+  options.cursors_max = limits.max_cursors;
   options.publisher_ttl_us = limits.session_ttl_ms * 1000;
   options.retention = {storage.retain_bytes, storage.retain_max_bytes,
                        storage.retain_min_ms * 1000};

@@ -42,6 +42,7 @@ struct Options {
     std::size_t max_clients = 10000;
     std::size_t max_subscriptions = 1024;
     std::size_t max_publishers = 100000;
+    std::size_t max_cursors = 1024;
     std::uint64_t session_ttl_ms = 3'600'000;
   };
   struct Storage {

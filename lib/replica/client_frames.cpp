@@ -82,6 +82,8 @@ void Replica::on_frame(ConnectionId from, wire::ClientMessage& message, Slice bo
                           clients_->answer(from, make_status_answer(m.request));
                         },
                         [&](const wire::ClosePublisher& m) { on_close_publisher(from, m); },
+                        [&](const wire::MoveCursor& m) { on_move_cursor(from, m); },
+                        [&](const wire::ListCursors& m) { on_list_cursors(from, m); },
                         [&](const wire::Bye&) { clients_->forget(from); }},
              message);
 }
@@ -347,6 +349,7 @@ wire::StatusAnswer Replica::make_status_answer(std::uint64_t request) const {
   count("duplicates", counters_.duplicates);
   count("fenced", counters_.fenced);
   count("forwarded", counters_.forwarded);
+  count("cursors_overtaken", counters_.cursors_overtaken);
   count("client_frames_malformed", counters_.client_frames_malformed);
   count("batches_malformed", counters_.batches_malformed);
   count("resets", counters_.resets);

@@ -33,6 +33,13 @@ class CursorTable {
                          [](const auto& a, const auto& b) { return a.second < b.second; });
     return it == cursors_.end() ? std::nullopt : std::optional(it->second);
   }
+  // How many have acknowledged from `first` on, but not `last`.
+  std::size_t between(Offset first, Offset last) const {
+    return static_cast<std::size_t>(
+        std::count_if(cursors_.begin(), cursors_.end(), [first, last](const auto& cursor) {
+          return cursor.second >= first && cursor.second < last;
+        }));
+  }
   std::size_t size() const { return cursors_.size(); }
   const std::map<std::string, Offset>& all() const { return cursors_; }
   friend bool operator==(const CursorTable&, const CursorTable&) = default;

@@ -5,6 +5,7 @@
 
 #include "replica/clients.hpp"
 #include "replica/proposals.hpp"
+#include "replica/records.hpp"
 #include "zabmq/check.hpp"
 #include "zabmq/mutant.hpp"
 
@@ -33,6 +34,9 @@ void Proposals::decide(const Request& request, Forming& group) {
       return decide_open(request, group);
     case Kind::close:
       return decide_close(request, group);
+    case Kind::cursor:
+    case Kind::cursor_removal:
+      return decide_cursor(request, group);
     case Kind::admit:
     case Kind::floor:
       return accept(request, Instance{}, group);
@@ -159,6 +163,43 @@ void Proposals::decide_close(const Request& request, Forming& group) {
   flight_of(request.publisher).taken.closing = true;
 }
 
+// What is in flight counts for none of these questions: a move that turns out to be idle does no
+// harm. A cursor that exists may move although the disk is nearly full: that is what lets retention
+// free some of it.
+void Proposals::decide_cursor(const Request& request, Forming& group) {
+  const CursorMove move = *parse_cursor(request.body.bytes());
+  const std::optional<Offset> known = state_.cursors().find(move.name);
+  if (request.kind == Kind::cursor) {
+    if (move.offset > committed_offset()) return refuse_beyond_end(request, move.offset);
+    if (known && *known >= move.offset) {
+      return askers_.answer(request.asker, wire::CursorMoved{request.id, *known});
+    }
+    if (!known && state_.cursors().size() + cursors_proposed_ >= options_.cursors_max) {
+      return refuse(request, Code::refused,
+                    "this cluster keeps at most " + std::to_string(options_.cursors_max) +
+                        " durable cursors: remove some");
+    }
+  }
+  if (group.no_space && !known) return refuse_for_space(request);
+  accept(request, Instance{}, group);
+}
+
+void Proposals::answer_cursor(const Proposal& proposal, Bytes body) {
+  --cursors_proposed_;
+  const std::optional<Offset> place = state_.cursors().find(parse_cursor(body)->name);
+  askers_.answer(proposal.asker, wire::CursorMoved{proposal.id, place.value_or(0)});
+}
+
+void Proposals::refuse_beyond_end(const Request& request, Offset offset) {
+  ++counters_.publishes_refused;
+  wire::Refused answer = refused(
+      about(request.kind), request.id, Code::refused, Outcome::no,
+      "offset " + std::to_string(offset) + " is beyond the end, the last one committed is " +
+          std::to_string(committed_offset()) + ": acknowledge what was delivered");
+  answer.last_offset = committed_offset();
+  askers_.answer(request.asker, std::move(answer));
+}
+
 Proposals::Proposal* Proposals::find_in_flight(const Uuid& publisher, Sequence sequence) {
   const auto it = flights_.find(publisher);
   if (it == flights_.end()) return nullptr;
@@ -178,14 +219,8 @@ Proposals::Proposal* Proposals::find_in_flight(const Uuid& publisher, Sequence s
 
 void Proposals::refuse(const Request& request, Code code, std::string text) {
   ++counters_.publishes_refused;
-  wire::About about = wire::About::publish;
-  std::uint64_t id = request.publish.first_sequence;
-  if (request.kind == Kind::open) about = wire::About::connection;
-  if (request.kind == Kind::close) {
-    about = wire::About::close;
-    id = request.publish.instance;
-  }
-  askers_.answer(request.asker, refused(about, id, code, Outcome::no, std::move(text)));
+  askers_.answer(request.asker,
+                 refused(about(request.kind), request.id, code, Outcome::no, std::move(text)));
 }
 
 // `last_sequence` tells a fenced publisher which of its sequences were taken by anybody.
@@ -208,11 +243,8 @@ wire::Refused Proposals::refusal_of_older(wire::About about, std::uint64_t id,
 
 void Proposals::refuse_older(const Request& request) {
   ++counters_.publishes_refused;
-  const bool batch = request.kind == Kind::batch;
-  const Instance theirs = request.publish.instance;
-  askers_.answer(request.asker, refusal_of_older(batch ? wire::About::publish : wire::About::close,
-                                                 batch ? request.publish.first_sequence : theirs,
-                                                 request.publisher, theirs));
+  askers_.answer(request.asker, refusal_of_older(about(request.kind), request.id, request.publisher,
+                                                 request.publish.instance));
 }
 
 void Proposals::refuse_for_space(const Request& request) {

@@ -1,6 +1,7 @@
-// Forwarding: a publisher is served by any server. One that follows passes its requests on to its
-// leader, in order; the leader answers them like those of its own connections, but for the batches
-// that it takes: these are answered by the server that was asked, when it has delivered them.
+// Forwarding: publishers and cursors are served by any server. One that follows passes their
+// requests on to its leader, in order; the leader answers them like those of its own connections,
+// but for the batches that it takes: these are answered by the server that was asked, when it has
+// delivered them.
 #include <string>
 #include <utility>
 #include <variant>
@@ -138,8 +139,11 @@ void Replica::on_forward(ServerId from, const zab::Forward& request, Slice body)
   const auto* hello = message ? std::get_if<wire::Hello>(&*message) : nullptr;
   const auto* batch = message ? std::get_if<wire::Publish>(&*message) : nullptr;
   const auto* closing = message ? std::get_if<wire::ClosePublisher>(&*message) : nullptr;
+  if (const auto* move = message ? std::get_if<wire::MoveCursor>(&*message) : nullptr) {
+    return move_cursor(asker, *move);
+  }
   if (is_none(request.publisher) || (!hello && !batch && !closing)) {
-    return break_session(from, "a FORWARD without a publisher's request");
+    return break_session(from, "a FORWARD without a request of a publisher or of a cursor");
   }
   if (hello) return on_forwarded_hello(asker, request.publisher, hello->instance);
   if (batch) return publish(asker, request.publisher, *batch, std::move(body));

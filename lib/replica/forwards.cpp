@@ -23,6 +23,9 @@ wire::Refused Forwards::refusal_of(const wire::ClientMessage& message, Code code
   } else if (const auto* close = std::get_if<wire::ClosePublisher>(&message)) {
     about = wire::About::close;
     id = close->instance;
+  } else if (const auto* move = std::get_if<wire::MoveCursor>(&message)) {
+    about = wire::About::cursor;
+    id = move->request;
   }
   return refused(about, id, code, outcome, std::move(text));
 }

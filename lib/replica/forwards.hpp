@@ -1,6 +1,6 @@
-// Forwards: publishers' requests that this server has passed on to the leader it follows. The
-// leader answers what it refuses, what was taken before, openings and closings; a batch that it
-// takes is answered here, when this server delivers it.
+// Forwards: requests of publishers and cursors that this server has passed on to the leader it
+// follows. The leader answers them, but for the batches that it takes: these are answered here,
+// when this server delivers them.
 //
 // Invariants: 1. requests leave in the order in which they came; 2. each is answered once: by the
 // leader, by delivery, or by give_up(); 3. their bytes are bounded.
@@ -36,7 +36,7 @@ class Forwards {
   static wire::Refused refusal_of(const wire::ClientMessage& message, Code code, Outcome outcome,
                                   std::string text);
 
-  // HELLO, PUBLISH or CLOSE. False: the bound is reached, nothing was sent.
+  // HELLO, PUBLISH, CLOSE or MOVE-CURSOR. False: the bound is reached, nothing was sent.
   bool forward(ConnectionId from, const Uuid& publisher, const wire::ClientMessage& message,
                Slice body);
   // Of a request that is not under way any more: nothing.

@@ -23,6 +23,7 @@ struct Options {
   std::size_t publishers_max = 100000;
   LogTime publisher_ttl_us = 3'600'000'000;  // of log time without a message
   std::size_t receipts_max = 1024;           // batch receipts kept per publisher
+  std::size_t cursors_max = 1024;            // durable cursors
   std::size_t connections_max = 10000;
   std::size_t subscriptions_max = 1024;        // per connection
   std::size_t answers_max = 4096;              // per connection: held while its link is full
@@ -48,6 +49,7 @@ struct Counters {
   std::uint64_t peer_records_malformed = 0, sessions_lost = 0, dropped_peer_messages = 0;
   std::uint64_t elections = 0, alarms = 0, protocol_errors = 0;
   std::uint64_t connections_forgotten = 0, subscriptions_opened = 0, gaps = 0;
+  std::uint64_t cursors_overtaken = 0;  // by retention, whatever they had not acknowledged
   std::uint64_t snapshots_saved = 0, snapshots_sent = 0, snapshots_installed = 0;
 };
 

@@ -23,17 +23,23 @@ Proposals::Proposals(const ServerState& state, Askers& askers, const Options& op
 
 bool Proposals::publish(const Asker& from, const Uuid& publisher, const wire::Publish& publish,
                         Slice body) {
-  return add_request({Kind::batch, from, publisher, publish, std::move(body)});
+  return add_request(
+      {Kind::batch, from, publish.first_sequence, publisher, publish, std::move(body)});
 }
 
 bool Proposals::open(const Asker& from, const Uuid& publisher) {
-  return add_request({Kind::open, from, publisher, {}, {}});
+  return add_request({Kind::open, from, 0, publisher, {}, {}});
 }
 
 bool Proposals::close(const Asker& from, const Uuid& publisher, Instance instance) {
   wire::Publish only_instance;
   only_instance.instance = instance;
-  return add_request({Kind::close, from, publisher, only_instance, {}});
+  return add_request({Kind::close, from, instance, publisher, only_instance, {}});
+}
+
+bool Proposals::move_cursor(const Asker& from, const wire::MoveCursor& move) {
+  const Kind kind = move.remove ? Kind::cursor_removal : Kind::cursor;
+  return add_request({kind, from, move.request, {}, {}, cursor_body({move.cursor, move.offset})});
 }
 
 void Proposals::admit(const zab::Admit& admit) {
@@ -45,7 +51,7 @@ void Proposals::admit(const zab::Admit& admit) {
   });
   Slice body = admit_body(admit);
   waiting_bytes_ += record_size(static_cast<std::uint32_t>(body.size()));
-  requests_.push_back({Kind::admit, {}, {}, {}, std::move(body)});
+  requests_.push_back({Kind::admit, {}, 0, {}, {}, std::move(body)});
 }
 
 void Proposals::stop_retaining(const storage::LastRecord& floor) {
@@ -53,12 +59,15 @@ void Proposals::stop_retaining(const storage::LastRecord& floor) {
   floor_proposed_ = true;
   Slice body = floor_body(floor);
   waiting_bytes_ += record_size(static_cast<std::uint32_t>(body.size()));
-  requests_.push_back({Kind::floor, {}, {}, {}, std::move(body)});
+  requests_.push_back({Kind::floor, {}, 0, {}, {}, std::move(body)});
 }
 
-// The other kinds are the leader's own.
 bool Proposals::of_a_publisher(Kind kind) {
   return kind == Kind::batch || kind == Kind::open || kind == Kind::close;
+}
+// Neither: the leader's own, which nobody waits for.
+bool Proposals::of_a_cursor(Kind kind) {
+  return kind == Kind::cursor || kind == Kind::cursor_removal;
 }
 
 bool Proposals::add_request(Request request) {
@@ -118,7 +127,8 @@ Slice Proposals::build(const storage::LastRecord& last, std::size_t bytes) {
 void Proposals::accept(const Request& request, Instance instance, Forming& group) {
   RecordHeader header;
   header.kind = record_kind(request.kind);
-  header.flags = request.kind == Kind::close ? record_flag_close : std::uint8_t{0};
+  const bool ends = request.kind == Kind::close || request.kind == Kind::cursor_removal;
+  header.flags = ends ? record_flag_close : std::uint8_t{0};
   header.body_size = static_cast<std::uint32_t>(request.body.size());
   header.count = request.publish.count;
   header.zxid = group.next_zxid();
@@ -132,13 +142,14 @@ void Proposals::accept(const Request& request, Instance instance, Forming& group
   ZABMQ_CHECK(proposals_.empty() || follows(header.zxid, proposals_.back().header.zxid));
 
   if (of_a_publisher(request.kind)) count_in_flight(request);
+  if (of_a_cursor(request.kind)) ++cursors_proposed_;
   const std::size_t bytes = record_size(header.body_size);
   group.last_offset = header.end_offset();
   group.bytes += bytes;
   in_flight_bytes_ += bytes;
   ++counters_.proposals;
   counters_.messages_proposed += header.count;
-  proposals_.push_back({request.kind, request.asker, header, false});
+  proposals_.push_back({request.kind, request.asker, request.id, header, false});
   group_.emplace_back(header, request.body);
 }
 
@@ -155,12 +166,21 @@ RecordKind Proposals::record_kind(Kind kind) {
     case Kind::open:
     case Kind::close:
       return RecordKind::publisher;
+    case Kind::cursor:
+    case Kind::cursor_removal:
+      return RecordKind::cursor;
     case Kind::admit:
       return RecordKind::admit;
     case Kind::floor:
       return RecordKind::floor;
   }
   return RecordKind::no_op;
+}
+
+wire::About Proposals::about(Kind kind) {
+  if (kind == Kind::batch) return wire::About::publish;
+  if (kind == Kind::close) return wire::About::close;
+  return of_a_cursor(kind) ? wire::About::cursor : wire::About::connection;
 }
 
 void Proposals::on_committed(Zxid up_to) {
@@ -198,7 +218,7 @@ void Proposals::withdraw_learner(ServerId learner) {
   }
 }
 
-void Proposals::on_delivered(const RecordHeader& header) {
+void Proposals::on_delivered(const RecordHeader& header, Bytes body) {
   if (proposals_.empty() || proposals_.front().header.zxid != header.zxid) return;
   const Proposal proposal = std::move(proposals_.front());
   ZABMQ_CHECK(proposal.committed && committed_count_ > 0);
@@ -208,6 +228,7 @@ void Proposals::on_delivered(const RecordHeader& header) {
   if (proposal.kind == Kind::batch) flights_.at(header.publisher).batches.pop_front();
   if (of_a_publisher(proposal.kind)) end_flight(header.publisher);
   if (proposal.kind == Kind::floor) floor_proposed_ = false;
+  if (of_a_cursor(proposal.kind)) answer_cursor(proposal, body);
   if (proposal.kind == Kind::open) {
     askers_.opened(proposal.asker, header.publisher, header.instance);
   }
@@ -252,33 +273,32 @@ void Proposals::step_down(const wire::Refused& refusal) {
   waiting_bytes_ = 0;
   flights_.clear();
   floor_proposed_ = false;
+  cursors_proposed_ = 0;
   for (const Proposal& proposal : proposals) give_up(proposal);
   for (const Request& request : requests) give_up(request, refusal);
 }
 
 void Proposals::give_up(const Proposal& proposal) {
-  if (!of_a_publisher(proposal.kind)) return;  // the next leader proposes its own
+  // The next leader proposes its own.
+  if (!of_a_publisher(proposal.kind) && !of_a_cursor(proposal.kind)) return;
   const RecordHeader& h = proposal.header;
   if (proposal.kind == Kind::open) return askers_.opened(proposal.asker, h.publisher, std::nullopt);
-  if (proposal.committed) return;  // answered
-  const bool batch = proposal.kind == Kind::batch;
+  if (proposal.committed && !of_a_cursor(proposal.kind)) return;  // answered
   ++counters_.publishes_refused;
   askers_.answer(proposal.asker,
-                 refused(batch ? wire::About::publish : wire::About::close,
-                         batch ? h.first_sequence : h.instance, Code::unknown_outcome,
+                 refused(about(proposal.kind), proposal.id, Code::unknown_outcome,
                          ZABMQ_MUTANT(unknown_outcome_told_as_no) ? Outcome::no : Outcome::maybe,
                          "this server stopped leading before transaction " + to_string(h.zxid) +
                              " was committed: ask the next leader by sending it again"));
 }
 
 void Proposals::give_up(const Request& request, wire::Refused refusal) {
-  if (!of_a_publisher(request.kind)) return;
+  if (!of_a_publisher(request.kind) && !of_a_cursor(request.kind)) return;
   if (request.kind == Kind::open) {
     return askers_.opened(request.asker, request.publisher, std::nullopt);
   }
-  const bool batch = request.kind == Kind::batch;
-  refusal.about = batch ? wire::About::publish : wire::About::close;
-  refusal.id = batch ? request.publish.first_sequence : request.publish.instance;
+  refusal.about = about(request.kind);
+  refusal.id = request.id;
   ++counters_.publishes_refused;
   askers_.answer(request.asker, std::move(refusal));
 }

@@ -44,6 +44,7 @@ class Proposals {
   bool publish(const Asker& from, const Uuid& publisher, const wire::Publish& publish, Slice body);
   bool open(const Asker& from, const Uuid& publisher);
   bool close(const Asker& from, const Uuid& publisher, Instance instance);
+  bool move_cursor(const Asker& from, const wire::MoveCursor& move);
   // Asked by the core; takes the place of an earlier one for the same server that still waits.
   void admit(const zab::Admit& admit);
   // By retention; nothing while an earlier one waits or is in flight.
@@ -64,8 +65,8 @@ class Proposals {
                    const NextZxid& next_zxid);
 
   // --- what becomes of proposals ---
-  void on_committed(Zxid up_to);                  // receipts
-  void on_delivered(const RecordHeader& header);  // after the table has taken it
+  void on_committed(Zxid up_to);                              // receipts
+  void on_delivered(const RecordHeader& header, Bytes body);  // after the state has taken it
   // The session with a learner is over: nobody waits for what it has forwarded.
   void withdraw_learner(ServerId learner);
   // Leadership is lost. `refusal` is the answer to what was never proposed.
@@ -80,17 +81,19 @@ class Proposals {
   Offset committed_offset() const;
 
  private:
-  enum class Kind : std::uint8_t { batch, open, close, admit, floor };
+  enum class Kind : std::uint8_t { batch, open, close, cursor, cursor_removal, admit, floor };
   struct Request {
     Kind kind = Kind::batch;
     Asker asker;
+    std::uint64_t id = 0;  // that the answer names
     Uuid publisher;
     wire::Publish publish;  // instance only, unless it is a batch
     Slice body;
   };
   struct Proposal {
     Kind kind = Kind::batch;
-    Asker asker;  // where the answer goes: the newest that asked on a connection
+    Asker asker;           // where the answer goes: the newest that asked on a connection
+    std::uint64_t id = 0;  // that it names
     RecordHeader header;
     bool committed = false;
   };
@@ -113,15 +116,19 @@ class Proposals {
   void answer_old_batch(const Request& request, const Taken& taken);
   void decide_open(const Request& request, Forming& group);
   void decide_close(const Request& request, Forming& group);
+  void decide_cursor(const Request& request, Forming& group);
+  void answer_cursor(const Proposal& proposal, Bytes body);
   Proposal* find_in_flight(const Uuid& publisher, Sequence sequence);
   Flight& flight_of(const Uuid& publisher);
   void accept(const Request& request, Instance instance, Forming& group);
   void count_in_flight(const Request& request);
   static RecordKind record_kind(Kind kind);
+  static wire::About about(Kind kind);
   Slice build(const storage::LastRecord& last, std::size_t bytes);
   void refuse(const Request& request, Code code, std::string text);
   void refuse_older(const Request& request);
   void refuse_for_space(const Request& request);
+  void refuse_beyond_end(const Request& request, Offset offset);
   void refuse_hole(const Request& request, Sequence last);
   void refuse_condition(const Request& request, Sequence last, Offset proposed);
   void send_receipt(const Asker& to, const BatchReceipt& receipt);
@@ -131,6 +138,7 @@ class Proposals {
   void give_up(const Request& request, wire::Refused refusal);
   void end_flight(const Uuid& publisher);
   static bool of_a_publisher(Kind kind);
+  static bool of_a_cursor(Kind kind);
   bool has_room_for_publisher(LogTime now) const;
   bool add_request(Request request);
 
@@ -148,6 +156,7 @@ class Proposals {
   std::size_t in_flight_bytes_ = 0;  // not committed
   Offset committed_offset_ = 0;
   bool floor_proposed_ = false;
+  std::size_t cursors_proposed_ = 0;
   std::unordered_map<Uuid, Flight, UuidHash> flights_;
 
   // Of the group being formed; kept to save allocations.

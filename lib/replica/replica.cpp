@@ -40,6 +40,7 @@ Replica::Replica(ServerId self, zab::Config config, Options options, Recovered r
       state_(std::move(recovered.state)) {
   ZABMQ_CHECK(state_.delivered() == recovered.delivered);
   announced_ = recovered.delivered;
+  retained_ = state_.retained().offset;
   learners_ = std::make_unique<LearnerQueues>(
       env_.log, env_.peers, LearnerLimits{options_.learner_window_bytes, options_.read_bytes_max},
       [this](ServerId peer, const std::string& why) { break_session(peer, why); });
@@ -342,9 +343,13 @@ void Replica::propose_groups() {
 
 void Replica::on_delivered_record(const RecordHeader& header, Bytes body) {
   counters_.messages_delivered += header.count;
-  proposals_->on_delivered(header);
+  proposals_->on_delivered(header, body);
   snapshot_clock_.on_delivered(record_size(header.body_size));
-  if (header.kind == RecordKind::floor) snapshot_clock_.on_retention();
+  if (header.kind == RecordKind::floor) {
+    snapshot_clock_.on_retention();
+    const Offset before = std::exchange(retained_, state_.retained().offset);
+    counters_.cursors_overtaken += state_.cursors().between(before, retained_);
+  }
   forwards_->on_delivered(header);
   if (header.kind != RecordKind::admit) return;
   if (const std::optional<zab::Admit> admit = parse_admit(body)) {

@@ -194,6 +194,11 @@ class Replica final : public net::PeerLinks::Listener,
   std::string why_unavailable() const;
   std::string too_busy() const;
 
+  // cursors.cpp
+  void on_move_cursor(ConnectionId from, const wire::MoveCursor& move);
+  void move_cursor(const Asker& from, const wire::MoveCursor& move);
+  void on_list_cursors(ConnectionId from, const wire::ListCursors& question);
+
   // verdicts.cpp
   void hold_verdict(const Asker& asker, wire::Refused verdict);
   void on_verdict_round(std::uint64_t question, bool confirmed);
@@ -239,7 +244,8 @@ class Replica final : public net::PeerLinks::Listener,
   std::optional<Incoming> incoming_;
   SnapshotClock snapshot_clock_;
   std::uint64_t retention_due_ms_ = 0;
-  Slice frame_;  // records of the PROPOSE being received
+  Offset retained_ = 0;  // messages up to here were let go when the floor was last looked at
+  Slice frame_;          // records of the PROPOSE being received
   std::deque<Held> held_;
   std::size_t held_bytes_ = 0;
   std::vector<ServerId> broken_;  // sessions that ended under our hands; the core is told next

@@ -146,6 +146,7 @@ void Replica::adopt() {
   ZABMQ_CHECK(incoming_);
   env_.log.adopt_installed();
   state_ = std::move(incoming_->state);
+  retained_ = state_.retained().offset;
   incoming_.reset();
   delivery_->start_anew();
   subscriptions_->on_delivered();

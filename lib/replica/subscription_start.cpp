@@ -23,7 +23,7 @@ void Subscriptions::begin(Subscription& s) {
       (s.start == StartKind::time && s.start_time > delivered_.delivered_time());
   if (ZABMQ_MUTANT(end_not_asked) && !beyond_here) {
     resolve(s, End{delivered_.delivered_offset(), delivered_.delivered()});
-  } else if (s.start == StartKind::fresh || s.until_end || beyond_here) {
+  } else if (s.start == StartKind::fresh || s.until_end || s.cursor || beyond_here) {
     questions_.ask(s.id);
   } else {
     resolve(s, std::nullopt);
@@ -39,10 +39,38 @@ void Subscriptions::on_end(std::uint64_t id, std::optional<End> end) {
       "the cluster's end is not known: " + (why_unavailable_ ? why_unavailable_() : "no answer"));
 }
 
+// Whatever was acknowledged to anyone before is among what the leader says is committed: with that
+// delivered here, the cursor stands where everybody believes it to be.
+void Subscriptions::resolve_cursor(Subscription& s, End end) {
+  if (end.zxid > delivered_.delivered()) {
+    s.asked = end;
+    return wait_until_delivered(s, end.zxid);
+  }
+  const std::optional<Offset> acknowledged = delivered_.cursors().find(*s.cursor);
+  s.cursor.reset();
+  if (!acknowledged) return resolve(s, end);
+  s.start = StartKind::offset;
+  s.start_offset = *acknowledged + 1;
+  resolve_offset(s, end);
+}
+
+void Subscriptions::wait_until_delivered(Subscription& s, Zxid up_to) {
+  s.waits_for = up_to;
+  s.state = State::behind;
+  park(s, Parked::behind);
+}
+
+void Subscriptions::on_caught_up(Subscription& s) {
+  if (s.cursor) return resolve_cursor(s, *s.asked);
+  if (s.start == StartKind::time) return resolve_time(s, std::nullopt);
+  locate(s);
+}
+
 // `end` is known when it was asked for. It may lie behind our own delivered point by now, or
 // before.
 void Subscriptions::resolve(Subscription& s, std::optional<End> end) {
   if (s.until_end && end) s.end = end->offset;
+  if (s.cursor && end) return resolve_cursor(s, *end);
   switch (s.start) {
     case StartKind::first:
       return start_behind(s, delivered_.first_offset() - 1);
@@ -72,10 +100,7 @@ void Subscriptions::resolve_zxid(Subscription& s, std::optional<End> end) {
   if (s.start_zxid <= floor.zxid && floor.offset > 0) return end_with_gap(s);
   if (s.start_zxid <= delivered_.delivered()) return locate(s);
   // `end` was asked for, since the start lies beyond our own delivered point.
-  if (end && s.start_zxid <= end->zxid) {
-    s.state = State::behind;
-    return park(s, Parked::behind);
-  }
+  if (end && s.start_zxid <= end->zxid) return wait_until_delivered(s, s.start_zxid);
   if (end && s.start_zxid == next(end->zxid)) return start_behind(s, end->offset);
   refuse_beyond_end(s, end ? end->offset : delivered_.delivered_offset());
 }
@@ -87,11 +112,7 @@ void Subscriptions::resolve_time(Subscription& s, std::optional<End> end) {
   const storage::LastRecord& floor = delivered_.retained();
   if (s.start_time <= floor.time && floor.offset > 0) return end_with_gap(s);
   if (s.start_time <= delivered_.delivered_time()) return locate(s);
-  if (end && end->zxid > delivered_.delivered()) {
-    s.start_zxid = end->zxid;
-    s.state = State::behind;
-    return park(s, Parked::behind);
-  }
+  if (end && end->zxid > delivered_.delivered()) return wait_until_delivered(s, end->zxid);
   start_behind(s, delivered_.delivered_offset());
 }
 

@@ -61,6 +61,12 @@ void Subscriptions::subscribe(ConnectionId from, const wire::Subscribe& request)
                       "no topic and no prefix of topics among those asked for: a name of 1 to 200 "
                       "bytes, or its beginning and '*'"));
   }
+  if (request.cursor && !wire::valid_topic(*request.cursor)) {
+    return clients_.answer(
+        from, refused(wire::About::subscribe, request.subscription, Code::protocol, Outcome::no,
+                      "a cursor's name is 1 to 200 bytes of UTF-8 without control characters and "
+                      "without '*'"));
+  }
   if (request.start == wire::StartKind::offset && request.offset == 0) {
     return clients_.answer(
         from, refused(wire::About::subscribe, request.subscription, Code::protocol, Outcome::no,
@@ -75,6 +81,7 @@ void Subscriptions::subscribe(ConnectionId from, const wire::Subscribe& request)
   s.start_offset = request.offset;
   s.start_zxid = request.zxid;
   s.start_time = request.time;
+  s.cursor = request.cursor;
   s.until_end = request.until_end;
   s.credit_messages = add_up(0, request.credit_messages);
   s.credit_bytes = add_up(0, request.credit_bytes);
@@ -152,13 +159,9 @@ void Subscriptions::on_delivered() {
   for (std::uint64_t id : std::exchange(behind_, {})) {
     Subscription* s = find(id);
     if (!s || s->parked != Parked::behind) continue;
-    if (s->start_zxid <= delivered_.delivered()) {
+    if (s->waits_for <= delivered_.delivered()) {
       s->parked = Parked::no;
-      if (s->start == wire::StartKind::time) {
-        resolve_time(*s, std::nullopt);
-      } else {
-        locate(*s);
-      }
+      on_caught_up(*s);
     } else {
       park(*s, Parked::behind);
     }

@@ -80,11 +80,14 @@ class Subscriptions {
     std::uint64_t name = 0;  // the client's
     wire::StartKind start = wire::StartKind::fresh;
     Offset start_offset = 0;
-    Zxid start_zxid;  // start at a zxid; at a time: what must be delivered here first
+    Zxid start_zxid;
     LogTime start_time = 0;
+    std::optional<std::string> cursor;  // if it exists, it says where to start
     bool until_end = false;
     State state = State::asking;
     Parked parked = Parked::no;
+    Zxid waits_for;             // behind: what must be delivered here first
+    std::optional<End> asked;   // the cluster's end, while a cursor waits for it to be delivered
     std::optional<Offset> end;  // until_end: what SUBSCRIBED tells
     storage::ReadFrom from;     // where the next read begins
     Offset covered = 0;         // the stream so far covers up to here
@@ -101,6 +104,9 @@ class Subscriptions {
   // subscription_start.cpp
   void begin(Subscription& s);
   void resolve(Subscription& s, std::optional<End> end);
+  void on_caught_up(Subscription& s);
+  void wait_until_delivered(Subscription& s, Zxid up_to);
+  void resolve_cursor(Subscription& s, End end);
   void resolve_offset(Subscription& s, std::optional<End> end);
   void resolve_zxid(Subscription& s, std::optional<End> end);
   void resolve_time(Subscription& s, std::optional<End> end);

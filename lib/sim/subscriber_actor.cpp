@@ -19,6 +19,7 @@ SubscriberActor::SubscriberActor(const ClientSurroundings& around, Random random
         take_input();
         plan_turn();
       }) {
+  if (random_.chance(350'000)) durable_.emplace().name = "c" + std::to_string(random_.next());
   curious_ = around_.parameters.fault_every > 0 && random_.chance(250'000);
 }
 
@@ -123,6 +124,7 @@ void SubscriberActor::start() {
     options.from = at_offset(acknowledged_().offset + 100'000);
   }
   options.topics = filters_of_topics();
+  if (durable_ && !beyond_ && random_.coin()) options.cursor = durable_->name;
   options.until_end = !beyond_ && !finishing_ && random_.chance(500'000);
   open_session(std::move(options));
 }
@@ -137,6 +139,7 @@ void SubscriberActor::restart() {
   if (next_ == 0 || random_.chance(200'000)) return start();
   client::SubscriberSession::Options options;
   options.from = at_offset(next_);
+  if (with_cursor_ && random_.coin()) options.cursor = durable_->name;
   beyond_ = false;
   options.topics = filters_of_topics();
   open_session(std::move(options));
@@ -169,6 +172,8 @@ void SubscriberActor::open_session(client::SubscriberSession::Options options) {
   }
   options.seed = random_.next();
   from_ = options.from;
+  with_cursor_ = options.cursor.has_value();
+  if (durable_) confirmed_before_ = durable_->confirmed;
   until_end_ = options.until_end;
   started_ = failed_ = false;
   queue_.clear();
@@ -201,6 +206,7 @@ void SubscriberActor::turn() {
   if (failed_) return;
   take_input();
   if (consume()) plan_turn();
+  if (with_cursor_) follow_cursor();
   session_->tick(now_ms());
   link_.perform_outputs();
   take_input();
@@ -227,6 +233,28 @@ void SubscriberActor::tell_start() {
   started_ = true;
   next_ = first_one;
   say("starts at " + std::to_string(first_one));
+  if (with_cursor_ && durable_->acknowledged) {
+    judge_cursor_start(first_one);
+  } else {
+    judge_start(first_one);
+  }
+  if (with_cursor_) {  // the session creates it there
+    durable_->acknowledged = std::max(durable_->acknowledged.value_or(0), first_one - 1);
+  }
+  around_.history.subscribe(around_.timeline.now(), key_, first_one, topics_);
+}
+
+// It exists, if it was confirmed, and stands somewhere between that and what was ever sent.
+void SubscriberActor::judge_cursor_start(Offset first_one) {
+  if (!confirmed_before_) return;  // it may exist, or not
+  if (first_one > *confirmed_before_ && first_one <= *durable_->acknowledged + 1) return;
+  around_.report("start", "cursor " + durable_->name + " began at " + std::to_string(first_one) +
+                              ", where " + std::to_string(*confirmed_before_) +
+                              " was confirmed, and nothing above " +
+                              std::to_string(*durable_->acknowledged) + " was acknowledged");
+}
+
+void SubscriberActor::judge_start(Offset first_one) {
   if (std::holds_alternative<FromFirst>(from_) && first_one > around_.retained() + 1) {
     around_.report("start", "`first` began at " + std::to_string(first_one));
   }
@@ -241,7 +269,6 @@ void SubscriberActor::tell_start() {
   }
   if (const auto* since = std::get_if<FromTime>(&from_)) judge_time_start(since->time, first_one);
   if (const auto* at = std::get_if<FromZxidStart>(&from_)) judge_zxid_start(at->zxid, first_one);
-  around_.history.subscribe(around_.timeline.now(), key_, first_one, topics_);
 }
 
 // Everything before the start is older, and nothing behind it.
@@ -320,15 +347,47 @@ void SubscriberActor::take(client::Delivery delivery) {
   session_->consumed(messages, bytes);
 }
 
+// Now and then it acknowledges what it has consumed.
+void SubscriberActor::follow_cursor() {
+  if (const std::optional<Offset> confirmed = session_->acknowledged()) {
+    if (confirmed > durable_->confirmed) {
+      durable_->confirmed = confirmed;
+      ++durable_->confirmations;
+    }
+    if (*confirmed > durable_->acknowledged.value_or(0)) {
+      around_.report("cursor", "cursor " + durable_->name + " stands at " +
+                                   std::to_string(*confirmed) + ", which nobody acknowledged");
+    }
+  }
+  if (!started_ || next_ == 0 || !random_.chance(100'000)) return;
+  durable_->acknowledged = std::max(durable_->acknowledged.value_or(0), next_ - 1);
+  session_->acknowledge(next_ - 1);
+}
+
+// Retention must not pass it: it existed before its newest place was decided, and the hard bound is
+// out of reach.
+bool SubscriberActor::cursor_is_safe() const {
+  constexpr std::uint64_t out_of_reach = 500;
+  const replica::RetentionLimits& limits = around_.parameters.replica.retention;
+  return with_cursor_ && confirmed_before_ && durable_->confirmations > 1 &&
+         limits.bytes_max > limits.bytes + out_of_reach * around_.parameters.log.segment_size;
+}
+
 // Never silent, and never told of what is retained.
 void SubscriberActor::on_gap(const Error& error) {
   const auto* offset = std::get_if<FromOffset>(&from_);
-  const Offset wanted = started_ ? next_ : offset ? offset->offset : 1;
+  const Offset unstarted = offset && !with_cursor_ ? offset->offset : 1;
+  const Offset wanted = started_ ? next_ : unstarted;
   if (wanted > around_.retained() || error.first.value_or(0) > around_.retained() + 1) {
     around_.report("gap", "offset " + std::to_string(wanted) +
                               " is told to be gone, the first is " +
                               std::to_string(error.first.value_or(0)) +
                               "; let go are those up to " + std::to_string(around_.retained()));
+  }
+  if (!started_ && cursor_is_safe()) {
+    around_.report("gap", "cursor " + durable_->name + ", confirmed at " +
+                              std::to_string(*confirmed_before_) + ", is told of a gap up to " +
+                              std::to_string(error.first.value_or(0)));
   }
   if (drained_) return drain(*drained_);
   start();

@@ -62,6 +62,10 @@ class SubscriberActor {
   void turn();
   void take_input();
   void tell_start();
+  void judge_start(Offset first_one);
+  void judge_cursor_start(Offset first_one);
+  void follow_cursor();
+  bool cursor_is_safe() const;
   void judge_time_start(LogTime time, Offset first_one);
   void judge_zxid_start(Zxid zxid, Offset first_one);
   void remember(const Message& message);
@@ -77,6 +81,17 @@ class SubscriberActor {
   Random random_;
   NextKey next_key_;
   Acknowledged acknowledged_;
+
+  // A durable cursor, of this program alone.
+  struct DurableCursor {
+    std::string name;
+    std::optional<Offset> acknowledged;  // the greatest offset that was ever sent
+    std::optional<Offset> confirmed;     // the greatest one that the cluster said is durable
+    std::uint64_t confirmations = 0;
+  };
+  std::optional<DurableCursor> durable_;
+  bool with_cursor_ = false;                // this session uses it
+  std::optional<Offset> confirmed_before_;  // when it began
 
   std::uint64_t life_ = 0;
   SubscriptionKey key_{};

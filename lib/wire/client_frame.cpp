@@ -47,7 +47,8 @@ struct LayoutOf<Subscribe>
     : Layout<Command::subscribe, Field<&Subscribe::subscription>, Field<&Subscribe::start>,
              Field<&Subscribe::offset>, Field<&Subscribe::zxid>, Field<&Subscribe::until_end>,
              Field<&Subscribe::credit_messages>, Field<&Subscribe::credit_bytes>,
-             Field<&Subscribe::topics, topics_max, topic_size_max>, Field<&Subscribe::time>> {};
+             Field<&Subscribe::topics, topics_max, topic_size_max>, Field<&Subscribe::time>,
+             Field<&Subscribe::cursor, topic_size_max>> {};
 template <>
 struct LayoutOf<Credit> : Layout<Command::credit, Field<&Credit::subscription>,
                                  Field<&Credit::messages>, Field<&Credit::bytes>> {};
@@ -61,6 +62,13 @@ template <>
 struct LayoutOf<ClosePublisher> : Layout<Command::close, Field<&ClosePublisher::instance>> {};
 template <>
 struct LayoutOf<Bye> : Layout<Command::bye> {};
+template <>
+struct LayoutOf<MoveCursor> : Layout<Command::move_cursor, Field<&MoveCursor::request>,
+                                     Field<&MoveCursor::cursor, topic_size_max>,
+                                     Field<&MoveCursor::offset>, Field<&MoveCursor::remove>> {};
+template <>
+struct LayoutOf<ListCursors> : Layout<Command::list_cursors, Field<&ListCursors::request>,
+                                      Field<&ListCursors::after, topic_size_max>> {};
 
 template <>
 struct LayoutOf<Welcome>
@@ -111,6 +119,14 @@ struct LayoutOf<StatusAnswer>
              Field<&StatusAnswer::durability, text_size_max>,
              Field<&StatusAnswer::standing, text_size_max>,
              Field<&StatusAnswer::counters, counters_max, counter_size_max>> {};
+template <>
+struct LayoutOf<CursorMoved>
+    : Layout<Command::cursor_moved, Field<&CursorMoved::request>, Field<&CursorMoved::offset>> {};
+template <>
+struct LayoutOf<Cursors>
+    : Layout<Command::cursors, Field<&Cursors::request>,
+             Field<&Cursors::cursors, cursors_max, topic_size_max>, Field<&Cursors::more>,
+             Field<&Cursors::first_offset>, Field<&Cursors::last_offset>> {};
 
 // --- closed enumerations: the values that version 1 knows ---
 
@@ -127,7 +143,7 @@ struct Between {
 template <>
 struct Range<StartKind> : Between<StartKind::first, StartKind::time> {};
 template <>
-struct Range<About> : Between<About::connection, About::close> {};
+struct Range<About> : Between<About::connection, About::cursor> {};
 template <>
 struct Range<Code> : Between<Code::unavailable, Code::unknown_outcome> {};
 template <>
@@ -138,12 +154,13 @@ template <>
 struct Range<Phase> : Between<Phase::election, Phase::broadcast> {};
 
 // How many array elements a value takes: a zxid is two, so that a header stays flat; an optional
-// number stands at the end and is left out when there is none.
+// value stands at the end and is left out when there is none.
 template <class T>
 constexpr std::uint32_t width_of(const T&) {
   return std::is_same_v<T, Zxid> ? 2 : 1;
 }
-constexpr std::uint32_t width_of(const std::optional<std::uint64_t>& value) {
+template <class T>
+constexpr std::uint32_t width_of(const std::optional<T>& value) {
   return value ? 1 : 0;
 }
 
@@ -162,8 +179,9 @@ class Writer {
   void put(T value, std::size_t, std::size_t) {
     packer_.pack_uint64(value);
   }
-  void put(const std::optional<std::uint64_t>& value, std::size_t, std::size_t) {
-    if (value) put(*value, 0, 0);
+  template <class T>
+  void put(const std::optional<T>& value, std::size_t max, std::size_t) {
+    if (value) put(*value, max, 0);
   }
   template <class E>
   requires std::is_enum_v<E>
@@ -188,6 +206,11 @@ class Writer {
     array(2);
     put(address.id, 0, 0);
     put(address.client_endpoint, max, 0);
+  }
+  void put(const CursorPlace& place, std::size_t max, std::size_t) {
+    array(2);
+    put(place.name, max, 0);
+    put(place.offset, 0, 0);
   }
   template <class T>
   void put(const std::vector<T>& list, std::size_t max, std::size_t item_max) {
@@ -253,13 +276,14 @@ class Reader {
   void take(T& value, std::size_t, std::size_t) {
     value = static_cast<T>(number(0, std::numeric_limits<T>::max()));
   }
-  void take(std::optional<std::uint64_t>& value, std::size_t, std::size_t) {
+  template <class T>
+  void take(std::optional<T>& value, std::size_t max, std::size_t) {
     value.reset();
     if (!ok_ || at_ == end_) return;
     if (at_->type == msgpack::type::NIL) {
       ++at_;  // none, with elements of a newer version behind it
     } else {
-      value = number(0, std::numeric_limits<std::uint64_t>::max());
+      take(value.emplace(), max, 0);
     }
   }
   template <class E>
@@ -295,6 +319,14 @@ class Reader {
     Reader inner(*element);
     inner.take(address.id, 0, 0);
     inner.take(address.client_endpoint, max, 0);
+    if (!inner.ok()) fail();
+  }
+  void take(CursorPlace& place, std::size_t max, std::size_t) {
+    const msgpack::object* element = next(msgpack::type::ARRAY);
+    if (!element) return;
+    Reader inner(*element);
+    inner.take(place.name, max, 0);
+    inner.take(place.offset, 0, 0);
     if (!inner.ok()) fail();
   }
   template <class T>
@@ -409,16 +441,17 @@ std::optional<ServerMessage> decode_server(Bytes header) {
 }
 
 const char* name_of(const ClientMessage& message) {
-  static constexpr const char* names[] = {"HELLO", "PUBLISH", "SUBSCRIBE", "CREDIT", "UNSUBSCRIBE",
-                                          "PING",  "STATUS",  "CLOSE",     "BYE"};
+  static constexpr const char* names[] = {"HELLO",       "PUBLISH",     "SUBSCRIBE",   "CREDIT",
+                                          "UNSUBSCRIBE", "PING",        "STATUS",      "CLOSE",
+                                          "BYE",         "MOVE-CURSOR", "LIST-CURSORS"};
   static_assert(std::size(names) == std::variant_size_v<ClientMessage>);
   return names[message.index()];
 }
 
 const char* name_of(const ServerMessage& message) {
-  static constexpr const char* names[] = {"WELCOME", "RECEIPT", "REFUSED",      "SUBSCRIBED",
-                                          "DELIVER", "GAP",     "COVERED",      "PONG",
-                                          "RESET",   "CLOSED",  "STATUS-ANSWER"};
+  static constexpr const char* names[] = {
+      "WELCOME", "RECEIPT", "REFUSED", "SUBSCRIBED",    "DELIVER",      "GAP",    "COVERED",
+      "PONG",    "RESET",   "CLOSED",  "STATUS-ANSWER", "CURSOR-MOVED", "CURSORS"};
   static_assert(std::size(names) == std::variant_size_v<ServerMessage>);
   return names[message.index()];
 }

@@ -24,6 +24,7 @@ inline constexpr std::size_t text_size_max = 4096;
 inline constexpr std::size_t servers_max = 16;
 inline constexpr std::size_t counters_max = 256;
 inline constexpr std::size_t counter_size_max = 128;  // of one "name=value"
+inline constexpr std::size_t cursors_max = 256;       // of one CURSORS
 inline constexpr std::uint32_t version_min = 1;
 inline constexpr std::uint32_t version_max = 1;
 
@@ -38,6 +39,8 @@ enum class Command : std::uint8_t {
   status = 7,
   close = 8,
   bye = 9,
+  move_cursor = 10,
+  list_cursors = 11,
   welcome = 65,
   receipt = 66,
   refused = 67,
@@ -48,7 +51,9 @@ enum class Command : std::uint8_t {
   pong = 72,
   reset = 73,
   closed = 74,
-  status_answer = 75
+  status_answer = 75,
+  cursor_moved = 76,
+  cursors = 77
 };
 
 // --- client to server ---
@@ -91,6 +96,8 @@ struct Subscribe {
   std::uint64_t credit_bytes = 0;
   std::vector<std::string> topics;  // or prefixes; empty: all. The client filters in version 1
   LogTime time = 0;                 // start == time
+  // A durable cursor: if it exists, the start is behind what was acknowledged to it instead.
+  std::optional<std::string> cursor = std::nullopt;
   friend bool operator==(const Subscribe&, const Subscribe&) = default;
 };
 
@@ -119,9 +126,24 @@ struct ClosePublisher {
 struct Bye {
   friend bool operator==(const Bye&, const Bye&) = default;
 };
+// "I have everything up to offset": the cursor is there, and nowhere below it. Or it is removed. A
+// transaction. Answered by CURSOR-MOVED or REFUSED with the same request; sending it again is safe.
+struct MoveCursor {
+  std::uint64_t request = 0;
+  std::string cursor;  // its name: by the rules of a topic
+  Offset offset = 0;
+  bool remove = false;
+  friend bool operator==(const MoveCursor&, const MoveCursor&) = default;
+};
+// Those with names behind `after`, as this server has delivered them.
+struct ListCursors {
+  std::uint64_t request = 0;
+  std::string after;
+  friend bool operator==(const ListCursors&, const ListCursors&) = default;
+};
 
 using ClientMessage = std::variant<Hello, Publish, Subscribe, Credit, Unsubscribe, ClientPing,
-                                   StatusQuestion, ClosePublisher, Bye>;
+                                   StatusQuestion, ClosePublisher, Bye, MoveCursor, ListCursors>;
 
 // --- server to client ---
 
@@ -157,7 +179,8 @@ enum class About : std::uint8_t {
   publish = 1,
   subscribe = 2,
   status = 3,
-  close = 4
+  close = 4,
+  cursor = 5
 };
 struct Refused {
   About about = About::connection;
@@ -170,7 +193,7 @@ struct Refused {
   std::string leader_endpoint;  // with not_leading: go there; empty: no leader is known
   bool not_leading = false;     // publish: this server does not lead
   Offset first_offset = 0;      // subscribe: bounds of what could be asked for
-  Offset last_offset = 0;       // subscribe; publish with a condition: the last committed one
+  Offset last_offset = 0;  // subscribe; publish with a condition, cursor: the last committed one
   // publish: the condition that did not hold. Its batch alone is refused, not its publisher.
   std::optional<Offset> expect_last_offset = std::nullopt;
   friend bool operator==(const Refused&, const Refused&) = default;
@@ -242,8 +265,27 @@ struct StatusAnswer {
   friend bool operator==(const StatusAnswer&, const StatusAnswer&) = default;
 };
 
+struct CursorMoved {
+  std::uint64_t request = 0;
+  Offset offset = 0;  // where the cursor stands; of one that was removed: 0
+  friend bool operator==(const CursorMoved&, const CursorMoved&) = default;
+};
+struct CursorPlace {
+  std::string name;
+  Offset offset = 0;  // acknowledged
+  friend bool operator==(const CursorPlace&, const CursorPlace&) = default;
+};
+struct Cursors {
+  std::uint64_t request = 0;
+  std::vector<CursorPlace> cursors;  // by name
+  bool more = false;                 // ask for those behind the last of these
+  Offset first_offset = 0;           // what this server keeps
+  Offset last_offset = 0;
+  friend bool operator==(const Cursors&, const Cursors&) = default;
+};
+
 using ServerMessage = std::variant<Welcome, Receipt, Refused, Subscribed, Deliver, Gap, Covered,
-                                   ServerPong, Reset, Closed, StatusAnswer>;
+                                   ServerPong, Reset, Closed, StatusAnswer, CursorMoved, Cursors>;
 
 // The header part, checksum first. A text over its limit is cut (it is for people); any other value
 // over its limit is our own mistake and aborts.

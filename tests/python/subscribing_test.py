@@ -46,6 +46,37 @@ class Subscribing(ClusterTest):
 
         self.assertEqual([m.offset for m in subscriber], list(range(50, 101)))
 
+    def test_a_cursor_goes_on_behind_what_was_acknowledged(self):
+        self.publish("1", "2", "3", "4")
+        with self.subscriber(start=zabmq.first(), cursor="billing") as subscriber:
+            self.assertEqual(self.texts(3, subscriber), ["1", "2", "3"])
+            subscriber.ack(2, wait=True)
+            self.assertEqual(subscriber.acknowledged, 2)
+            with self.assertRaises(zabmq.Error):
+                subscriber.ack(4)  # not taken yet
+        with self.subscriber(start=zabmq.first(), cursor="billing", until_end=True) as subscriber:
+            self.assertEqual([m.payload.decode() for m in subscriber], ["3", "4"])
+            self.assertTrue(subscriber.at_end)
+            subscriber.ack(wait=True)  # behind the end of an until_end subscription, too
+        self.cluster.kill(self.cluster.leader())
+        with self.subscriber(start=zabmq.first(), cursor="billing", until_end=True) as subscriber:
+            self.assertEqual(list(subscriber), [])
+
+    def test_a_cursor_is_acknowledged_inside_next(self):
+        self.publish("1", "2")
+        with self.subscriber(start=zabmq.first(), cursor="billing") as subscriber:
+            self.texts(2, subscriber)
+            subscriber.ack()
+            self.assertTrue(eventually(
+                lambda: subscriber.next(0.01) is None and subscriber.acknowledged == 2))
+
+    def test_nothing_to_acknowledge_to(self):
+        self.publish("1")
+        with self.subscriber(start=zabmq.first()) as subscriber, self.assertRaises(zabmq.Error):
+            subscriber.ack()
+        with self.assertRaises(zabmq.Error):
+            self.subscriber(cursor="a*")
+
     def test_a_start_beyond_the_end_is_refused(self):
         self.publish("1", "2")
         error = self.assert_error("refused", "no", self.subscriber, start=zabmq.at_offset(4))

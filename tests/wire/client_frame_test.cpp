@@ -104,9 +104,9 @@ TEST_SUITE("wire/client_frame") {
 
   TEST_CASE("decoder: unknown command, or the other side's -> refused") {
     CHECK(refused(frame_of(0)));
-    CHECK(refused(frame_of(10)));
+    CHECK(refused(frame_of(12)));
     CHECK(refused(frame_of(64, 1)));
-    CHECK(refused(frame_of(76, 1)));
+    CHECK(refused(frame_of(78, 1)));
     CHECK(refused(frame_of(256 + 6)));  // PING, if it were cut to eight bits
     CHECK(refused(frame_of("PING")));
     CHECK_FALSE(decode_client(encode(ServerMessage{ServerPong{}})));
@@ -140,11 +140,11 @@ TEST_SUITE("wire/client_frame") {
     const auto refusal = [](int about, int code, int outcome) {
       return frame_of(67, about, 1, code, outcome, "", 0, false, "", false, 0, 0);
     };
-    CHECK(decode_server(refusal(4, 11, 1)));
-    CHECK(refused(refusal(5, 11, 1)));
-    CHECK(refused(refusal(4, 0, 1)));
-    CHECK(refused(refusal(4, 12, 1)));
-    CHECK(refused(refusal(4, 11, 2)));
+    CHECK(decode_server(refusal(5, 11, 1)));
+    CHECK(refused(refusal(6, 11, 1)));
+    CHECK(refused(refusal(5, 0, 1)));
+    CHECK(refused(refusal(5, 12, 1)));
+    CHECK(refused(refusal(5, 11, 2)));
     CHECK(decode_client(frame_of(3, 9, 4, 0, 0, 0, false, 1, 1, std::vector<int>{}, 0)));
     CHECK(refused(frame_of(3, 9, 5, 0, 0, 0, false, 1, 1, std::vector<int>{}, 0)));
   }
@@ -160,6 +160,19 @@ TEST_SUITE("wire/client_frame") {
     answer.counters.assign(counters_max, std::string(counter_size_max, 'c'));
     answer.servers.assign(servers_max, {ServerId{1}, std::string(endpoint_size_max, 'e')});
     CHECK(decode_server(encode(ServerMessage{answer})) == ServerMessage{answer});
+  }
+
+  TEST_CASE("decoder: cursors' names and lists over their limit -> refused, at it -> taken") {
+    const std::string longest(topic_size_max, 'c');
+    Cursors list{.request = 1, .cursors = {}, .more = true};
+    list.cursors.assign(cursors_max, {longest, ~Offset{0}});
+    CHECK(decode_server(encode(ServerMessage{list})) == ServerMessage{list});
+    CHECK(decode_client(frame_of(10, 1, longest, 5, false)));
+    CHECK(refused(frame_of(10, 1, longest + 'c', 5, false)));
+    CHECK(refused(frame_of(11, 1, longest + 'c')));
+    CHECK(decode_client(frame_of(3, 9, 0, 0, 0, 0, false, 1, 1, std::vector<int>{}, 0, longest)));
+    CHECK(refused(frame_of(3, 9, 0, 0, 0, 0, false, 1, 1, std::vector<int>{}, 0, longest + 'c')));
+    CHECK(refused(frame_of(77, 1, std::vector<std::vector<int>>{{1, 2}}, false)));
   }
 
   TEST_CASE("decoder: a uuid of another size -> refused") {

@@ -29,6 +29,8 @@ constexpr Golden client_golden[] = {
     {"STATUS", "94e8b18517450a0692074d"},
     {"CLOSE", "dd2c49e457badaef920805"},
     {"BYE", "ca1e3617ccd149019109"},
+    {"MOVE-CURSOR", "09822d7d78a56a88950a4ea762696c6c696e67cd04d2c3"},
+    {"LIST-CURSORS", "dc0b412a8e57d852930b4fa56175646974"},
 };
 
 constexpr Golden server_golden[] = {
@@ -51,6 +53,8 @@ constexpr Golden server_golden[] = {
      "a57273c76cd7e8f4dc00114b4d02010307072b072a01cd04d202929201b47463703a2f2f3132372e"
      "302e302e313a393437309202b47463703a2f2f3132372e302e302e313a39343830a56673796e63a5"
      "766f74657292ab70726f706f73616c733d39a87265736574733d30"},
+    {"CURSOR-MOVED", "e0bcd5f7cf07a002934c4ecd04d2"},
+    {"CURSORS", "90bf6b1b0b2752e1964d4f9292a561756469740792a762696c6c696e67cd04d2c305cd07d0"},
 };
 
 std::string hex(Bytes bytes) {
@@ -66,7 +70,7 @@ std::string hex(Bytes bytes) {
 }  // namespace
 
 TEST_SUITE("wire/client_frame") {
-  TEST_CASE("conditions: an optional number at the end -> the golden bytes of the longer frames") {
+  TEST_CASE("conditions: an optional value at the end -> the golden bytes of the longer frames") {
     auto publish = std::get<Publish>(samples::client_frames()[1]);
     auto refused = std::get<Refused>(samples::server_frames()[2]);
     publish.expect_last_offset = 41;
@@ -77,6 +81,12 @@ TEST_SUITE("wire/client_frame") {
     CHECK(hex(encode(ServerMessage{refused})) ==
           "bced7390f43ca9b39d4301ce000111700101b6736572766572203220646f6573206e6f74206c6561"
           "64ce00010d88c3b47463703a2f2f3132372e302e302e313a39343830c30b6329");
+    auto subscribe = std::get<Subscribe>(samples::client_frames()[2]);
+    subscribe.cursor = "billing";
+    CHECK(hex(encode(ClientMessage{subscribe})) ==
+          "0c06b27b2cea967b9c03090311072ac3ce00010000ce0080000092a66f7264657273a97072696365"
+          "732fc3a9cf0006123456789abca762696c6c696e67");
+    CHECK(decode_client(encode(ClientMessage{subscribe})) == ClientMessage{subscribe});
     CHECK(decode_client(encode(ClientMessage{publish})) == ClientMessage{publish});
     CHECK(decode_server(encode(ServerMessage{refused})) == ServerMessage{refused});
   }

@@ -48,6 +48,8 @@ inline std::vector<ClientMessage> client_frames() {
       StatusQuestion{.request = 77},
       ClosePublisher{.instance = 5},
       Bye{},
+      MoveCursor{.request = 78, .cursor = "billing", .offset = 1234, .remove = true},
+      ListCursors{.request = 79, .after = "audit"},
   };
 }
 
@@ -103,6 +105,12 @@ inline std::vector<ServerMessage> server_frames() {
       Reset{.reason = "unknown connection"},
       Closed{.instance = 5},
       status_answer(),
+      CursorMoved{.request = 78, .offset = 1234},
+      Cursors{.request = 79,
+              .cursors = {{"audit", 7}, {"billing", 1234}},
+              .more = true,
+              .first_offset = 5,
+              .last_offset = 2000},
   };
 }
 

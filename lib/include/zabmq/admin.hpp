@@ -1,4 +1,4 @@
-// Admin: questions about the cluster's state.
+// Admin: questions about the cluster's state, and its durable cursors.
 #pragma once
 
 #include <optional>
@@ -38,5 +38,23 @@ struct ClusterStatus {
 // answer names is asked. Never throws for servers that are down: they are listed as unreachable.
 // A server that only its endpoint is known of and that does not answer has id none.
 ClusterStatus cluster_status(const ClientOptions& options, Millis patience = Millis{1000});
+
+struct DurableCursor {
+  std::string name;
+  Offset acknowledged = 0;  // everything up to here
+  Offset behind = 0;        // messages that it has not acknowledged
+  Offset lost = 0;          // of these, how many are no longer kept
+  friend bool operator==(const DurableCursor&, const DurableCursor&) = default;
+};
+
+// All of them, by name, as one server has delivered them; the given servers are tried in turn.
+// Waits at most options.timeout. Throws Error: unavailable (no server answered), and what a server
+// refuses.
+std::vector<DurableCursor> durable_cursors(const ClientOptions& options);
+
+// On return no cursor of that name exists: retention keeps nothing for it any more, and who
+// subscribes with it begins anew. One that did not exist is no error. Throws Error: unavailable (no
+// server answered in time; outcome maybe when it was asked), protocol (no name of a cursor).
+void remove_cursor(const ClientOptions& options, const std::string& name);
 
 }  // namespace zabmq

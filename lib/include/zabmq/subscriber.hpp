@@ -90,6 +90,10 @@ struct SubscriberOptions : ClientOptions {
   // still moves the resume point, and is still checked for gaps.
   std::vector<std::string> topics;
   From from = fresh();
+  // A durable cursor, kept by the cluster under this name (by the rules of a topic): a subscriber
+  // begins behind what was acknowledged to it, or at `from` if it is new, and then it exists.
+  // Retention keeps what it has not acknowledged, up to storage.retain_max_bytes.
+  std::optional<std::string> cursor = std::nullopt;
   bool until_end = false;  // stop at what was the end when subscribing
   // What to do when the offset that is due is no longer kept. None: end with the error `gap`. Else
   // the subscription jumps to what is kept, and this is told before the first message of it is
@@ -121,6 +125,18 @@ class Subscriber {
   // many.
   std::size_t poll(const std::function<void(const Message&)>& handler, std::size_t limit,
                    Millis timeout);
+
+  // Tells the cluster that everything up to `up_to`, one of the offsets taken, was handled: the
+  // next subscriber with this cursor begins behind it. Does not wait: it is sent at once, and again
+  // until it is durable; of several the newest counts. What is not durable when this object ends is
+  // delivered again. Throws refused: no cursor was given, or `up_to` was not taken yet. That the
+  // cluster refuses it (limits.max_cursors) is thrown by next and poll.
+  void ack(Offset up_to);
+  // The same, and waits until it is durable. Throws as well: unavailable (not known within
+  // `timeout`, it is still being tried), and what next would throw.
+  void ack_sync(Offset up_to, Millis timeout);
+  // What is durable of what was acknowledged by this object; none: nothing yet.
+  std::optional<Offset> acknowledged() const;
 
   bool at_end() const;         // until_end: everything has been taken
   Offset next_offset() const;  // where a new subscription would go on; 0: not known yet
