@@ -181,6 +181,9 @@ void Proposals::decide_cursor(const Request& request, Forming& group) {
     }
   }
   if (group.no_space && !known) return refuse_for_space(request);
+  if (ZABMQ_MUTANT(cursor_answered_early)) {
+    askers_.answer(request.asker, wire::CursorMoved{request.id, move.offset});
+  }
   accept(request, Instance{}, group);
 }
 

@@ -1,6 +1,8 @@
 // Retention: whole segments, oldest first.
 #include "replica/retention.hpp"
 
+#include "zabmq/mutant.hpp"
+
 namespace zabmq::replica {
 
 std::optional<storage::LastRecord> retention_floor(
@@ -15,7 +17,8 @@ std::optional<storage::LastRecord> retention_floor(
     if (segment.end.zxid <= state.retained) continue;
     if (segment.end.zxid > state.delivered) break;
     const bool old = segment.end.time + limits.age_us <= state.now;
-    const bool passed = !state.slowest_cursor || segment.end.offset <= *state.slowest_cursor;
+    const bool passed = !state.slowest_cursor || segment.end.offset <= *state.slowest_cursor ||
+                        ZABMQ_MUTANT(cursors_hold_nothing);
     const bool unwanted = bytes > limits.bytes && old && passed;
     if (!unwanted && bytes <= limits.bytes_max) break;
     floor = segment.end;

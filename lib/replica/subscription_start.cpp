@@ -21,7 +21,8 @@ void Subscriptions::begin(Subscription& s) {
       (s.start == StartKind::offset && s.start_offset > delivered_.delivered_offset() + 1) ||
       (s.start == StartKind::zxid && s.start_zxid > delivered_.delivered()) ||
       (s.start == StartKind::time && s.start_time > delivered_.delivered_time());
-  if (ZABMQ_MUTANT(end_not_asked) && !beyond_here) {
+  const bool believed = ZABMQ_MUTANT(end_not_asked) || (s.cursor && ZABMQ_MUTANT(cursor_not_asked));
+  if (believed && !beyond_here) {
     resolve(s, End{delivered_.delivered_offset(), delivered_.delivered()});
   } else if (s.start == StartKind::fresh || s.until_end || s.cursor || beyond_here) {
     questions_.ask(s.id);

@@ -38,6 +38,11 @@
     "M13; session table not in the snapshot")                                                     \
   M(gap_skipped, "A start below what is retained begins at the first that is there.",             \
     "M17; etcd 8668, a silent skip")                                                              \
+  M(cursor_not_asked, "A start with a cursor believes the server it came to.",                    \
+    "stale reads at followers; etcd before 3.1")                                                  \
+  M(cursor_answered_early, "A cursor's move is answered before it is committed.",                 \
+    "M1's like, for the state beside the log")                                                    \
+  M(cursors_hold_nothing, "Retention does not wait for cursors.", "JetStream's interest policy")  \
   M(vote_by_delivered, "Votes tell the last delivered zxid, not the last durable one.",           \
     "zab.md 6; ZOOKEEPER-2845")                                                                   \
   M(ack_e_before_promise, "ACK-E leaves before acceptedEpoch is durable.", "ZOOKEEPER-335")       \
