@@ -364,12 +364,12 @@ void SubscriberActor::follow_cursor() {
   session_->acknowledge(next_ - 1);
 }
 
-// Retention must not pass it: it existed before its newest place was decided, and the hard bound is
-// out of reach.
+// Retention must not pass what it has not acknowledged, so nothing that its reader is still to get:
+// it existed before its newest place was decided, and the hard bound is out of reach.
 bool SubscriberActor::cursor_is_safe() const {
   constexpr std::uint64_t out_of_reach = 500;
   const replica::RetentionLimits& limits = around_.parameters.replica.retention;
-  return with_cursor_ && confirmed_before_ && durable_->confirmations > 1 &&
+  return with_cursor_ && durable_->confirmations > 1 &&
          limits.bytes_max > limits.bytes + out_of_reach * around_.parameters.log.segment_size;
 }
 
@@ -384,9 +384,9 @@ void SubscriberActor::on_gap(const Error& error) {
                               std::to_string(error.first.value_or(0)) +
                               "; let go are those up to " + std::to_string(around_.retained()));
   }
-  if (!started_ && cursor_is_safe()) {
+  if (cursor_is_safe()) {
     around_.report("gap", "cursor " + durable_->name + ", confirmed at " +
-                              std::to_string(*confirmed_before_) + ", is told of a gap up to " +
+                              std::to_string(*durable_->confirmed) + ", is told of a gap up to " +
                               std::to_string(error.first.value_or(0)));
   }
   if (drained_) return drain(*drained_);
