@@ -123,4 +123,10 @@ std::optional<int> ChildProcess::wait_for(std::chrono::milliseconds bound) {
   return status_;
 }
 
+std::string ended_by(int status) {
+  if (status <= 128) return "exit code " + std::to_string(status);
+  const int number = status - 128;
+  return "killed by signal " + std::to_string(number) + " (" + strsignal(number) + ")";
+}
+
 }  // namespace zabmq::cli

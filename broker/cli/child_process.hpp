@@ -42,4 +42,7 @@ class ChildProcess {
   std::optional<int> status_;
 };
 
+// "exit code 1" or "killed by signal 9 (Killed)", of what wait_for() returned.
+std::string ended_by(int status);
+
 }  // namespace zabmq::cli

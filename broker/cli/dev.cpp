@@ -1,15 +1,20 @@
 // dev: a local cluster in the foreground.
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <set>
 #include <string>
+#include <variant>
 
 #include "cli/commands.hpp"
 #include "cli/json_lines.hpp"
 #include "cli/local_cluster.hpp"
 #include "cli/output.hpp"
 #include "cli/signals.hpp"
+#include "storage/identity_file.hpp"
+#include "storage/posix_file_system.hpp"
 
 namespace zabmq::cli {
 
@@ -58,12 +63,27 @@ void print_hints(const LocalCluster& cluster, const DevArguments& arguments, dou
   flush_out();
 }
 
+std::string quoted(const std::string& word) {
+  return word.find_first_of(" \t'\"\\$") == std::string::npos ? word : "'" + word + "'";
+}
+
+std::string start_by_hand(const LocalCluster& cluster, ServerId id) {
+  std::string line;
+  for (const std::string& word : cluster.command_line(id)) {
+    line += (line.empty() ? "" : " ") + quoted(word);
+  }
+  return line;
+}
+
 // Names each server that has ended, once. False: none is left.
 bool tell_ended(LocalCluster& cluster, std::set<ServerId>& told) {
   for (const LocalServer& server : cluster.servers()) {
     if (cluster.running(server.id) || !told.insert(server.id).second) continue;
-    std::fprintf(stderr, "zabmq dev: server %s ended: %s\n", to_string(server.id).c_str(),
-                 cluster.last_log_line(server.id).c_str());
+    std::fprintf(stderr,
+                 "zabmq dev: server %s ended: %s\n"
+                 "zabmq dev: it is not started again; to do that: %s\n",
+                 to_string(server.id).c_str(), cluster.how_ended(server.id).c_str(),
+                 start_by_hand(cluster, server.id).c_str());
   }
   return told.size() < cluster.servers().size();
 }
@@ -84,6 +104,38 @@ void check_ports(const LocalCluster& cluster, const DevArguments& arguments) {
                     std::to_string(*taken) + " on 127.0.0.1 is in use");
 }
 
+// The voters that founded what is in a server's directory. nullopt: nothing is there, or nothing
+// that can be read; its server will say what is wrong.
+std::optional<std::string> founders(const std::filesystem::path& directory) {
+  storage::PosixFileSystem files(directory, storage::PosixFileSystem::Access::read_only);
+  if (!files.open_directory()) return std::nullopt;
+  const storage::IdentityFile::Loaded loaded = storage::IdentityFile(files).load();
+  const auto* identity = std::get_if<storage::IdentityRecord>(&loaded);
+  return identity ? std::optional(identity->voters) : std::nullopt;
+}
+
+std::string first_ids(std::size_t count) {
+  std::string list = "1";
+  for (std::size_t id = 2; id <= count; ++id) list += "," + std::to_string(id);
+  return list;
+}
+
+// Who votes is decided once, when a directory is new.
+void check_founders(const LocalCluster& cluster, const DevArguments& arguments) {
+  const std::string asked = first_ids(arguments.servers);
+  for (const LocalServer& server : cluster.servers()) {
+    const auto found = founders(server.data_directory);
+    if (!found || *found == asked) continue;
+    const std::string directory = arguments.directory.string();
+    const auto count = static_cast<std::size_t>(std::count(found->begin(), found->end(), ',')) + 1;
+    const std::string same =
+        *found == first_ids(count) ? "--servers " + std::to_string(count) + ", " : "";
+    throw StartFailed("--servers " + std::to_string(arguments.servers) + ": the cluster in " +
+                      directory + " was founded by the servers " + *found + ": give " + same +
+                      "another --dir, or remove " + directory + " to begin anew");
+  }
+}
+
 }  // namespace
 
 ExitCode run(const DevArguments& arguments) {
@@ -92,6 +144,7 @@ ExitCode run(const DevArguments& arguments) {
   LocalCluster cluster({.servers = arguments.servers,
                         .directory = arguments.directory,
                         .first_port = arguments.port});
+  check_founders(cluster, arguments);
   check_ports(cluster, arguments);
   cluster.start(start_bound, [&stop] { return stop.arrived(); });
   if (stop.arrived()) return ExitCode::done;

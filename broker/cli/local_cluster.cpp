@@ -62,7 +62,12 @@ std::filesystem::path sibling_program(const std::string& name) {
 
 LocalCluster::LocalCluster(LocalClusterOptions options)
     : options_(std::move(options)), program_(sibling_program("zabmqd")) {
-  std::filesystem::create_directories(options_.directory);
+  std::error_code error;
+  std::filesystem::create_directories(options_.directory, error);
+  if (error) {
+    throw std::runtime_error("cannot create the directory " + options_.directory.string() + ": " +
+                             error.message());
+  }
   for (std::size_t i = 0; i < options_.servers; ++i) {
     LocalServer server;
     server.id = ServerId{static_cast<std::uint32_t>(i + 1)};
@@ -97,10 +102,10 @@ bool LocalCluster::start(Millis bound, const GiveUp& give_up) {
     if (give_up && give_up()) return false;
     const auto ended = ended_of(started);
     if (!ended) throw no_leader(bound);
-    const std::string last_words = last_log_line(*ended);
+    const std::string end = "server " + to_string(*ended) + " ended: " + how_ended(*ended);
     const bool other_ports = options_.first_port == 0 && lost_a_port(*ended);
     stop();
-    if (!other_ports || attempt == start_attempts_max) throw StartFailed(last_words);
+    if (!other_ports || attempt == start_attempts_max) throw StartFailed(end);
     choose_ports();
   }
 }
@@ -210,11 +215,19 @@ std::string LocalCluster::last_log_line(ServerId id) const {
   const std::streamoff size = file.tellg();
   file.seekg(std::max<std::streamoff>(size - log_tail_bytes, 0));
   std::string line;
-  std::string last = "server " + to_string(id) + " ended without a word";
+  std::string last = "nothing in its log";
   while (std::getline(file, line)) {
     if (!line.empty()) last = line;
   }
   return last;
+}
+
+std::string LocalCluster::how_ended(ServerId id) {
+  const auto status = wait_for_end(id, Millis{0});
+  ZABMQ_CHECK(status);
+  // Killed from outside it had no time for a word: the last line of its log is about other things.
+  const bool by_itself = *status != 0 && (*status <= 128 || *status == 128 + SIGABRT);
+  return ended_by(*status) + (by_itself ? ": " + last_log_line(id) : "");
 }
 
 std::vector<std::string> LocalCluster::command_line(ServerId id) const {

@@ -38,7 +38,7 @@ struct LocalServer {
   std::filesystem::path log_file;
 };
 
-// A server ended before the cluster was there; the text is its last word.
+// A server ended before the cluster was there; the text says which, and how it ended.
 struct StartFailed : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -79,6 +79,8 @@ class LocalCluster {
   std::string endpoint(ServerId id) const;
   std::vector<std::string> endpoints() const;
   std::string last_log_line(ServerId id) const;
+  // How a server that has ended did: by which signal, or its exit code and what it said last.
+  std::string how_ended(ServerId id);
   std::vector<std::string> command_line(ServerId id) const;  // of its zabmqd
 
  private:

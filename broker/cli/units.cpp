@@ -16,8 +16,11 @@ struct Unit {
   std::uint64_t factor;
 };
 
-constexpr std::array<Unit, 4> duration_units{
-    {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}}};
+constexpr std::array<Unit, 5> duration_units{{{"ms", 1},
+                                              {"s", 1000},
+                                              {"m", 60 * 1000},
+                                              {"h", 60 * 60 * 1000},
+                                              {"d", 24 * 60 * 60 * 1000}}};
 constexpr std::array<Unit, 5> size_units{
     {{"", 1}, {"B", 1}, {"KiB", 1u << 10}, {"MiB", 1u << 20}, {"GiB", 1u << 30}}};
 
@@ -121,10 +124,11 @@ std::optional<LogTime> take_fraction(std::string_view& text) {
 
 std::optional<LogTime> parse_time(std::string_view text, LogTime now) {
   constexpr LogTime second_us = 1'000'000;
-  if (text.starts_with('-')) {
-    const auto ago = parse_duration(text.substr(1));
-    if (!ago) return std::nullopt;
-    return now - std::min(now, static_cast<LogTime>(ago->count()) * 1000);
+  constexpr LogTime milli_us = 1000;
+  if (text.starts_with('-')) {  // however long ago: before the first message is the first one
+    const auto ago = parse_with_unit(text.substr(1), duration_units);
+    if (!ago || *ago == 0) return std::nullopt;
+    return *ago > now / milli_us ? 0 : now - *ago * milli_us;
   }
   constexpr std::size_t date_and_time = 19;  // YYYY-MM-DDTHH:MM:SS
   if (text.size() <= date_and_time) return std::nullopt;

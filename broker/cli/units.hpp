@@ -21,7 +21,7 @@ inline constexpr std::size_t topic_size_max = 200;
 std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t least,
                                           std::uint64_t most = UINT64_MAX);
 
-// "500ms", "5s", "1m", "2h"; more than nothing and at most duration_max.
+// "500ms", "5s", "1m", "2h", "1d"; more than nothing and at most duration_max.
 std::optional<Millis> parse_duration(std::string_view text);
 
 // "100", "64KiB", "1MiB", "2GiB"; bytes.
@@ -32,7 +32,8 @@ std::optional<double> parse_rate(std::string_view text);
 
 std::optional<Zxid> parse_zxid(std::string_view text);
 
-// RFC 3339 ("2026-11-25T21:00:00Z", "...T22:00:00.5+01:00"), or so long before `now` ("-10m").
+// RFC 3339 ("2026-11-25T21:00:00Z", "...T22:00:00.5+01:00"), or so long before `now` ("-10m",
+// "-7d"; without duration_max).
 std::optional<LogTime> parse_time(std::string_view text, LogTime now);
 
 // "first", "new", an offset from 1, "zxid:E.C", "time:" and what parse_time takes.

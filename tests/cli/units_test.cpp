@@ -11,11 +11,12 @@ TEST_SUITE("cli/units") {
     CHECK(parse_duration("5s") == Millis{5000});
     CHECK(parse_duration("1m") == Millis{60000});
     CHECK(parse_duration("24h") == duration_max);
+    CHECK(parse_duration("1d") == duration_max);
   }
 
   TEST_CASE("duration: no unit, no number, nothing, too long, more than a word -> refused") {
     for (const char* text : {"", "5", "s", "0s", "0ms", "-1s", "+1s", "1.5s", "5 s", "5sec", "25h",
-                             "5S", "99999999999999999999s", "18446744073709551615h"}) {
+                             "2d",                             "5S", "99999999999999999999s", "18446744073709551615h"}) {
       CAPTURE(text);
       CHECK_FALSE(parse_duration(text));
     }
@@ -111,7 +112,10 @@ TEST_SUITE("cli/units") {
     CHECK(parse_time("1970-01-01T00:00:00Z", 0) == 0);
     CHECK(parse_time("-1h", noon) == noon - hour);
     CHECK(parse_time("-1h", 5) == 0);
-    for (const char* bad : {"", "-", "-10", "10m", "2025-11-25", "2025-11-25T12:00:00",
+    CHECK(parse_time("-48h", noon) == noon - 48 * hour);
+    CHECK(parse_time("-7d", noon) == noon - 7 * 24 * hour);
+    CHECK(parse_time("-18446744073709551615ms", noon) == 0);
+    for (const char* bad : {"", "-", "-10", "-0d", "-99999999999999999999d", "10m", "2025-11-25", "2025-11-25T12:00:00",
                             "2025-11-25 12:00:00Z", "2025-02-30T12:00:00Z", "2025-11-25T12:00:00.Z",
                             "2025-11-25T12:00:00+1:00", "1969-12-31T23:59:59Z", "now"}) {
       CAPTURE(bad);

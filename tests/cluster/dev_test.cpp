@@ -121,7 +121,41 @@ TEST_SUITE("cluster/dev") {
     CHECK(first.runs_for(Millis{0}));
   }
 
-  TEST_CASE("dev: a server killed -> named, the others go on") {
+  TEST_CASE("dev: founded by three, asked for five -> exit 1, what is there and what to do") {
+    TemporaryDirectory directory;
+    const int port = free_scheme();
+    const std::string data = directory.path() / "dev";
+    const auto dev = [&](const char* servers) {
+      return Words{"dev", "--dir", data, "--port", std::to_string(port), "--servers", servers};
+    };
+    {
+      Running first("zabmq", dev("3"));
+      wait_until_ready(first);
+      first.signal(SIGINT);
+      REQUIRE(first.wait() == 0);
+    }
+
+    const Ended five = zabmq_tool(dev("5"));
+
+    CHECK(five.code == 1);
+    CHECK(is_one_line(five.err));
+    CHECK(contains(five.err, "the cluster in " + data + " was founded by the servers 1,2,3"));
+    CHECK(contains(five.err, "--servers 3"));
+    CHECK_FALSE(std::filesystem::exists(data + "/5"));
+  }
+
+  TEST_CASE("dev: a directory that cannot be made -> exit 1, named") {
+    TemporaryDirectory directory;
+    const std::string file = write_file(directory.path() / "file", "");
+
+    const Ended dev = zabmq_tool({"dev", "--dir", file});
+
+    CHECK(dev.code == 1);
+    CHECK(dev.err ==
+          "zabmq dev: cannot create the directory " + file + ": Not a directory\n");
+  }
+
+  TEST_CASE("dev: a server killed -> how it ended and how to start it again, the others go on") {
     TemporaryDirectory directory;
     const int port = free_scheme();
     Running dev("zabmq", {"dev", "--dir", directory.path(), "--port", std::to_string(port)});
@@ -138,7 +172,11 @@ TEST_SUITE("cluster/dev") {
 
     REQUIRE(kill(std::stoi(process), SIGKILL) == 0);
 
-    CHECK(eventually([&dev] { return contains(dev.error_output(), "server 1 ended"); }));
+    CHECK(eventually([&dev] { return contains(dev.error_output(), "to do that: "); }));
+    const std::string told = dev.error_output();
+    CHECK(contains(told, "server 1 ended: killed by signal 9 (Killed)\n"));
+    CHECK(contains(told, "zabmqd --id 1 --servers 1=127.0.0.1:"));
+    CHECK(contains(told, "--data-dir " + (directory.path() / "1").string() + "\n"));
     CHECK(eventually([&] {
       return zabmq_tool({"pub", "t", "m", "--endpoints", endpoints_of(port)}).code == 0;
     }));
