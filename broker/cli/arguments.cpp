@@ -20,7 +20,7 @@ constexpr const char* duration_form = "a duration such as 500ms, 5s or 1m (at mo
 constexpr const char* size_form = "a size such as 100, 64KiB or 1MiB";
 constexpr const char* from_form =
     "first, new, an offset from 1, zxid:EPOCH.COUNTER, or time: with "
-    "-10m or 2026-11-25T21:00:00Z behind it";
+    "-10m, -7d or 2026-11-25T21:00:00Z behind it";
 
 constexpr const char* exit_codes =
     "Exit codes: 0 done, 1 usage, 2 unavailable (try again), 3 refused, 4 outcome unknown.";
@@ -284,13 +284,15 @@ void add_cursor(CLI::App& app, CursorArguments& cursor) {
 void add_status(CLI::App& app, StatusArguments& status) {
   CLI::App* command = add_command(app, "status", "Shows every server of the cluster",
                                   "  zabmq status\n"
-                                  "  zabmq status -o json | jq .leader\n");
+                                  "  zabmq status --json | jq .leader\n");
   const auto take_output = [&status](const std::string& text) {
     if (text != "table" && text != "json") reject("-o", text, "expected table or json");
     status.json = text == "json";
   };
-  command->add_option_function<std::string>("-o", take_output, "table or json (default table)")
-      ->type_name("FORMAT");
+  CLI::Option* output =
+      command->add_option_function<std::string>("-o", take_output, "table or json (default table)")
+          ->type_name("FORMAT");
+  add_switch(*command, "--json", status.json, "One object, as -o json")->excludes(output);
   add_not_yet(*command, "--watch");
   add_common(*command, status.client);
 }
@@ -334,33 +336,38 @@ void add_bench(CLI::App& app, BenchArguments& bench) {
   add_common(*command, bench.client);
 }
 
-// Of `log`; which of its two actions was named decides what becomes of it.
+// Of both actions of `log`.
 struct LogArguments {
-  std::string action;
   std::filesystem::path directory;
   bool json = false;
 };
 
+// In front of the action they are taken as well, but shown only behind it.
+void add_log_options(CLI::App& app, LogArguments& log, const std::string& group,
+                     const std::string& json_help) {
+  app.add_option("--data-dir", log.directory, "What the server was given as --data-dir (required)")
+      ->type_name("DIR")
+      ->group(group);
+  add_switch(app, "--json", log.json, json_help)->group(group);
+}
+
 void add_log(CLI::App& app, LogArguments& log) {
-  CLI::App* command =
-      add_command(app, "log", "Looks into a data directory of a server that is not running",
-                  "  zabmq log verify --data-dir .zabmq-dev/1\n"
-                  "  zabmq log dump --data-dir .zabmq-dev/1 --json\n");
-  const auto take_action = [&log](const std::string& action) {
-    if (action != "verify" && action != "dump") reject("log", action, "expected verify or dump");
-    log.action = action;
-  };
-  command
-      ->add_option_function<std::string>(
-          "ACTION", take_action,
-          "verify: check everything; dump: print everything, damage included")
-      ->required();
-  command->add_option("--data-dir", log.directory, "The directory")->type_name("DIR")->required();
-  add_switch(*command, "--json", log.json, "dump: one object a line");
+  const std::string what = "Looks into a data directory of a server that is not running";
+  const std::string verify = "  zabmq log verify --data-dir .zabmq-dev/1\n";
+  const std::string dump = "  zabmq log dump --data-dir .zabmq-dev/1 --json\n";
+  CLI::App* command = add_command(app, "log", what, verify + dump);
+  add_log_options(*command, log, "", "");
+  add_log_options(
+      *add_command(*command, "verify", "Checks every byte of a stopped server's directory", verify),
+      log, "Options", "The result as one object");
+  add_log_options(
+      *add_command(*command, "dump",
+                   "Prints all that is in a stopped server's directory, damage included", dump),
+      log, "Options", "One object a line");
 }
 
 void check_log(const LogArguments& log) {
-  if (log.json && log.action == "verify") reject("--json", log.action, "only dump has it");
+  if (log.directory.empty()) throw CLI::RequiredError("--data-dir");
 }
 
 void check_pub(const PubArguments& pub) {
@@ -434,20 +441,38 @@ struct CommandLine {
              "': expected dev, pub, sub, cursor, status, bench or log";
     }
     if (no_command && count == 1) return "no command: see zabmq --help";
+    const std::string extra = unexpected_word();
+    if (!extra.empty() && app.got_subcommand("log")) {
+      return "'" + extra + "': expected verify or dump, and nothing else";
+    }
+    if (!extra.empty() && app.got_subcommand("pub")) {
+      return "'" + extra + "' is one word too many: a MESSAGE with blanks needs quotes";
+    }
     return one_line(error.what());
   }
 
  private:
   Arguments chosen_log() const {
+    const CLI::App& command = *app.get_subcommand("log");
+    if (command.get_subcommands().empty()) {
+      throw CLI::RequiredError("verify or dump");
+    }
     check_log(log);
-    if (log.action == "dump") return DumpArguments{log.directory, log.json};
-    return VerifyArguments{log.directory};
+    if (command.got_subcommand("dump")) return DumpArguments{log.directory, log.json};
+    return VerifyArguments{log.directory, log.json};
   }
 
   // What is missing is told first by the library, and is often the value of a mistyped flag.
   std::string unknown_flag() const {
     for (const std::string& word : app.remaining(true)) {
       if (word.size() > 1 && word.starts_with('-') && word != "--") return word;
+    }
+    return "";
+  }
+
+  std::string unexpected_word() const {
+    for (const std::string& word : app.remaining(true)) {
+      if (word != "--") return word;
     }
     return "";
   }

@@ -71,6 +71,7 @@ struct BenchArguments {
 
 struct VerifyArguments {
   std::filesystem::path directory;
+  bool json = false;
 };
 
 struct DumpArguments {

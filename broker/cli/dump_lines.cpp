@@ -285,6 +285,26 @@ std::unique_ptr<DumpPrinter> json_dump() {
   return std::make_unique<JsonDump>();
 }
 
+std::string json_line(const storage::VerifyReport& report) {
+  const auto known = [](Zxid zxid) { return is_none(zxid) ? Json() : Json(to_string(zxid)); };
+  Json line{{"verdict", name_of(report.verdict)},
+            {"text", report.text},
+            {"file", report.damage ? Json(report.damage->file) : Json()},
+            {"position", report.damage ? Json(report.damage->position) : Json()},
+            {"segments", report.segments},
+            {"snapshots", report.snapshots},
+            {"records", report.records},
+            {"messages", report.messages},
+            {"bytes", report.bytes},
+            {"floor", known(report.floor)},
+            {"first", known(report.first)},
+            {"last", known(report.last)},
+            {"delivered", known(report.delivered)}};
+  line["first_offset"] = report.first_offset == 0 ? Json() : Json(report.first_offset);
+  line["last_offset"] = report.last_offset == 0 ? Json() : Json(report.last_offset);
+  return line.dump() + "\n";
+}
+
 std::string name_of(storage::VerifyReport::Verdict verdict) {
   using Verdict = storage::VerifyReport::Verdict;
   switch (verdict) {

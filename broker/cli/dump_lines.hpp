@@ -1,5 +1,5 @@
-// DumpLines: what `log dump` prints of a data directory, for people or as one JSON object a line.
-// Names and order of the fields are a contract.
+// DumpLines: what `log dump` prints of a data directory, for people or as one JSON object a line,
+// and the object of `log verify --json`. Names and order of the fields are a contract.
 #pragma once
 
 #include <memory>
@@ -17,6 +17,8 @@ class DumpPrinter : public storage::DumpReader {
 
 std::unique_ptr<DumpPrinter> text_dump();
 std::unique_ptr<DumpPrinter> json_dump();
+
+std::string json_line(const storage::VerifyReport& report);
 
 // "clean", "torn", "corrupt" or "unreadable".
 std::string name_of(storage::VerifyReport::Verdict verdict);

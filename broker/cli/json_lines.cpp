@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "cli/units.hpp"
 
@@ -32,6 +34,40 @@ std::string base64(Bytes bytes) {
     }
   }
   return out;
+}
+
+Bytes bytes_of(const std::string& text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+
+// A name that comes again has a list of its values. nullopt: a name is no text.
+std::optional<Json> headers_object(const Headers& headers) {
+  Json object = Json::object();
+  for (const auto& [name, value] : headers) {
+    if (!is_utf8(name)) return std::nullopt;
+    Json one = is_utf8(value) ? Json(value) : Json{{"base64", base64(bytes_of(value))}};
+    if (!object.contains(name)) {
+      object[name] = std::move(one);
+      continue;
+    }
+    if (!object[name].is_array()) object[name] = Json::array({object[name]});
+    object[name].push_back(std::move(one));
+  }
+  return object;
+}
+
+// Servers do not look into headers, so they may be anything; a subscription outlives it.
+void add_headers(Json& object, Bytes headers) {
+  if (headers.empty()) return;
+  try {
+    if (auto decoded = headers_object(decode_headers(headers))) {
+      if (!decoded->empty()) object["headers"] = std::move(*decoded);
+      return;
+    }
+  } catch (const Error&) {
+    // What does not decode is shown as it is.
+  }
+  object["headers_base64"] = base64(headers);
 }
 
 Json number_or_null(ServerId id) {
@@ -90,6 +126,7 @@ std::string json_line(const Message& message) {
     object["payload_base64"] = base64(message.payload);
   }
   object["time"] = message.time;
+  add_headers(object, message.headers);
   return line(object);
 }
 

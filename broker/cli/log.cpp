@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <string>
 
+#include "cli/advice.hpp"
 #include "cli/commands.hpp"
 #include "cli/dump_lines.hpp"
 #include "cli/output.hpp"
@@ -51,13 +52,17 @@ std::string contents(const storage::VerifyReport& report) {
   return text + "\n";
 }
 
+ExitCode unusable(const std::string& directory, const std::string& why) {
+  std::fprintf(stderr, "zabmq log: --data-dir %s: %s\n", directory.c_str(), why.c_str());
+  return ExitCode::usage;
+}
+
 // Standard error has what makes the exit code other than 0, and where a crash cut the end off:
 // worth a line, and no error.
 ExitCode end(const std::string& directory, const storage::VerifyReport& report) {
   flush_out();
   if (report.verdict == Verdict::unreadable) {
-    std::fprintf(stderr, "zabmq log: --data-dir %s: %s\n", directory.c_str(), report.text.c_str());
-    return ExitCode::usage;
+    return unusable(directory, report.text);
   }
   if (report.verdict == Verdict::clean) return ExitCode::done;
   std::fprintf(stderr, "zabmq log: %s: %s\n", directory.c_str(), report.text.c_str());
@@ -68,15 +73,21 @@ ExitCode end(const std::string& directory, const storage::VerifyReport& report) 
 
 ExitCode run(const VerifyArguments& arguments) {
   const std::string directory = arguments.directory.string();
+  const std::string problem = data_directory_problem(directory);
+  if (!problem.empty()) return unusable(directory, problem);
   const storage::VerifyReport report = storage::verify_directory(directory);
   if (report.verdict != Verdict::unreadable) {
-    write_out(directory + ": " + headline(report.verdict) + "\n" + contents(report));
+    write_out(arguments.json
+                  ? json_line(report)
+                  : directory + ": " + headline(report.verdict) + "\n" + contents(report));
   }
   return end(directory, report);
 }
 
 ExitCode run(const DumpArguments& arguments) {
   const std::string directory = arguments.directory.string();
+  const std::string problem = data_directory_problem(directory);
+  if (!problem.empty()) return unusable(directory, problem);
   const std::unique_ptr<DumpPrinter> printer = arguments.json ? json_dump() : text_dump();
   const storage::VerifyReport report = storage::dump_directory(directory, *printer);
   if (report.verdict != Verdict::unreadable) printer->on_verdict(report);

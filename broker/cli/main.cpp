@@ -3,6 +3,7 @@
 #include <exception>
 #include <string>
 
+#include "cli/advice.hpp"
 #include "cli/arguments.hpp"
 
 namespace {
@@ -20,11 +21,28 @@ int fail(const std::string& command, const std::string& text, ExitCode code) {
   return end(code);
 }
 
+constexpr zabmq::Millis look_patience{300};
+
+// Of a command that asked for a cluster and found none.
+std::string advice(const zabmq::Error& error, const zabmq::cli::Arguments& arguments) {
+  if (zabmq::cli::exit_code_of(error) != ExitCode::unavailable) return "";
+  return std::visit(
+      [](const auto& chosen) -> std::string {
+        if constexpr (requires { chosen.client; }) {
+          if (!zabmq::cli::asks_dev(chosen.client)) return "";
+          return zabmq::cli::advice_without_cluster(
+              chosen.client, zabmq::cluster_status(chosen.client, look_patience));
+        }
+        return "";
+      },
+      arguments);
+}
+
 int run(const std::string& command, const zabmq::cli::Arguments& arguments) {
   try {
     return end(std::visit([](const auto& chosen) { return zabmq::cli::run(chosen); }, arguments));
   } catch (const zabmq::Error& error) {
-    return fail(command, error.what(), zabmq::cli::exit_code_of(error));
+    return fail(command, error.what() + advice(error, arguments), zabmq::cli::exit_code_of(error));
   } catch (const std::exception& error) {
     return fail(command, error.what(), ExitCode::usage);
   }

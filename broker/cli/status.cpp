@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/advice.hpp"
 #include "cli/commands.hpp"
 #include "cli/json_lines.hpp"
 #include "cli/output.hpp"
@@ -105,14 +106,16 @@ std::string wiped_servers(const ClusterStatus& status) {
   return list;
 }
 
-void complain(const ClusterStatus& status) {
+void complain(const ClientOptions& client, const ClusterStatus& status) {
   const std::string missing = missing_servers(status);
   const std::string wiped = wiped_servers(status);
   std::string text = status.leader == ServerId::none ? "no leader" : "";
   const auto add = [&](const std::string& more) { text += (text.empty() ? "" : "; ") + more; };
   if (!missing.empty()) add("not reachable: " + missing);
   if (!wiped.empty()) add("wiped, counts in no quorum until the others admit it: " + wiped);
-  if (!text.empty()) std::fprintf(stderr, "zabmq status: %s\n", text.c_str());
+  if (text.empty()) return;
+  text += advice_without_cluster(client, status);
+  std::fprintf(stderr, "zabmq status: %s\n", text.c_str());
 }
 
 }  // namespace
@@ -122,7 +125,7 @@ ExitCode run(const StatusArguments& arguments) {
   const ClusterStatus status = cluster_status(arguments.client, patience);
   write_out(arguments.json ? json_line(status) : table(status) + durability_line(status));
   flush_out();
-  complain(status);
+  complain(arguments.client, status);
   return status.leader == ServerId::none ? ExitCode::unavailable : ExitCode::done;
 }
 

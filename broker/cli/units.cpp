@@ -16,11 +16,8 @@ struct Unit {
   std::uint64_t factor;
 };
 
-constexpr std::array<Unit, 5> duration_units{{{"ms", 1},
-                                              {"s", 1000},
-                                              {"m", 60 * 1000},
-                                              {"h", 60 * 60 * 1000},
-                                              {"d", 24 * 60 * 60 * 1000}}};
+constexpr std::array<Unit, 5> duration_units{
+    {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}, {"d", 24 * 60 * 60 * 1000}}};
 constexpr std::array<Unit, 5> size_units{
     {{"", 1}, {"B", 1}, {"KiB", 1u << 10}, {"MiB", 1u << 20}, {"GiB", 1u << 30}}};
 

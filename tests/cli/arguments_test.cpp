@@ -149,6 +149,7 @@ TEST_SUITE("cli/arguments") {
     CHECK(parsed<DevArguments>({"dev"}).directory == ".zabmq-dev");
     CHECK(parsed<StatusArguments>({"status", "-o", "json"}).json);
     CHECK_FALSE(parsed<StatusArguments>({"status", "-o", "table"}).json);
+    CHECK(parsed<StatusArguments>({"status", "--json"}).json);
     const auto bench =
         parsed<BenchArguments>({"bench", "--size", "64KiB", "pub", "--window", "5", "--rate", "100",
                                 "--duration", "1m", "--publishers", "3", "--json"});
@@ -160,6 +161,8 @@ TEST_SUITE("cli/arguments") {
     CHECK(bench.json);
     CHECK(parsed<VerifyArguments>({"log", "verify", "--data-dir", "x"}).directory == "x");
     CHECK(parsed<VerifyArguments>({"log", "--data-dir", "x", "verify"}).directory == "x");
+    CHECK_FALSE(parsed<VerifyArguments>({"log", "verify", "--data-dir", "x"}).json);
+    CHECK(parsed<VerifyArguments>({"log", "verify", "--json", "--data-dir", "x"}).json);
     CHECK(parsed<DumpArguments>({"log", "dump", "--data-dir", "x"}).directory == "x");
     CHECK_FALSE(parsed<DumpArguments>({"log", "dump", "--data-dir", "x"}).json);
     CHECK(parsed<DumpArguments>({"log", "--json", "dump", "--data-dir", "x"}).json);
@@ -193,7 +196,7 @@ TEST_SUITE("cli/arguments") {
         {{"bench", "pub", "--duration", "fast"}, "--duration", "'fast'"},
         {{"bench", "pub", "--publishers", "0"}, "--publishers", "'0'"},
         {{"bench", "all"}, "bench", "'all'"},
-        {{"log", "repair", "--data-dir", "x"}, "log", "'repair'"},
+        {{"log", "repair", "--data-dir", "x"}, "verify or dump", "'repair'"},
     };
     for (const Case& c : cases) {
       const std::string line = refusal(c.words);
@@ -213,12 +216,14 @@ TEST_SUITE("cli/arguments") {
     CHECK(names(refusal({"--bogus"}), "'--bogus'"));
     CHECK(names(refusal({"dev", "--endpoints", "tcp://a:1"}), "--endpoints"));
     CHECK(names(refusal({"status", "surplus"}), "surplus"));
-    CHECK(names(refusal({"pub", "t", "m", "surplus"}), "surplus"));
+    CHECK(names(refusal({"pub", "t", "m", "surplus"}), "'surplus'"));
+    CHECK(names(refusal({"pub", "t", "m", "surplus"}), "needs quotes"));
     CHECK(names(refusal({"publish"}), "'publish'"));
     CHECK(names(refusal({}), "--help"));
     CHECK(names(refusal({"pub"}), "TOPIC"));
     CHECK(names(refusal({"log", "verify"}), "--data-dir"));
-    CHECK(names(refusal({"log", "verify", "--data-dir", "x", "--json"}), "--json"));
+    CHECK(names(refusal({"log"}), "verify or dump"));
+    CHECK(names(refusal({"log", "verify", "dump", "--data-dir", "x"}), "'dump'"));
     CHECK(names(refusal({"bench"}), "MODE"));
     CHECK(names(refusal({"pub", "t", "--count"}), "--count"));
     CHECK(names(refusal({"pub", "t", "--json=5"}), "json"));
@@ -227,6 +232,7 @@ TEST_SUITE("cli/arguments") {
 
   TEST_CASE("flags that contradict each other -> refused") {
     CHECK(names(refusal({"sub", "--raw", "--json"}), "--raw"));
+    CHECK(names(refusal({"status", "--json", "-o", "table"}), "--json"));
     CHECK(names(refusal({"pub", "t", "m", "--lines"}), "--lines"));
     CHECK(names(refusal({"pub", "t", "m", "--size", "5"}), "--size"));
     CHECK(names(refusal({"pub", "t", "--lines", "--size", "5"}), "--size"));
@@ -256,6 +262,20 @@ TEST_SUITE("cli/arguments") {
       CHECK(names(answer->text, (std::string("zabmq ") + command).c_str()));
       CHECK(names(answer->text, "Exit codes: 0 done"));
     }
+  }
+
+  TEST_CASE("help: an action of log or bench has its own options in it") {
+    const auto help = [](const char* command, const char* action) {
+      const Parsed result = parse({command, action, "--help"});
+      return std::get<Answer>(result.result).text;
+    };
+    CHECK(names(help("log", "verify"), "zabmq log verify [OPTIONS]"));
+    CHECK(names(help("log", "verify"), "--data-dir DIR"));
+    CHECK(names(help("log", "verify"), "The result as one object"));
+    CHECK_FALSE(names(help("log", "verify"), "log dump"));
+    CHECK(names(help("log", "dump"), "zabmq log dump [OPTIONS]"));
+    CHECK(names(help("log", "dump"), "One object a line"));
+    CHECK(names(help("bench", "pub"), "--publishers N"));
   }
 }
 

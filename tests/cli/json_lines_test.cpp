@@ -47,6 +47,33 @@ TEST_SUITE("cli/json_lines") {
     CHECK(json_line(message("foob\xe9")) == line_with(R"("payload_base64":"Zm9vYuk=")"));
   }
 
+  TEST_CASE("message: headers behind the rest, only when there are some") {
+    const auto with = [](std::string_view headers) {
+      Message message = cli::message("m");
+      message.headers = {reinterpret_cast<const std::byte*>(headers.data()), headers.size()};
+      std::string line = json_line(message);
+      const std::string front = line_with(R"("payload":"m")");
+      REQUIRE(line.starts_with(front.substr(0, front.size() - 2)));
+      return line.substr(front.size() - 2);
+    };
+    CHECK(with("") == "}\n");
+    CHECK(with("\x80") == "}\n");
+    CHECK(with("\x82\xa1"
+               "b\xa1"
+               "1\xa1"
+               "a\xa0") == ",\"headers\":{\"b\":\"1\",\"a\":\"\"}}\n");
+    CHECK(with("\x82\xa1"
+               "a\xa1"
+               "1\xa1"
+               "a\xa1"
+               "2") == ",\"headers\":{\"a\":[\"1\",\"2\"]}}\n");
+    CHECK(with("\x81\xa1"
+               "a\xa1\xff") == ",\"headers\":{\"a\":{\"base64\":\"/w==\"}}}\n");
+    // Neither a name that is no text nor bytes that are no headers end a subscription.
+    CHECK(with("\x81\xa1\xff\xa0") == ",\"headers_base64\":\"gaH/oA==\"}\n");
+    CHECK(with("\xff\xfe") == ",\"headers_base64\":\"//4=\"}\n");
+  }
+
   TEST_CASE("gap: what was due, or null, and where it goes on") {
     CHECK(json_line(Gap{5, 11}) == R"({"gap":{"from":5,"first_available":11}})"
                                    "\n");

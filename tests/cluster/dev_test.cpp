@@ -151,8 +151,7 @@ TEST_SUITE("cluster/dev") {
     const Ended dev = zabmq_tool({"dev", "--dir", file});
 
     CHECK(dev.code == 1);
-    CHECK(dev.err ==
-          "zabmq dev: cannot create the directory " + file + ": Not a directory\n");
+    CHECK(dev.err == "zabmq dev: cannot create the directory " + file + ": Not a directory\n");
   }
 
   TEST_CASE("dev: a server killed -> how it ended and how to start it again, the others go on") {

@@ -87,7 +87,7 @@ TEST_SUITE("cluster/status") {
     const ServerId follower = cluster.follower();
     cluster.servers().kill(follower, SIGKILL);
 
-    const Ended status = cluster.tool({"status", "-o", "json"});
+    const Ended status = cluster.tool({"status", "--json"});
 
     CHECK(status.code == 0);
     CHECK(status.took < Millis{2500});
@@ -168,6 +168,13 @@ TEST_SUITE("cluster/status") {
     CHECK(clean.code == 0);
     CHECK(clean.err.empty());
     CHECK(contains(clean.out, "offsets 1 to 100"));
+    const auto object =
+        objects_of(zabmq_tool({"log", "verify", "--data-dir", directory, "--json"}).out);
+    CHECK(object.at(0)["verdict"] == "clean");
+    CHECK(object.at(0)["file"].is_null());
+    CHECK(object.at(0)["first_offset"] == 1);
+    CHECK(object.at(0)["last_offset"] == 100);
+    CHECK(object.at(0)["messages"] == 100);
 
     const auto [file, position] = find_in(directory, "message 50");
     flip_a_bit(file, position);
@@ -175,6 +182,10 @@ TEST_SUITE("cluster/status") {
     CHECK(corrupt.code == 3);
     CHECK(is_one_line(corrupt.err));
     CHECK(contains(corrupt.err, file.filename().string()));
+    const Ended json = zabmq_tool({"log", "verify", "--data-dir", directory, "--json"});
+    CHECK(json.code == 3);
+    CHECK(objects_of(json.out).at(0)["verdict"] == "corrupt");
+    CHECK(objects_of(json.out).at(0)["file"] == file.filename().string());
 
     // The server refuses it as well, with the way out; the others go on.
     cluster.servers().launch_all();
