@@ -24,6 +24,7 @@ namespace {
 
 constexpr std::string_view first_line = "zabmq-session 1";
 constexpr std::size_t file_size_max = 4096;
+constexpr int attempts_max = 100;  // to open a file before another process replaces it
 
 class Descriptor {
  public:
@@ -126,6 +127,26 @@ bool is_same_file(int fd, const std::string& path) {
          opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
+Error in_use(const std::string& path) {
+  return unusable(path, "in use by another process: one publisher at a time");
+}
+
+Error replaced_again(const std::string& path) {
+  return unusable(path, "another process replaces it again and again");
+}
+
+// Before it was locked, another process that creates the session file may have renamed this one:
+// then it is that publisher's memory, and not ours to write.
+int open_temporary(const std::string& temporary, const std::string& path) {
+  for (int attempt = 0; attempt < attempts_max; ++attempt) {
+    Descriptor file(::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (file.get() < 0) throw failed(path, "creating " + temporary);
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) throw in_use(path);
+    if (is_same_file(file.get(), temporary)) return file.release();
+  }
+  throw replaced_again(path);
+}
+
 }  // namespace
 
 std::string to_text(const SessionRecord& record) {
@@ -137,7 +158,6 @@ std::string to_text(const SessionRecord& record) {
 
 PosixSessionFile::PosixSessionFile(const std::string& path) : path_(path) {
   // Whoever stores replaces the file: what was opened may be out of date once the lock is held.
-  constexpr int attempts_max = 100;
   for (int attempt = 0; attempt < attempts_max; ++attempt) {
     if (!open_existing()) {
       if (create()) return;
@@ -148,7 +168,7 @@ PosixSessionFile::PosixSessionFile(const std::string& path) : path_(path) {
       ::close(std::exchange(fd_, -1));
     }
   }
-  throw unusable(path_, "another process replaces it again and again");
+  throw replaced_again(path_);
 }
 
 PosixSessionFile::~PosixSessionFile() {
@@ -160,9 +180,7 @@ bool PosixSessionFile::open_existing() {
   Descriptor file(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
   if (file.get() < 0 && errno == ENOENT) return false;
   if (file.get() < 0) throw failed(path_, "opening");
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw unusable(path_, "in use by another process: one publisher at a time");
-  }
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) throw in_use(path_);
   fd_ = file.release();
   return true;
 }
@@ -203,16 +221,12 @@ void PosixSessionFile::store(const SessionRecord& record) {
 // file is not locked by us.
 bool PosixSessionFile::replace(const SessionRecord& record, unsigned rename_flags) {
   const std::string temporary = path_ + ".tmp";
-  Descriptor file(::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (file.get() < 0) throw failed(path_, "creating " + temporary);
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw unusable(path_, "in use by another process: one publisher at a time");
-  }
+  Descriptor file(open_temporary(temporary, path_));
   if (::ftruncate(file.get(), 0) != 0) throw failed(path_, "truncating " + temporary);
   write_all(file.get(), to_text(record), path_);
   if (::fsync(file.get()) != 0) throw failed(path_, "syncing");
   if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path_.c_str(), rename_flags) != 0) {
-    if (errno == EEXIST) return false;
+    if (errno == EEXIST) return ::unlink(temporary.c_str()), false;
     throw failed(path_, "renaming");
   }
   sync_directory(path_);

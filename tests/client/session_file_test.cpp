@@ -1,15 +1,31 @@
 // SessionFileTest: a publisher's memory on disk.
 #include <doctest/doctest.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include "client/posix_session_file.hpp"
 #include "zabmq/result.hpp"
+
+namespace {
+
+std::function<void()> before_next_lock;
+
+}  // namespace
+
+// In place of libc's: what another process does between opening and locking.
+extern "C" int flock(int fd, int operation) noexcept {
+  if (const auto meanwhile = std::exchange(before_next_lock, nullptr)) meanwhile();
+  return static_cast<int>(::syscall(SYS_flock, fd, operation));
+}
 
 namespace zabmq::client {
 namespace {
@@ -126,6 +142,32 @@ TEST_SUITE("client/session_file") {
     std::filesystem::create_directory(directory.file("folder"));
     CHECK(refused(directory.file("folder")).code == Code::refused);
     CHECK(refused(directory.file("missing/session")).code == Code::refused);
+  }
+
+  TEST_CASE("another process creates and stores before ours is locked -> its publisher goes on") {
+    const Directory directory;
+    SessionRecord stored = sample();
+    before_next_lock = [&] {
+      PosixSessionFile other(directory.file());
+      stored.publisher = other.record().publisher;
+      other.store(stored);
+    };
+    CHECK(PosixSessionFile(directory.file()).record() == stored);
+
+    // ... and stores no more before it ends: the file it created is the one that ours has open.
+    before_next_lock = [&] {
+      stored.publisher = PosixSessionFile(directory.file("second")).record().publisher;
+    };
+    CHECK(PosixSessionFile(directory.file("second")).record().publisher == stored.publisher);
+    CHECK_FALSE(std::filesystem::exists(directory.file("second") + ".tmp"));
+  }
+
+  TEST_CASE("a file that is there when ours shall get its name -> is taken, nothing left over") {
+    const Directory directory;
+    before_next_lock = [&] { write(directory.file(), to_text(sample())); };
+
+    CHECK(PosixSessionFile(directory.file()).record() == sample());
+    CHECK_FALSE(std::filesystem::exists(directory.file() + ".tmp"));
   }
 
   TEST_CASE("a temporary file left by a crash -> in nobody's way") {
