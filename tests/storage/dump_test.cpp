@@ -61,15 +61,7 @@ Dumped dump_state(const MemoryDisk::State& state) {
 Machine server_with(std::size_t groups) {
   Machine m;
   m.start();
-  IdentityFile file(m.disk);
-  IdentityRecord record;
-  record.standing = 2;
-  record.server = test_server;
-  record.cluster = test_cluster;
-  record.history = test_history;
-  record.voters = "1,2,3";
-  file.store(record, [](const IoStatus& status) { CHECK(status); });
-  m.run();
+  store_identity(m);
   for (std::size_t i = 0; i < groups; ++i) m.write(m.maker.group({2000, 500}));
   m.tick(100);
   m.run();
@@ -156,12 +148,7 @@ TEST_SUITE("storage/dump") {
     m.options.spare_segments = 1;
     m.restart();
     Ledger ledger;
-    ledger.write(m, 100);
-    const Zxid retained = m.log->segments().at(1).end.zxid;
-    for (int i = 0; i < 3; ++i) {
-      ledger.write(m, 1, 10);
-      save(m, ledger.snapshot(ledger.last().zxid, retained));
-    }
+    const Zxid retained = write_with_floor(m, ledger);
     while (!look_at(m.disk.state()).files.chain.back().header.recycled) ledger.write(m, 1);
     m.disk.flip_bit("snapshot-0-1.101", 100, 1);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "storage/identity_file.hpp"
 #include "storage/link.hpp"
 
 namespace zabmq::storage {
@@ -69,12 +70,34 @@ Snapshot Ledger::snapshot(Zxid at_zxid, Zxid retained, Zxid floor, std::size_t s
   return snapshot;
 }
 
+void store_identity(Machine& m) {
+  IdentityFile file(m.disk);
+  IdentityRecord record;
+  record.standing = 2;
+  record.server = test_server;
+  record.cluster = test_cluster;
+  record.history = test_history;
+  record.voters = "1,2,3";
+  file.store(record, [](const IoStatus& status) { CHECK(status); });
+  m.run();
+}
+
 void save(Machine& m, const Snapshot& snapshot) {
   m.log->save_snapshot(snapshot);
   m.run();
   REQUIRE_FALSE(m.log->saving_snapshot());
   m.tick(1);
   m.run();
+}
+
+Zxid write_with_floor(Machine& m, Ledger& ledger) {
+  ledger.write(m, 100);
+  const Zxid retained = m.log->segments().at(1).end.zxid;
+  for (int i = 0; i < 3; ++i) {
+    ledger.write(m, 1, 10);
+    save(m, ledger.snapshot(ledger.last().zxid, retained));
+  }
+  return retained;
 }
 
 std::vector<std::string> names_with(const Machine& m, const std::string& prefix) {

@@ -38,8 +38,14 @@ class Ledger {
 
 Slice state_at(Zxid at, std::size_t size = 64);
 
+// Stored as the server's own: test_server of test_cluster, a voter of 1,2,3.
+void store_identity(Machine& m);
+
 // Saves a snapshot, and lets retention do what it does.
 void save(Machine& m, const Snapshot& snapshot);
+// A log of `ledger`'s 103 batches and three snapshots, the newest at the last of them, of which
+// each lets the first segment go. The point from which on all is retained.
+Zxid write_with_floor(Machine& m, Ledger& ledger);
 std::vector<std::string> names_with(const Machine& m, const std::string& prefix);
 // What is there, all records read and all snapshots compared.
 Found look_at_everything(const sim::MemoryDisk::State& state,

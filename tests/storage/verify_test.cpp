@@ -16,15 +16,7 @@ using Verdict = VerifyReport::Verdict;
 MemoryDisk::State server_directory() {
   Machine m;
   m.start();
-  IdentityFile file(m.disk);
-  IdentityRecord record;
-  record.standing = 2;
-  record.server = test_server;
-  record.cluster = test_cluster;
-  record.history = test_history;
-  record.voters = "1,2,3";
-  file.store(record, [](const IoStatus& status) { CHECK(status); });
-  m.run();
+  store_identity(m);
   m.write(m.maker.no_op());
   for (int i = 0; i < 30; ++i) m.write(joined({m.maker.batch(3000, 4), m.maker.no_op()}));
   m.set_delivered({Epoch{1}, 40});
@@ -36,18 +28,10 @@ MemoryDisk::State server_directory() {
 // ... from which retention has freed segments.
 MemoryDisk::State directory_with_floor() {
   Machine m;
-  m.disk.replace(server_directory());
-  MemoryDisk fresh;
-  fresh.set_content("identity", m.disk.content("identity"));
-  m.disk.replace(fresh.state());
   m.start();
+  store_identity(m);
   Ledger ledger;
-  ledger.write(m, 100);
-  const Zxid retained = m.log->segments().at(1).end.zxid;
-  for (int i = 0; i < 3; ++i) {
-    ledger.write(m, 1, 10);
-    save(m, ledger.snapshot(ledger.last().zxid, retained));
-  }
+  write_with_floor(m, ledger);
   return m.disk.state();
 }
 
