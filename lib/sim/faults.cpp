@@ -48,8 +48,8 @@ std::string_view name_of(Fault fault) {
 
 std::string_view name_of(ServerState state) {
   static constexpr std::array<std::string_view, server_states> names = {
-      "down",      "recovering", "looking",   "disc-lead",  "disc-foll",  "sync-lead",
-      "sync-DIFF", "sync-TRUNC", "sync-SNAP", "bcast-lead", "bcast-foll", "client"};
+      "down", "start", "look", "disc-L", "disc-F", "sync-L",
+      "DIFF", "TRUNC", "SNAP", "lead",   "follow", "client"};
   return names[static_cast<std::size_t>(state)];
 }
 

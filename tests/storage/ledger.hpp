@@ -43,8 +43,8 @@ void store_identity(Machine& m);
 
 // Saves a snapshot, and lets retention do what it does.
 void save(Machine& m, const Snapshot& snapshot);
-// A log of `ledger`'s 103 batches and three snapshots, the newest at the last of them, of which
-// each lets the first segment go. The point from which on all is retained.
+// 103 batches and three snapshots, the newest at the last of them; each lets go what stands in
+// front of the third segment. The point behind which all is retained.
 Zxid write_with_floor(Machine& m, Ledger& ledger);
 std::vector<std::string> names_with(const Machine& m, const std::string& prefix);
 // What is there, all records read and all snapshots compared.

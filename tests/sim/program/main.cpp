@@ -1,5 +1,5 @@
 // zabmq-sim: whole clusters in simulated worlds, one from each seed. Exit 0: no violation; 1: a
-// violation; 2: usage.
+// violation; 2: usage, in one line.
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
@@ -65,6 +65,11 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--depth", arguments.depth, "with --exhaustive: no deeper than this")
       ->needs(exhaustive);
   app.add_flag("--list-mutants", arguments.list_mutants, "name them, and end");
+}
+
+int refuse(const std::string& why) {
+  std::fprintf(stderr, "zabmq-sim: %s; see --help\n", why.c_str());
+  return 2;
 }
 
 // False: nothing to run, or nothing that can be meant.
@@ -169,26 +174,25 @@ int run(Arguments& arguments) {
 int main(int argc, char** argv) {
   using namespace zabmq;
   using namespace zabmq::sim::program;
-  CLI::App app("zabmq-sim: whole zabmq clusters in simulated worlds, one from each seed");
+  CLI::App app("whole zabmq clusters in simulated worlds, one from each seed", "zabmq-sim");
+  app.footer("\nExit codes: 0 no violation, 1 a violation, 2 usage.");
   Arguments arguments;
   declare(app, arguments);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return refuse(error.what());
   }
   if (arguments.list_mutants) return list_mutants(), 0;
   if (!arguments.mutant.empty() && !mutants::choose(arguments.mutant)) {
-    std::fprintf(stderr, "no mutant %s in this build; see --list-mutants and ./run mutants\n",
-                 arguments.mutant.c_str());
-    return 2;
+    return refuse("no mutant " + arguments.mutant +
+                  " in this build (--list-mutants, preset mutants)");
   }
   if (arguments.exhaustive) return search(arguments);
   if (!plan(app, arguments)) {
-    std::fprintf(stderr,
-                 "give --seed N, --seeds A..B (A not above B), --minutes M or --exhaustive\n%s",
-                 app.help().c_str());
-    return 2;
+    return refuse("give --seed N, --seeds A..B (A not above B), --minutes M or --exhaustive");
   }
   return run(arguments);
 }

@@ -1,6 +1,8 @@
 // Report: counts, speed, and the table of faults by the state in which they hit.
 #include "report.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdarg>
 #include <cstdio>
 
@@ -8,7 +10,6 @@ namespace zabmq::sim::program {
 namespace {
 
 constexpr int name_width = 21;
-constexpr int count_width = 11;
 
 std::string format(const char* text, ...) {
   char line[512];
@@ -19,20 +20,36 @@ std::string format(const char* text, ...) {
   return line;
 }
 
+std::uint64_t of_state(const HitTable& hits, std::size_t state) {
+  std::uint64_t sum = 0;
+  for (const auto& row : hits.counts) sum += row[state];
+  return sum;
+}
+
+// Only faults that took effect: what is not there has not happened.
 std::string table_of(const HitTable& hits) {
-  std::string text = format("%-*s", name_width, "fault x state");
+  std::array<int, server_states> widths{};
+  std::string text = format("%-*s", name_width, "fault while");
   for (std::size_t s = 0; s < server_states; ++s) {
-    text += format("%*s", count_width, name_of(static_cast<ServerState>(s)).data());
+    const std::string name(name_of(static_cast<ServerState>(s)));
+    const std::string most = std::to_string(of_state(hits, s));
+    widths[s] = static_cast<int>(std::max(name.size(), most.size())) + 2;
+    text += format("%*s", widths[s], name.c_str());
   }
   text += "\n";
   for (std::size_t f = 0; f < fault_kinds; ++f) {
+    if (hits.of(static_cast<Fault>(f)) == 0) continue;
     text += format("%-*s", name_width, name_of(static_cast<Fault>(f)).data());
     for (std::size_t s = 0; s < server_states; ++s) {
-      text += format("%*llu", count_width, static_cast<unsigned long long>(hits.counts[f][s]));
+      const std::uint64_t count = hits.counts[f][s];
+      text += format("%*s", widths[s], count == 0 ? "." : std::to_string(count).c_str());
     }
     text += "\n";
   }
-  return text;
+  return text +
+         "(what the server was doing: start: recovery; disc, sync: discovery and synchronization "
+         "of\n"
+         " a Leader, a Follower; DIFF, TRUNC, SNAP: a learner's; lead, follow: broadcast)\n";
 }
 
 }  // namespace
