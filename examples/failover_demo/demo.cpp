@@ -34,7 +34,10 @@ class DataDirectory {
  public:
   explicit DataDirectory(const std::filesystem::path& keep) : path_(keep), keep_(!keep.empty()) {
     if (keep_) return;
-    std::string name = std::filesystem::temp_directory_path() / "zabmq-demo.XXXXXX";
+    std::error_code error;
+    const auto parent = std::filesystem::temp_directory_path(error);
+    if (error) throw std::runtime_error("$TMPDIR is no directory");
+    std::string name = parent / "zabmq-demo.XXXXXX";
     if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
     path_ = name;
   }
@@ -52,6 +55,9 @@ class DataDirectory {
 };
 
 File read_file(const std::filesystem::path& path) {
+  if (std::error_code ignored; std::filesystem::is_directory(path, ignored)) {
+    throw std::runtime_error(path.string() + " is a directory: give a file");
+  }
   std::ifstream stream(path, std::ios::binary);
   File file{.name = path.string(),
             .bytes = std::string(std::istreambuf_iterator<char>(stream), {}),

@@ -218,8 +218,8 @@ TEST_SUITE("cluster/demo") {
     CHECK(temporaries.empty());
   }
 
-  TEST_CASE("demo: no such file, an empty file -> one line that names it") {
-    for (const char* file : {"/nonexistent/file", "/dev/null"}) {
+  TEST_CASE("demo: no such file, an empty file, a directory -> one line that names it") {
+    for (const char* file : {"/nonexistent/file", "/dev/null", "/proc/self"}) {
       const Ended demo = run_program("zabmq-demo", {file});
       CHECK(demo.code == 1);
       CHECK(is_one_line(demo.err));

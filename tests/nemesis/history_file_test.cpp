@@ -160,6 +160,8 @@ TEST_CASE("history file: files are merged by time, and tickets become sequences"
 TEST_CASE("history file: a history without a final drain is no verdict") {
   const TemporaryDirectory directory;
   CHECK_THROWS_AS(judge(directory.path()), std::runtime_error);
+  const std::string missing = directory.path() / "missing";
+  CHECK_THROWS_WITH(judge(missing), (missing + ": No such file or directory").c_str());
   write_histories(directory.path(), false);
   CHECK_THROWS_AS(judge(directory.path()), std::runtime_error);
 }

@@ -79,11 +79,14 @@ std::optional<std::string> flip_bit(const fs::path& data, std::mt19937_64& rando
 
 bool SmallDisk::available() {
   if (geteuid() != 0) return false;
-  const fs::path probe = fs::temp_directory_path() / ("zabmq-disk-" + std::to_string(getpid()));
-  fs::create_directories(probe);
+  std::error_code error;
+  const fs::path probe =
+      fs::temp_directory_path(error) / ("zabmq-disk-" + std::to_string(getpid()));
+  if (!error) fs::create_directory(probe, error);
+  if (error) return false;
   const bool mounted = mount("tmpfs", probe.c_str(), "tmpfs", 0, "size=1m") == 0;
   if (mounted) umount2(probe.c_str(), MNT_DETACH);
-  fs::remove(probe);
+  fs::remove(probe, error);
   return mounted;
 }
 

@@ -234,9 +234,12 @@ void merge(const std::vector<std::filesystem::path>& files,
 
 Judgement judge(const std::filesystem::path& directory) {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    if (entry.path().extension() == history_suffix) files.push_back(entry.path());
+  std::error_code error;
+  std::filesystem::directory_iterator it(directory, error);
+  for (const std::filesystem::directory_iterator end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() == history_suffix) files.push_back(it->path());
   }
+  if (error) throw std::runtime_error(directory.string() + ": " + error.message());
   if (files.empty()) throw std::runtime_error(directory.string() + ": holds no history");
   std::sort(files.begin(), files.end());
   Judgement judgement;

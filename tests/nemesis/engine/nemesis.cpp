@@ -59,15 +59,21 @@ class Run {
   std::vector<std::unique_ptr<LoadSubscriber>> subscribers_;
 };
 
+void make_directory(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw std::runtime_error("cannot create " + path.string() + ": " + error.message());
+}
+
 Run::Run(const Options& options, const std::function<bool()>& interrupted)
     : options_(options),
       interrupted_(interrupted),
       network_(options.servers, options.separate),
       servers_(options.servers, network_, options.directory) {
-  fs::create_directories(histories());
-  fs::create_directories(options_.directory / "sessions");
+  make_directory(histories());
+  make_directory(options_.directory / "sessions");
   for (const ServerId id : servers_.ids()) {
-    fs::create_directories(servers_.data_directory(id).parent_path());
+    make_directory(servers_.data_directory(id).parent_path());
   }
   abilities_ = {.cables = network_.separate(),
                 .system_calls = SyscallFault::available(),
@@ -225,8 +231,11 @@ bool Run::judge_all(const Faults& faults) {
 }
 
 fs::path temporary_directory() {
-  std::string name = (fs::temp_directory_path() / "zabmq-nemesis-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary directory");
+  std::error_code error;
+  const fs::path parent = fs::temp_directory_path(error);
+  if (error) throw std::runtime_error("$TMPDIR is no directory");
+  std::string name = (parent / "zabmq-nemesis-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
   return name;
 }
 
