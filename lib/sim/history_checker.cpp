@@ -21,7 +21,7 @@ std::string range_text(Offset first, Offset last) {
 }  // namespace
 
 std::string_view to_string(Rule rule) {
-  static constexpr std::string_view names[] = {"H0", "I1", "I2", "O1", "O2", "O3", "O4", "O5", "A1",
+  static constexpr std::string_view names[] = {"H0", "P1", "P2", "O1", "O2", "O3", "O4", "O5", "A1",
                                                "A2", "X1", "R1", "D1", "F1", "F2", "T1", "G1"};
   return names[static_cast<std::size_t>(rule)];
 }
@@ -95,7 +95,7 @@ void HistoryChecker::acknowledge(std::uint64_t time, PublisherKey p, Sequence s,
 void HistoryChecker::confirm(std::uint64_t time, PublisherKey p, Sequence s) {
   now_ = time;
   Slot* const slot = find_slot(p, s);
-  if (slot == nullptr) return report(Rule::i1, name_of(p, s) + " is confirmed, never invoked");
+  if (slot == nullptr) return report(Rule::p1, name_of(p, s) + " is confirmed, never invoked");
   if (slot->refused) return report(Rule::r1, name_of(p, s) + " is confirmed, and was refused");
   slot->confirmed = true;
 }
@@ -119,7 +119,7 @@ HistoryChecker::Slot* HistoryChecker::known_slot(const Place& place, std::string
   Slot* const slot = find_slot(place.publisher, place.sequence);
   const bool offset_possible = place.offset != 0 && place.offset <= slots_;
   if (slot != nullptr && offset_possible) return slot;
-  report(Rule::i1, place.text() + " is " + std::string(what) +
+  report(Rule::p1, place.text() + " is " + std::string(what) +
                        (slot == nullptr ? ", and was never invoked"
                                         : ", but so many messages were never invoked"));
   return nullptr;
@@ -138,7 +138,7 @@ bool HistoryChecker::same_content(const Place& place, const Slot& slot, std::str
   if (refused) {
     report(Rule::r1, place.text() + " is delivered with what was refused earlier");
   } else {
-    report(Rule::i2, place.text() + " is delivered with another topic or payload, topic " +
+    report(Rule::p2, place.text() + " is delivered with another topic or payload, topic " +
                          std::string(topic.substr(0, 40)));
   }
   return false;

@@ -23,8 +23,8 @@ enum class SubscriptionKey : std::uint64_t {};  // of one incarnation: a resume 
 
 enum class Rule : std::uint8_t {
   h0,  // the history itself makes no sense: a delivery to nobody, an invocation with a hole
-  i1,  // integrity: what is acknowledged or delivered was invoked before
-  i2,  // integrity: with the topic and the payload it was invoked with
+  p1,  // integrity: what is acknowledged or delivered was invoked before
+  p2,  // integrity: with the topic and the payload it was invoked with
   o1,  // agreement: one record at one offset, whoever tells of it
   o2,  // total order: offsets rise along a subscription, zxids do not fall
   o3,  // no gap: a subscription misses nothing that it asked for
@@ -41,7 +41,7 @@ enum class Rule : std::uint8_t {
   g1   // epochs do not fall, a zxid is one transaction: one publisher, neighbouring sequences
 };
 
-std::string_view to_string(Rule);  // "I1", ...
+std::string_view to_string(Rule);  // "P1", ...; no name is one of Invariants'
 
 struct Violation {
   Rule rule = Rule::h0;

@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <iterator>
+
 namespace zabmq::architecture {
 namespace {
 
@@ -104,7 +107,33 @@ void check_commands(const SourceFile& document, std::string_view program,
   CHECK(options.empty());
 }
 
+// "I1", "W4": a letter and a number.
+Texts check_names(const std::string& path) {
+  Texts names;
+  for (const std::string& literal : literals_of(read_source(path))) {
+    const bool name = literal.size() > 1 && literal[0] >= 'A' && literal[0] <= 'Z' &&
+                      literal.find_first_not_of("0123456789", 1) == literal.npos;
+    if (name) names.insert(literal);
+  }
+  return names;
+}
+
 TEST_SUITE("architecture/documents") {
+  TEST_CASE("documents: a rule of the history checker and a check of the simulator share no name") {
+    const Texts rules = check_names("lib/sim/history_checker.cpp");
+    Texts both;
+    Texts checks;
+    for (const std::string part : {"", "_messages", "_quorums", "_snap"}) {
+      checks.merge(check_names("lib/sim/invariants" + part + ".cpp"));
+    }
+    std::set_intersection(rules.begin(), rules.end(), checks.begin(), checks.end(),
+                          std::inserter(both, both.end()));
+
+    CHECK(rules.size() == 17);
+    CHECK(checks.contains("I1"));
+    CHECK(both.empty());
+  }
+
   TEST_CASE("documents: every path and link -> exists") {
     std::vector<std::string> absent;
     for (const SourceFile& document : documents()) {

@@ -189,7 +189,7 @@ struct Damage {
 };
 
 const std::vector<Damage> damages_to_publishing = {
-    {"a message that nobody published", "I1",
+    {"a message that nobody published", "P1",
      [](History& h) {
        const HistoryEvent lost = *nth(h, is(Kind::invoke), 50);
        erase_if(h, [&](const HistoryEvent& e) {
@@ -197,14 +197,14 @@ const std::vector<Damage> damages_to_publishing = {
                 e.sequence >= lost.sequence;
        });
      }},
-    {"a delivery before the invocation", "I1",
+    {"a delivery before the invocation", "P1",
      [](History& h) {
        auto first = nth(h, is(Kind::invoke), 0);
        std::rotate(first, first + 1, nth(h, is(Kind::deliver), 0) + 1);
      }},
-    {"another payload", "I2",
+    {"another payload", "P2",
      [](History& h) { nth(h, is(Kind::deliver, early), 20)->payload_hash ^= 1; }},
-    {"another topic", "I2",
+    {"another topic", "P2",
      [](History& h) { nth(h, is(Kind::deliver, drain_a), 20)->topic = "t3"; }},
     {"a second receipt", "A1",
      [](History& h) {
@@ -555,7 +555,7 @@ TEST_CASE("history checker: what nobody can have been told costs no memory") {
   checker.acknowledge(4, PublisherKey{1}, ~Sequence{0}, 1, {Epoch{1}, 1});
   checker.mark(5, SubscriptionKey{1}, ~Offset{0});
   CHECK(checker.top() == 0);
-  CHECK(rules_of(checker) == std::set<std::string>{"I1", "O4"});
+  CHECK(rules_of(checker) == std::set<std::string>{"P1", "O4"});
 }
 
 TEST_CASE("history checker: violations are kept up to a bound, and all are counted") {
