@@ -336,6 +336,31 @@ void add_bench(CLI::App& app, BenchArguments& bench) {
   add_common(*command, bench.client);
 }
 
+void add_conformance(CLI::App& app, ConformanceArguments& conformance) {
+  CLI::App* command = add_command(
+      app, "conformance", "Checks a server against the rules of the wire protocol, one by one",
+      "  zabmq conformance --endpoint tcp://127.0.0.1:9470\n"
+      "  zabmq conformance --endpoint tcp://127.0.0.1:9470 --rules C36,C37 --json\n\n"
+      "It publishes a few messages under zabmq.conformance/. Exit code 3: a rule is broken.\n");
+  const auto take_endpoint = [&conformance](const std::string& endpoint) {
+    check_endpoints("--endpoint", {endpoint});
+    conformance.endpoint = endpoint;
+  };
+  command
+      ->add_option_function<std::string>("--endpoint", take_endpoint,
+                                         "The server's client endpoint, tcp://HOST:PORT")
+      ->type_name("E")
+      ->required();
+  command->add_option("--rules", conformance.rules, "These alone, such as C36,C37 (default all)")
+      ->type_name("LIST")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  add(*command, "--timeout", conformance.timeout, parse_duration, duration_form,
+      "The longest wait for a frame (default 5s)")
+      ->type_name("DURATION");
+  add_switch(*command, "--json", conformance.json, "One object a line, the last one sums up");
+}
+
 // Of both actions of `log`.
 struct LogArguments {
   std::filesystem::path directory;
@@ -405,6 +430,7 @@ struct CommandLine {
   CursorArguments cursor;
   StatusArguments status;
   BenchArguments bench;
+  ConformanceArguments conformance;
   LogArguments log;
 
   CommandLine() {
@@ -417,6 +443,7 @@ struct CommandLine {
     add_cursor(app, cursor);
     add_status(app, status);
     add_bench(app, bench);
+    add_conformance(app, conformance);
     add_log(app, log);
   }
 
@@ -424,6 +451,7 @@ struct CommandLine {
     const std::string name = app.get_subcommands().at(0)->get_name();
     if (name == "dev") return dev;
     if (name == "log") return chosen_log();
+    if (name == "conformance") return conformance;
     if (name == "pub") return checked(pub, check_pub);
     if (name == "sub") return checked(sub, [](const SubArguments&) {});
     if (name == "cursor") return checked(cursor, [](const CursorArguments&) {});
@@ -438,7 +466,7 @@ struct CommandLine {
     if (!flag.empty()) return "unknown flag '" + flag + "': see --help";
     if (no_command && count > 1 && words[1][0] != '-') {
       return "unknown command '" + std::string(words[1]) +
-             "': expected dev, pub, sub, cursor, status, bench or log";
+             "': expected dev, pub, sub, cursor, status, bench, conformance or log";
     }
     if (no_command && count == 1) return "no command: see zabmq --help";
     const std::string extra = unexpected_word();

@@ -8,8 +8,9 @@
 
 namespace zabmq::cli {
 
-using Arguments = std::variant<DevArguments, PubArguments, SubArguments, CursorArguments,
-                               StatusArguments, BenchArguments, VerifyArguments, DumpArguments>;
+using Arguments =
+    std::variant<DevArguments, PubArguments, SubArguments, CursorArguments, StatusArguments,
+                 BenchArguments, ConformanceArguments, VerifyArguments, DumpArguments>;
 
 // Nothing to run: `text` is the help or version (exit 0, standard output), or the one line that
 // says what is wrong (exit 1, standard error).

@@ -69,6 +69,13 @@ struct BenchArguments {
   bool json = false;
 };
 
+struct ConformanceArguments {
+  std::string endpoint;
+  Millis timeout{5000};            // of every wait
+  std::vector<std::string> rules;  // none: all
+  bool json = false;
+};
+
 struct VerifyArguments {
   std::filesystem::path directory;
   bool json = false;
@@ -87,6 +94,7 @@ ExitCode run(const SubArguments& arguments);
 ExitCode run(const CursorArguments& arguments);
 ExitCode run(const StatusArguments& arguments);
 ExitCode run(const BenchArguments& arguments);
+ExitCode run(const ConformanceArguments& arguments);
 ExitCode run(const VerifyArguments& arguments);
 ExitCode run(const DumpArguments& arguments);
 

@@ -81,7 +81,8 @@ bool ZmqClientLinks::receive_message(Listener& listener) {
   if (has_body && !receive_part(body_)) return false;
   if (has_body && body_.more()) {
     drain_parts(body_);
-    return false;
+    header_.rebuild();  // no header at all: the listener answers it as any malformed frame
+    body_.rebuild();
   }
   bytes_received_ += body_.size();
   const replica::ConnectionId from = connection_of(routing_);

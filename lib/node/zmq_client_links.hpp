@@ -30,7 +30,7 @@ class ZmqClientLinks final : public replica::ClientLinks {
 
   struct Counters {
     std::uint64_t received = 0, sent = 0;
-    std::uint64_t malformed = 0;            // no header frame, or more than header and body
+    std::uint64_t malformed = 0;            // no header frame
     std::uint64_t routing_ids_refused = 0;  // chosen by the client instead of by the socket
     std::uint64_t connections_refused = 0;  // over connections_max
     std::uint64_t full = 0, gone = 0;
@@ -38,7 +38,8 @@ class ZmqClientLinks final : public replica::ClientLinks {
 
   struct Listener {
     virtual ~Listener() = default;
-    // `header` is valid during the call; `body` keeps itself alive.
+    // `header` is valid during the call; `body` keeps itself alive. A message of more parts than
+    // these two comes as an empty header.
     virtual void on_client_frame(replica::ConnectionId from, Bytes header, Slice body) = 0;
   };
 

@@ -64,6 +64,7 @@ const std::map<std::string, Rules, std::less<>>& table() {
        {{"types", "node", "zab", "replica", "storage", "net", "wire"}, {"zmq"}, true, true}},
       {"broker", {{"types", "node", "broker"}, {"spdlog", "CLI11"}, true, true}},
       {"cli", {{"types", "api", "storage", "cli"}, {"spdlog", "CLI11", "json"}, true, true}},
+      {"conformance", {{"types", "api", "cli"}, {"zmq", "json"}, true, true}},
       {"examples", {{"types", "api", "cli", "examples"}, {"CLI11", "json", "openssl"}, true, true}},
       {"bench",
        {{"types", "api", "zab", "storage", "wire", "net", "replica", "client", "sim", "cli",
@@ -154,6 +155,7 @@ std::string layer_of(std::string_view path) {
     return shared_headers.contains(path.substr(std::string_view("lib/include/").size())) ? "types"
                                                                                          : "api";
   if (path.starts_with("lib/include/")) return "types";
+  if (path.starts_with("broker/cli/conformance/")) return "conformance";
   if (path.starts_with("broker/cli/")) return "cli";
   if (path.starts_with("lib/")) path.remove_prefix(4);
   std::string folder(path.substr(0, path.find('/')));

@@ -165,7 +165,7 @@ TEST_SUITE("architecture/documents") {
     for (const SourceFile& document : documents())
       check_commands(document, "zabmq", {"broker/cli"});
     CHECK(commands_of(read_source("README.md"), "zabmq") ==
-          Texts{"bench", "dev", "log", "pub", "status", "sub"});
+          Texts{"bench", "conformance", "dev", "log", "pub", "status", "sub"});
   }
 
   TEST_CASE("documents: flags of zabmqd -> known to the daemon") {

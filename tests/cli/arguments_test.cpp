@@ -53,6 +53,18 @@ TEST_SUITE("cli/arguments") {
     }
   }
 
+  TEST_CASE("conformance: an endpoint is needed, rules are a list") {
+    const auto conformance = parsed<ConformanceArguments>(
+        {"conformance", "--rules", "C1,C2", "--endpoint", "tcp://h:1", "--timeout", "2s"});
+
+    CHECK(conformance.endpoint == "tcp://h:1");
+    CHECK(conformance.rules == std::vector<std::string>{"C1", "C2"});
+    CHECK(conformance.timeout == Millis{2000});
+    CHECK_FALSE(conformance.json);
+    CHECK(names(refusal({"conformance"}), "--endpoint"));
+    CHECK(names(refusal({"conformance", "--endpoint", "localhost"}), "localhost"));
+  }
+
   TEST_CASE("pub: every flag") {
     const auto pub = parsed<PubArguments>({"pub", "--lines", "--count", "7", "--rate", "2.5",
                                            "--window", "10", "--header", "a=1", "--header", "b=2",
