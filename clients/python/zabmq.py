@@ -4,6 +4,7 @@
     with zabmq.Publisher() as publisher:          # $ZABMQ_ENDPOINTS, or what `zabmq dev` opens
         receipt = publisher.publish("orders", b"payload")      # durable on a quorum
         futures = [publisher.publish_async("orders", p) for p in payloads]     # pipelined
+        publisher.publish_batch([("orders", b"1"), ("stock", b"2")])           # both or none
 
     with zabmq.Subscriber(topics=["orders"], start=zabmq.first()) as subscriber:
         for message in subscriber:
@@ -415,11 +416,13 @@ FINAL = ("refused", "expired", "not_authorized")  # these end the publisher
 
 
 class Pending(NamedTuple):
-    """A message that is not in a batch yet."""
+    """A message, or several that go out together, not in a batch yet."""
     data: bytes
+    count: int
     future: Future
     deadline: float
     expect: int | None  # taken only behind this offset
+    alone: bool         # a batch of its own
 
 
 def new_future() -> Future:
@@ -432,12 +435,14 @@ class Batch:
     """Messages that go out together, always with the same bytes under the same sequences."""
 
     def __init__(self, first_sequence: int, messages: list[Pending]):
-        self.first, self.count = first_sequence, len(messages)
+        self.futures: list[Future | None] = []  # who waits, one for each message
+        for message in messages:
+            self.futures += [message.future] + [None] * (message.count - 1)
+        self.first, self.count = first_sequence, len(self.futures)
         self.last = first_sequence + self.count - 1
-        self.futures: list[Future | None] = [message.future for message in messages]  # who waits
         self.body = b"".join(message.data for message in messages)
         self.deadline = messages[0].deadline
-        self.expect = messages[0].expect  # of the only message, if there is one
+        self.expect = messages[0].expect  # of the whole batch, if there is one
         self.condition_failed = False
         self.sent = False      # a copy is unanswered on this connection
         self.ever_sent = False
@@ -551,15 +556,34 @@ class Publisher:
         """Returns when the message is taken: at once, or when the window has room for it; raises
         Error when it is not: nothing was sent. The future has a Receipt or an Error soon behind the
         deadline at the latest. (A deadline is never before that of a message published earlier.)"""
-        return self._take(encode_message(topic, payload, headers), timeout, expect_last_offset,
+        return self._take([encode_message(topic, payload, headers)], timeout, expect_last_offset,
                           wait=True)
 
     def try_publish(self, topic: str, payload: bytes | str,
                     headers: Mapping[str, str] | None = None, timeout: float | None = None, *,
                     expect_last_offset: int | None = None) -> Future[Receipt]:
         """publish_async that never waits: with a full window it raises Error `busy`."""
-        return self._take(encode_message(topic, payload, headers), timeout, expect_last_offset,
+        return self._take([encode_message(topic, payload, headers)], timeout, expect_last_offset,
                           wait=False)
+
+    def publish_batch(self, messages: Iterable[tuple], timeout: float | None = None, *,
+                      expect_last_offset: int | None = None) -> Receipt:
+        """Publishes (topic, payload) or (topic, payload, headers) tuples as one transaction: all of
+        them, back to back, or none. The receipt is the first one's: message i has offset + i,
+        sequence + i and the same zxid. At most 65535 messages and the bytes of one batch of the
+        cluster (2 MiB): else Error too_large; one that is wrong stops all of them. A condition is
+        the whole batch's. Waits for the receipt. Raises Error."""
+        return self.publish_batch_async(messages, timeout,
+                                        expect_last_offset=expect_last_offset).result()
+
+    def publish_batch_async(self, messages: Iterable[tuple], timeout: float | None = None, *,
+                            expect_last_offset: int | None = None) -> Future[Receipt]:
+        """publish_batch that returns when the batch is taken, as publish_async does."""
+        parts = [encode_message(topic, payload, *headers or (None,))
+                 for topic, payload, *headers in messages]
+        if not parts:
+            raise Error("protocol", "no", "a batch without a message")
+        return self._take(parts, timeout, expect_last_offset, wait=True)
 
     def publish_many(self, messages: Iterable[tuple],
                      timeout: float | None = None) -> list[Receipt]:
@@ -642,19 +666,25 @@ class Publisher:
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self.timeout if timeout is None else timeout)
 
-    def _take(self, data: bytes, timeout: float | None, expect: int | None = None, *,
+    def _take(self, parts: list[bytes], timeout: float | None, expect: int | None, *,
               wait: bool) -> Future[Receipt]:
+        """`parts`: encoded messages; several are a batch of their own."""
         if expect is not None and not 0 <= expect < 2**64:
             raise Error("protocol", "no", f"expect_last_offset is {expect}: no offset, and not 0")
-        size, deadline = len(data), self._deadline(timeout)
+        size, deadline = sum(map(len, parts)), self._deadline(timeout)
+        count, alone = len(parts), len(parts) > 1 or expect is not None
+        largest = max(MESSAGE.unpack_from(part)[0] for part in parts)
 
         def has_room() -> bool:  # always for one: else one larger than the window could never go
             return not self._pending or (self._pending < self._window
                                          and self._pending_bytes + size <= self._window_bytes)
         with self._changed:
-            if MESSAGE.unpack_from(data)[0] > self._limits[0] or size > self._limits[1]:
-                raise Error("too_large", "no", f"a message of {size} bytes, the cluster takes a "
-                            f"payload of {self._limits[0]}: send it in parts")
+            if largest > self._limits[0] or (count == 1 and size > self._limits[1]):
+                raise Error("too_large", "no", f"a payload of {largest} bytes, the cluster takes "
+                            f"{self._limits[0]}: send it in parts")
+            if size > self._limits[1] or count > COUNT_MAX:
+                raise Error("too_large", "no", f"a batch of {count} messages and {size} bytes, the "
+                            f"cluster takes {COUNT_MAX} and {self._limits[1]}: make it smaller")
             if wait:
                 self._changed.wait_for(lambda: has_room() or self._why_not_taking(),
                                        deadline - time.monotonic())
@@ -667,12 +697,12 @@ class Publisher:
             if self._pending:  # what comes later may not be given up first
                 deadline = max(deadline, self._last_deadline)
             self._last_deadline = deadline
-            message = Pending(data, new_future(), deadline, expect)
+            message = Pending(b"".join(parts), count, new_future(), deadline, expect, alone)
             self._queue.append(message)
             self._queue_bytes += size
-            self._pending += 1
+            self._pending += count
             self._pending_bytes += size
-            self._taken += 1
+            self._taken += count
             if len(self._queue) == 1 or self._queue_bytes >= BODY_FULL:
                 self._wake()
             return message.future
@@ -974,7 +1004,7 @@ class Publisher:
         size, limit = 0, min(BODY_FULL, self._limits[1])
         while self._queue and len(messages) < COUNT_MAX and (
                 not messages or (size + len(self._queue[0].data) <= limit
-                                 and messages[0].expect is self._queue[0].expect is None)):
+                                 and not (messages[0].alone or self._queue[0].alone))):
             messages.append(self._queue.popleft())
             size += len(messages[-1].data)
         self._queue_bytes -= size

@@ -37,6 +37,57 @@ class Publishing(ClusterTest):
         self.assert_error("too_large", "no", publisher.publish, "t", b"", {"k": "v" * 70000})
         self.assertEqual(publisher.publish("t", bytes(1 << 20)).sequence, 1)
 
+    def test_a_batch_is_one_transaction(self):
+        publisher = self.publisher()
+        publisher.publish("t", "1")
+
+        receipt = publisher.publish_batch(
+            [("a", b"x"), ("b", "", {"k": "v"}), ("a", bytes(1000))], expect_last_offset=1)
+
+        self.assertEqual((receipt.offset, receipt.sequence), (2, 2))
+        self.assertEqual(publisher.publish("t", "5").sequence, 5)
+        messages = self.everything()
+        self.assertEqual([m.topic for m in messages], ["t", "a", "b", "a", "t"])
+        self.assertEqual([m.offset for m in messages if m.zxid == receipt.zxid], [2, 3, 4])
+        self.assertEqual(messages[2].headers, {"k": "v"})
+        late = self.assert_error("refused", "no", publisher.publish_batch, [("a", ""), ("b", "")],
+                                 expect_last_offset=2)
+        self.assertEqual(late.first, 5)
+        self.assertEqual(publisher.publish_batch([("a", "6"), ("b", "7")]).sequence, 6)
+        self.assertEqual(len(self.everything()), 7)
+
+    def test_what_is_wrong_in_a_batch_stops_all_of_it(self):
+        publisher = self.publisher()
+
+        self.assert_error("protocol", "no", publisher.publish_batch, [])
+        self.assert_error("protocol", "no", publisher.publish_batch, [("t", "1"), ("*", "2")])
+        self.assert_error("too_large", "no", publisher.publish_batch,
+                          [("t", "1"), ("t", bytes((1 << 20) + 1))])
+        self.assert_error("too_large", "no", publisher.publish_batch, [("t", bytes(1 << 20))] * 2)
+        self.assert_error("too_large", "no", publisher.publish_batch, [("t", "")] * 65536)
+
+        self.assertEqual(publisher.publish_batch([("t", "")] * 65535).sequence, 1)
+        self.assertEqual(publisher.publish("t", "end").sequence, 65536)
+        self.assertTrue(publisher.flush())
+
+    def test_batches_stay_whole_over_a_killed_leader(self):
+        publisher = self.publisher()
+        futures = []
+        for i in range(600):
+            futures.append(publisher.publish_batch_async(
+                [("t", f"{i}.{j}") for j in range(1 + i % 5)], timeout=BOUND))
+            if i == 300:
+                futures[100].result(BOUND)
+                self.cluster.kill(self.cluster.leader())
+        receipts = [future.result(BOUND) for future in futures]
+
+        self.assert_exactly([f"{i}.{j}" for i in range(600) for j in range(1 + i % 5)])
+        counted: dict[zabmq.Zxid, int] = {}
+        for message in self.everything():
+            counted[message.zxid] = counted.get(message.zxid, 0) + 1
+        batches = [counted[receipt.zxid] for i, receipt in enumerate(receipts) if i % 5]
+        self.assertEqual(batches, [1 + i % 5 for i in range(600) if i % 5])
+
     def test_a_full_window_is_busy_and_nothing_is_lost(self):
         publisher = self.publisher(window=2)
         for server in self.cluster.followers():

@@ -72,6 +72,58 @@ class PublishingRules(FakeServerTest):
             self.server.receipt(3, 1, 9)
         self.assertEqual([f.result(BOUND).offset for f in futures], [7, 8, 9])
 
+    def test_a_batch_is_a_frame_of_its_own_and_sent_again_as_it_was(self):
+        publisher = self.open()
+        three = [("a", "1"), ("b", "2", {"k": "v"}), ("a", "3")]
+        before = publisher.publish_async("t", "0")
+        self.expect_publish(1)
+        batch = publisher.publish_batch_async(three)
+        body = self.expect_publish(2, count=3)
+        behind = publisher.publish_async("t", "4")
+        self.assertEqual(body, b"".join(zabmq.encode_message(*(m + (None,))[:3]) for m in three))
+
+        self.server.reset()
+        self.welcome_again()
+        self.expect_publish(1)
+        self.assertEqual(self.expect_publish(2, count=3), body)
+        self.server.receipt(1, 1, 7)
+        self.server.receipt(2, 3, 8)
+        self.expect_publish(5)
+        self.server.receipt(5, 1, 11)
+
+        self.assertEqual([f.result(BOUND).offset for f in (before, batch, behind)], [7, 8, 11])
+        self.assertEqual(batch.result().sequence, 2)
+        self.assertTrue(publisher.flush())
+
+    def test_a_batch_refused_for_its_condition_takes_no_sequence(self):
+        publisher = self.open()
+        batch = publisher.publish_batch_async([("a", "1"), ("b", "2")], expect_last_offset=41)
+        behind = publisher.publish_async("t", "3")
+        elements, body = self.server.expect(PUBLISH)
+        self.assertEqual(elements, [1, 1, 2, zabmq.checksum(body), 41])
+
+        self.server.send(67, 1, 1, 2, 0, "because", 0, False, "", False, 0, 99, 41)
+
+        self.assertEqual(self.assert_error("refused", "no", batch).first, 99)
+        self.expect_publish(1)
+        self.server.receipt(1, 1, 100)
+        self.assertEqual(behind.result(BOUND).offset, 100)
+
+    def test_an_open_batch_is_retried_as_a_whole(self):
+        publisher = self.open()
+        batch = publisher.publish_batch_async([("a", "1"), ("b", "2")], timeout=0.2)
+        body = self.expect_publish(1, count=2)
+        self.assert_error("unknown_outcome", "maybe", batch)
+
+        retry = self.start(publisher.retry, 2, BOUND)
+        self.server.reset()
+        self.welcome_again()
+        self.assertEqual(self.expect_publish(1, count=2), body)
+        self.server.receipt(1, 2, 8)
+
+        self.assertEqual(retry.result(BOUND).offset, 9)
+        self.assertEqual(publisher.retry(1).offset, 8)
+
     def test_receipts_out_of_order_are_told_in_order(self):
         publisher = self.open()
         told = []

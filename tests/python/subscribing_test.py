@@ -111,7 +111,7 @@ class Subscribing(ClusterTest):
     def test_headers_that_are_malformed_hurt_only_who_asks_for_them(self):
         publisher = self.publisher()
         message = zabmq.MESSAGE.pack(1, 1, 0, 1) + b"t" + b"\xc1" + b"p"
-        publisher._take(message, None, wait=True).result()  # a client that is wrong
+        publisher._take([message], None, None, wait=True).result()  # a client that is wrong
 
         received = self.subscriber(start=zabmq.first()).next(BOUND)
 
