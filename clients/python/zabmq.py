@@ -1598,7 +1598,7 @@ class Subscriber:
         self._check_complete()
 
     def _on_gap_frame(self, available: int, text: str) -> None:
-        due = self._next or self._start.offset
+        due = self._next or (0 if self._cursor else self._start.offset)  # it may stand anywhere
         if not self._on_gap:
             return self._finish(Error("gap", "no", f"{self._route.endpoint}: {text}",
                                       first=available))

@@ -273,7 +273,8 @@ void SubscriberSession::on(const wire::Gap& gap, std::uint64_t now_ms) {
 
 void SubscriberSession::on_gap(Offset first, const std::string& text, std::uint64_t now_ms) {
   const auto* start = std::get_if<FromOffset>(&options_.from);
-  const Offset due = next_ != 0 ? next_ : start ? start->offset : 0;
+  const bool known = start && !options_.cursor;  // a cursor may stand anywhere
+  const Offset due = next_ != 0 ? next_ : known ? start->offset : 0;
   if (!options_.jumps_gaps) {
     Error error(Code::gap, Outcome::no, endpoint_ + ": " + text);
     error.first = first;

@@ -27,6 +27,12 @@ void Replica::move_cursor(const Asker& from, const wire::MoveCursor& move) {
 }
 
 void Replica::on_list_cursors(ConnectionId from, const wire::ListCursors& question) {
+  // Such an answer is large: no second one waits for a link.
+  if (!clients_->find(from)->held.empty()) {
+    return clients_->answer(from,
+                            refused(wire::About::cursor, question.request, Code::busy, Outcome::no,
+                                    "read the answers that wait, then ask again"));
+  }
   wire::Cursors answer{.request = question.request, .cursors = {}};
   answer.first_offset = state_.first_offset();
   answer.last_offset = state_.delivered_offset();

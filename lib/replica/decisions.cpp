@@ -163,18 +163,18 @@ void Proposals::decide_close(const Request& request, Forming& group) {
   flight_of(request.publisher).taken.closing = true;
 }
 
-// What is in flight counts for none of these questions: a move that turns out to be idle does no
-// harm. A cursor that exists may move although the disk is nearly full: that is what lets retention
-// free some of it.
+// Behind a removal in flight nothing is known of any cursor. A move that turns out to be idle does
+// no harm. A cursor that exists may move although the disk is nearly full: that is what lets
+// retention free some of it.
 void Proposals::decide_cursor(const Request& request, Forming& group) {
   const CursorMove move = *parse_cursor(request.body.bytes());
   const std::optional<Offset> known = state_.cursors().find(move.name);
   if (request.kind == Kind::cursor) {
     if (move.offset > committed_offset()) return refuse_beyond_end(request, move.offset);
-    if (known && *known >= move.offset) {
+    if (known && *known >= move.offset && cursors_removed_ == 0) {
       return askers_.answer(request.asker, wire::CursorMoved{request.id, *known});
     }
-    if (!known && state_.cursors().size() + cursors_proposed_ >= options_.cursors_max) {
+    if (!known && state_.cursors().size() + cursors_created_ >= options_.cursors_max) {
       return refuse(request, Code::refused,
                     "this cluster keeps at most " + std::to_string(options_.cursors_max) +
                         " durable cursors: remove some");
@@ -185,10 +185,14 @@ void Proposals::decide_cursor(const Request& request, Forming& group) {
     askers_.answer(request.asker, wire::CursorMoved{request.id, move.offset});
   }
   accept(request, Instance{}, group);
+  proposals_.back().creates = request.kind == Kind::cursor && !known;
+  if (proposals_.back().creates) ++cursors_created_;
+  if (request.kind == Kind::cursor_removal) ++cursors_removed_;
 }
 
 void Proposals::answer_cursor(const Proposal& proposal, Bytes body) {
-  --cursors_proposed_;
+  if (proposal.creates) --cursors_created_;
+  if (proposal.kind == Kind::cursor_removal) --cursors_removed_;
   const std::optional<Offset> place = state_.cursors().find(parse_cursor(body)->name);
   askers_.answer(proposal.asker, wire::CursorMoved{proposal.id, place.value_or(0)});
 }

@@ -142,14 +142,13 @@ void Proposals::accept(const Request& request, Instance instance, Forming& group
   ZABMQ_CHECK(proposals_.empty() || follows(header.zxid, proposals_.back().header.zxid));
 
   if (of_a_publisher(request.kind)) count_in_flight(request);
-  if (of_a_cursor(request.kind)) ++cursors_proposed_;
   const std::size_t bytes = record_size(header.body_size);
   group.last_offset = header.end_offset();
   group.bytes += bytes;
   in_flight_bytes_ += bytes;
   ++counters_.proposals;
   counters_.messages_proposed += header.count;
-  proposals_.push_back({request.kind, request.asker, request.id, header, false});
+  proposals_.push_back({request.kind, request.asker, request.id, header});
   group_.emplace_back(header, request.body);
 }
 
@@ -273,7 +272,7 @@ void Proposals::step_down(const wire::Refused& refusal) {
   waiting_bytes_ = 0;
   flights_.clear();
   floor_proposed_ = false;
-  cursors_proposed_ = 0;
+  cursors_created_ = cursors_removed_ = 0;
   for (const Proposal& proposal : proposals) give_up(proposal);
   for (const Request& request : requests) give_up(request, refusal);
 }

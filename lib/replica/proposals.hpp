@@ -59,8 +59,8 @@ class Proposals {
   std::size_t most_batches() const;  // in flight, of one publisher
   // Decides requests from the front until a group is full, and builds its records behind `last`.
   // Empty: none of them became a proposal. `next_zxid` is asked once for each record. With
-  // `no_space` nothing that makes the history longer is accepted, but what was taken before is
-  // answered.
+  // `no_space` only what lets retention free space is accepted (floors, moves of cursors that
+  // exist), and admits; what was taken before is answered.
   Slice form_group(const storage::LastRecord& last, LogTime wall_us, bool no_space,
                    const NextZxid& next_zxid);
 
@@ -96,6 +96,7 @@ class Proposals {
     std::uint64_t id = 0;  // that it names
     RecordHeader header;
     bool committed = false;
+    bool creates = false;  // a cursor
   };
   struct Flight {  // a publisher with proposals in flight
     Taken taken;
@@ -156,7 +157,8 @@ class Proposals {
   std::size_t in_flight_bytes_ = 0;  // not committed
   Offset committed_offset_ = 0;
   bool floor_proposed_ = false;
-  std::size_t cursors_proposed_ = 0;
+  std::size_t cursors_created_ = 0;  // in flight
+  std::size_t cursors_removed_ = 0;  // in flight
   std::unordered_map<Uuid, Flight, UuidHash> flights_;
 
   // Of the group being formed; kept to save allocations.

@@ -222,6 +222,7 @@ void Replica::forget_session(ServerId peer) {
   learners_->close(peer);
   questions_->withdraw_peer(peer);
   proposals_->withdraw_learner(peer);
+  withdraw_verdicts(peer);
   forget_held(peer);
 }
 
@@ -270,6 +271,7 @@ void Replica::on_stored() {
   settle_core();
   env_.log.remove_replaced();
   core_.stored();
+  switching_ = false;
   run_core();
 }
 
@@ -306,7 +308,7 @@ bool Replica::step() {
   save_snapshot_when_due();
   settle_publishers();
   start_round();
-  more |= subscriptions_->serve();
+  if (!switching_) more |= subscriptions_->serve();
   settle_core();
   return more || core_pending_ || (proposals_->waiting() && may_form_group());
 }

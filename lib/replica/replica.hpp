@@ -153,6 +153,7 @@ class Replica final : public net::PeerLinks::Listener,
   void follow_floor();
   void save_snapshot_when_due();
   std::optional<Zxid> hold();
+  bool holds_too_much() const;
   void propose_retention();
   void send_snap(ServerId to, zab::Snap snap);
   void receive_snap(ServerId from, const zab::Snap& snap, const Slice& part);
@@ -202,6 +203,7 @@ class Replica final : public net::PeerLinks::Listener,
   // verdicts.cpp
   void hold_verdict(const Asker& asker, wire::Refused verdict);
   void on_verdict_round(std::uint64_t question, bool confirmed);
+  void withdraw_verdicts(ServerId learner);
 
   // forwarding.cpp
   bool waits(const Asker& asker) const override;
@@ -242,6 +244,9 @@ class Replica final : public net::PeerLinks::Listener,
     ServerState state;
   };
   std::optional<Incoming> incoming_;
+  // Adopted, and the identity record that says so is not durable: a crash would bring the old
+  // history back, which may end in front of what this one would have subscribers be given.
+  bool switching_ = false;
   SnapshotClock snapshot_clock_;
   std::uint64_t retention_due_ms_ = 0;
   Offset retained_ = 0;  // messages up to here were let go when the floor was last looked at

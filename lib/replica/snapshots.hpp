@@ -1,12 +1,12 @@
 // Snapshots: when this server's state is written to disk: after so many bytes of delivered records,
 // after so much time, and when retention has moved, because only what a snapshot covers is freed.
-// The bytes and the time are drawn out by the server's id, so that servers do not all write at
-// once.
+// All of them are drawn out by the server's id, so that servers do not all write at once.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "zabmq/types.hpp"
 
@@ -28,17 +28,23 @@ class SnapshotClock {
     if (!started_) saved_ms_ = now_ms;
     started_ = true;
     if (bytes_ == 0 && !retention_moved_) return false;
-    return retention_moved_ || bytes_ >= share(limits_.bytes) ||
+    if (retention_moved_ && !retention_ms_) {
+      retention_ms_ = now_ms + std::min(share(retention_delay_max_ms), limits_.age_ms);
+    }
+    return (retention_ms_ && now_ms >= *retention_ms_) || bytes_ >= share(limits_.bytes) ||
            now_ms >= saved_ms_ + share(limits_.age_ms);
   }
   void on_saved(std::uint64_t now_ms) {
     bytes_ = 0;
     retention_moved_ = false;
+    retention_ms_.reset();
     saved_ms_ = now_ms;
     ++saved_;
   }
 
  private:
+  static constexpr std::uint64_t retention_delay_max_ms = 2000;
+
   // 50 to 100 percent, another one each time.
   std::uint64_t share(std::uint64_t most) const {
     constexpr std::uint64_t steps = 51;
@@ -50,6 +56,7 @@ class SnapshotClock {
   SnapshotLimits limits_;
   std::uint64_t bytes_ = 0;
   bool retention_moved_ = false;
+  std::optional<std::uint64_t> retention_ms_;  // when what has moved is to be written
   bool started_ = false;
   std::uint64_t saved_ms_ = 0;
   std::uint64_t saved_ = 0;

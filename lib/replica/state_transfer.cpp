@@ -15,6 +15,9 @@
 namespace zabmq::replica {
 namespace {
 
+// How many times storage.retain_max_bytes of log a slow learner may hold.
+constexpr std::uint64_t held_log_ratio_max = 2;
+
 Floor floor_of(const storage::LastRecord& last) {
   return {last.zxid, last.offset, last.digest};
 }
@@ -58,13 +61,21 @@ void Replica::save_snapshot_when_due() {
   ++counters_.snapshots_saved;
 }
 
-// Where somebody still reads: a learner that is being synchronized, or a subscription that
-// retention has passed only now.
+// Where somebody still reads: a learner, or a subscription that retention has passed only now.
 std::optional<Zxid> Replica::hold() {
-  const std::optional<Zxid> learner = learners_->lowest();
+  std::optional<Zxid> learner = learners_->lowest();
+  if (learner && holds_too_much()) learner.reset();
   const std::optional<Zxid> subscription = subscriptions_->hold();
   if (learner && subscription) return std::min(*learner, *subscription);
   return learner ? learner : subscription;
+}
+
+// A learner that makes progress for ever, and never arrives, may not fill the disk. It is left
+// behind: its next read fails, and it gets SNAP.
+bool Replica::holds_too_much() const {
+  std::uint64_t bytes = 0;
+  for (const storage::SegmentSpan& segment : env_.log.segments()) bytes += segment.bytes;
+  return bytes / held_log_ratio_max > options_.retention.bytes_max;
 }
 
 void Replica::propose_retention() {
@@ -144,6 +155,7 @@ void Replica::install(const zab::Install& install) {
 // From here on this server's state is the leader's; what stood for the old history is forgotten.
 void Replica::adopt() {
   ZABMQ_CHECK(incoming_);
+  switching_ = true;
   env_.log.adopt_installed();
   state_ = std::move(incoming_->state);
   retained_ = state_.retained().offset;

@@ -271,7 +271,7 @@ std::size_t Subscriptions::serve_one(Subscription& s) {
 
 // Retention has passed it, and its time is over or the segment is gone.
 bool Subscriptions::below_floor(Subscription& s) {
-  if (s.covered + 1 >= delivered_.first_offset()) return false;
+  if (s.covered + 1 >= delivered_.first_offset()) return s.passed_ms.reset(), false;
   if (!s.passed_ms) s.passed_ms = now_ms_;
   if (now_ms_ - *s.passed_ms > options_.retention_hold_ms) return true;
   return s.covered < log_.floor().offset;
@@ -325,7 +325,7 @@ void Subscriptions::on_read(std::uint64_t id, const ReadResult& result) {
   if (!s) return;
   s->parked = Parked::no;
   if (s->state == State::locating) return on_located(id, result);
-  if (result.slices.empty()) return park(*s, Parked::data);
+  if (result.slices.empty()) return below_floor(*s) ? make_ready(*s) : park(*s, Parked::data);
   send_all(*s, result);
   s = find(id);
   if (s && s->parked == Parked::no) make_ready(*s);

@@ -32,4 +32,13 @@ void Replica::on_verdict_round(std::uint64_t question, bool confirmed) {
   answer_now(verdict.asker, std::move(verdict.answer));
 }
 
+// The next life of the learner counts its requests from 1 again.
+void Replica::withdraw_verdicts(ServerId learner) {
+  std::erase_if(verdicts_, [&](const auto& held) {
+    if (held.second.asker.learner != learner) return false;
+    questions_->withdraw(held.first);
+    return true;
+  });
+}
+
 }  // namespace zabmq::replica

@@ -19,7 +19,7 @@ SubscriberActor::SubscriberActor(const ClientSurroundings& around, Random random
         take_input();
         plan_turn();
       }) {
-  if (random_.chance(350'000)) durable_.emplace().name = "c" + std::to_string(random_.next());
+  if (random_.chance(350'000)) durable_ = DurableCursor{"c" + std::to_string(random_.next())};
   curious_ = around_.parameters.fault_every > 0 && random_.chance(250'000);
 }
 

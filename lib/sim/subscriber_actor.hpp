@@ -20,6 +20,14 @@
 
 namespace zabmq::sim {
 
+struct DurableCursor {
+  std::string name;
+  std::optional<Offset> acknowledged = std::nullopt;  // the greatest offset that was ever sent
+  std::optional<Offset> confirmed =
+      std::nullopt;  // the greatest one that the cluster said is durable
+  std::uint64_t confirmations = 0;
+};
+
 class SubscriberActor {
  public:
   using NextKey = std::function<SubscriptionKey()>;
@@ -83,12 +91,6 @@ class SubscriberActor {
   Acknowledged acknowledged_;
 
   // A durable cursor, of this program alone.
-  struct DurableCursor {
-    std::string name;
-    std::optional<Offset> acknowledged;  // the greatest offset that was ever sent
-    std::optional<Offset> confirmed;     // the greatest one that the cluster said is durable
-    std::uint64_t confirmations = 0;
-  };
   std::optional<DurableCursor> durable_;
   bool with_cursor_ = false;                // this session uses it
   std::optional<Offset> confirmed_before_;  // when it began

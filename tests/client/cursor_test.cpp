@@ -17,11 +17,11 @@ using testing::RecordBuilder;
 class Fixture {
  public:
   explicit Fixture(bool until_end = false)
-      : session({.endpoints = {"tcp://a", "tcp://b"},
+      : Fixture({.endpoints = {"tcp://a", "tcp://b"},
                  .from = first(),
                  .until_end = until_end,
-                 .cursor = "billing"},
-                now) {
+                 .cursor = "billing"}) {}
+  explicit Fixture(SubscriberSession::Options options) : session(std::move(options), now) {
     turn();
   }
 
@@ -154,6 +154,25 @@ TEST_SUITE("client/cursor") {
       CHECK(f.moves.size() == 2);
       CHECK_FALSE(f.error);
     }
+  }
+
+  // Found by review: GAP was taken for nonsense, since the start lay ahead of it.
+  TEST_CASE("cursor: overtaken by retention, with a start ahead of it -> jumps to what is kept") {
+    Fixture f({.endpoints = {"tcp://a"},
+               .from = at_offset(500),
+               .jumps_gaps = true,
+               .cursor = "billing"});
+    for (int i = 0; i < 200 && !f.greeting; ++i) f.advance(10);
+    f.give(wire::Welcome{});
+    f.give(wire::Gap{f.subscribes.back().subscription, 100});
+    CHECK_FALSE(f.error);
+    REQUIRE(f.subscribes.size() == 2);
+    CHECK(f.subscribes[1].offset == 100);
+    const auto deliveries = f.session.take_deliveries();
+    REQUIRE(deliveries.size() == 1);
+    REQUIRE(deliveries[0].gap);
+    CHECK(deliveries[0].gap->from == 0);
+    CHECK(deliveries[0].gap->first_available == 100);
   }
 
   TEST_CASE("cursor: a refusal for good -> ends the subscription, by name") {

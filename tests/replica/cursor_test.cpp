@@ -190,6 +190,42 @@ TEST_SUITE("replica/cursor") {
     CHECK(f.moved().size() == 1);
   }
 
+  TEST_CASE("cursor: moves of cursors that exist take nobody's place") {
+    replica::Options options;
+    options.cursors_max = 3;
+    Five f(options);
+    for (const char* name : {"a", "b"}) f.server.say(alice, moving(1, 1, name));
+    CHECK(f.moved().size() == 2);
+    for (const char* name : {"a", "b"}) f.server.say(alice, moving(2, 5, name));
+    f.server.say(alice, moving(3, 1, "c"));
+    CHECK(f.moved().size() == 3);
+  }
+
+  TEST_CASE("cursor: moved behind a removal in flight -> exists again") {
+    Five f;
+    f.server.say(alice, moving(1, 5));
+    f.moved();
+    f.server.say(alice, wire::MoveCursor{2, "billing", 0, true});
+    f.server.say(alice, moving(3, 5));
+    CHECK(f.moved() == std::vector<wire::CursorMoved>{{2, 0}, {3, 5}});
+    CHECK(f.list().size() == 1);
+  }
+
+  TEST_CASE(
+      "cursor: a client that asks for lists and does not read -> one answer waits, not many") {
+    Five f;
+    f.server.say(alice, moving(1, 5));
+    f.moved();
+    f.server.clients.state[alice] = replica::ClientLinks::Sent::full;
+    for (std::uint64_t request = 0; request < 100; ++request) {
+      f.server.say(alice, wire::ListCursors{request, ""});
+    }
+    f.server.clients.state.erase(alice);
+    f.server.tick();
+    f.server.settle();
+    CHECK(f.server.clients.take<wire::Cursors>(alice).size() == 1);
+  }
+
   TEST_CASE("cursor: more than one answer holds -> in pages") {
     Five f;
     for (int i = 0; i < 300; ++i) f.server.say(alice, moving(1, 1, std::to_string(1000 + i)));

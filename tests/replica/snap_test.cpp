@@ -1,6 +1,8 @@
 // SNAP: servers that fell below the leader's floor, over real logs.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <random>
 #include <string>
 
 #include "cluster.hpp"
@@ -15,8 +17,9 @@ constexpr ConnectionId bob{2};
 constexpr ServerId one{1}, two{2}, three{3};
 const Uuid publisher = make_uuid(7);
 
-replica::Options retaining_little() {
+replica::Options retaining_little(std::size_t window) {
   replica::Options options;
+  options.learner_window_bytes = window;
   options.retention = {.bytes = 32 << 10, .bytes_max = 48 << 10, .age_us = 0};
   options.retention_interval_ms = 10;
   options.snapshots.bytes = 16 << 10;
@@ -25,7 +28,7 @@ replica::Options retaining_little() {
 }
 
 struct Retaining : DiskCluster {
-  Retaining() : DiskCluster(3, retaining_little()) {
+  explicit Retaining(std::size_t window = 16 << 20) : DiskCluster(3, retaining_little(window)) {
     leader = wait_for_leader();
     REQUIRE(wait([&] { return all_at(Offset{0}); }));
     at(leader).open_publisher(alice, publisher);
@@ -183,5 +186,68 @@ TEST_SUITE("replica/snap") {
     cluster.leader = cluster.wait_for_leader();
     REQUIRE(cluster.wait([&] { return cluster.all_at(120); }));
     for (ServerId id : cluster.all()) cluster.same_state(id);
+  }
+
+  // Found by review: a power failure would bring the old history back, which ends before that.
+  TEST_CASE(
+      "SNAP: until the switch is durable -> subscribers are given nothing of the new history") {
+    for (unsigned seed = 1; seed <= 10; ++seed) {
+      CAPTURE(seed);
+      Retaining cluster;
+      const ServerId away = cluster.follower();
+      const Offset before = cluster.state_of(away).delivered_offset();
+      cluster.isolate(away, true);
+      cluster.leave_behind(away);
+      cluster.isolate(away, false);
+      DiskServer& server = cluster.at(away);
+      server.subscribe(bob, from_first(1, 100000, 1 << 28));
+      std::mt19937_64 random(seed);
+      const auto adopted = [&] { return server.replica->counters().snapshots_installed == 1; };
+      for (int i = 0; i < 40000 && server.identity.generation == 0; ++i) {
+        if (i % 40 == 0) cluster.tick_only();
+        cluster.deliver_any(random);
+        for (const ServerId id : cluster.all()) {
+          if (random() % 4 != 0) continue;
+          const bool waits = id == away && adopted() && random() % 8 != 0;  // a slow disk
+          waits ? static_cast<void>(server.replica->step())
+                : static_cast<void>(cluster.at(id).finish());
+        }
+        if (server.identity.generation != 0 || !adopted()) continue;
+        server.say(bob, from_offset(2, cluster.state_of(away).delivered_offset()));
+        server.replica->step();
+        for (const wire::Deliver& delivered : server.clients.take<wire::Deliver>(bob)) {
+          CHECK(delivered.up_to <= before);
+        }
+      }
+      REQUIRE(cluster.wait([&] { return server.identity.generation == 1; }));
+      CHECK(cluster.wait([&] { return !server.clients.take<wire::Deliver>(bob).empty(); }));
+    }
+  }
+
+  // Found by review: it held the leader's whole log, whatever the bound.
+  TEST_CASE(
+      "retention: a follower that makes progress, and never arrives -> the log stays bounded") {
+    Retaining cluster(2048);
+    const ServerId slow = cluster.follower();
+    cluster.tamper = [&](ServerId from, ServerId, zab::Message& message, Slice&) {
+      const bool progress = std::holds_alternative<zab::Ack>(message) ||
+                            std::holds_alternative<zab::Progress>(message);
+      if (from == slow && progress) cluster.at(slow).disk_works = false;
+      return true;
+    };
+    std::uint64_t most = 0;
+    for (int i = 0; i < 1000; ++i) {
+      cluster.at(slow).disk_works = i % 6 == 0;
+      cluster.publish(1);
+      cluster.at(cluster.leader).clients.take();
+      std::uint64_t bytes = 0;
+      for (const auto& segment : cluster.at(cluster.leader).log->segments()) bytes += segment.bytes;
+      most = std::max(most, bytes);
+    }
+    CHECK(most < 4 * (48 << 10));
+    cluster.tamper = nullptr;
+    cluster.at(slow).disk_works = true;
+    CHECK(cluster.wait([&] { return cluster.all_at(1000); }));
+    cluster.same_state(slow);
   }
 }

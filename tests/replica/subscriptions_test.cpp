@@ -40,6 +40,10 @@ struct History : Solo {
     server.tick(server.options.retention_interval_ms);
     server.settle();
     REQUIRE(replica().state().retained().zxid == up_to);
+    for (int seconds = 0; seconds < 3; ++seconds) {  // the snapshot that frees it may wait
+      server.tick(1000);
+      server.settle();
+    }
     REQUIRE(server.log.kept_from.zxid == up_to);
   }
   std::vector<std::string> delivered(ConnectionId who = bob) {
@@ -229,6 +233,34 @@ TEST_SUITE("replica/subscriptions") {
 
     CHECK(history.server.clients.take<wire::Gap>(bob).size() == 1);
     CHECK(history.replica().status().subscriptions == 0);
+  }
+
+  // Found by review: the time began with the first pass, however long ago.
+  TEST_CASE("stream: passed by retention a second time -> it may read on for as long again") {
+    replica::Options options = retaining_nothing();
+    options.retention_hold_ms = 5000;
+    History history(5, options);
+    history.server.subscribe(bob, from_first(1, 1));
+    CHECK(history.delivered() == numbers(1, 2));
+    const auto retain = [&](std::uint64_t counter) {
+      const Zxid up_to{history.replica().status().epoch, counter};
+      history.server.log.spans = {{history.server.log.end_at(up_to), 1000}};
+      history.server.tick(1000);
+      history.server.settle();
+      CHECK(history.replica().state().retained().zxid == up_to);
+    };
+    retain(3);  // two messages ahead of it
+    history.server.say(bob, wire::Credit{1, 5, 100'000});
+    CHECK(history.delivered() == numbers(3, 6));
+    for (int seconds = 0; seconds < 7; ++seconds) {
+      history.server.tick(1000);
+      history.server.settle();
+    }
+    retain(5);
+
+    history.server.say(bob, wire::Credit{1, 100, 100'000});
+    CHECK(history.delivered() == numbers(7, 10));
+    CHECK(history.server.clients.take<wire::Gap>(bob).empty());
   }
 
   TEST_CASE("start: until_end and fresh -> the end as a quorum knows it") {

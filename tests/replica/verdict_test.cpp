@@ -10,6 +10,7 @@ using namespace zabmq::testing;
 
 namespace {
 
+constexpr ConnectionId alice{1};
 constexpr ConnectionId bob{2};
 
 }  // namespace
@@ -40,5 +41,42 @@ TEST_SUITE("replica/verdict") {
     const wire::Refused answer = refusal();
     CHECK(answer.code == Code::unavailable);
     CHECK(answer.outcome == Outcome::maybe);
+  }
+
+  // Found by review: each life of a learner counts its requests from 1.
+  TEST_CASE("cluster: a verdict held for a learner's earlier life -> never told to its next one") {
+    Cluster three(3);
+    const ServerId leader = three.wait_for_leader();
+    const ServerId follower = three.followers_of(leader).front();
+    const auto follows = [&] { return three.at(follower).replica->status().leader == leader; };
+    REQUIRE(three.wait(follows));
+    three.crash(three.followers_of(leader).back());
+    bool rounds_end = false;
+    three.tamper = [&](ServerId, ServerId to, zab::Message& message, Slice&) {
+      return rounds_end || to != leader || !std::holds_alternative<zab::Pong>(message);
+    };
+    wire::Hello gone;
+    gone.publisher = make_uuid(99);
+    gone.instance = 1;
+    three.at(follower).say(alice, gone);  // request 1 of this life: `expired`, held
+    three.settle();
+    three.crash(follower);
+    three.start(follower);
+    REQUIRE(three.wait(follows, 90));
+    three.at(leader).disk_works = false;
+    wire::Hello opening;
+    opening.publisher = make_uuid(8);
+    three.at(follower).say(bob, opening);  // request 1 of the next
+    three.settle();
+
+    rounds_end = true;
+    for (int ticks = 0; ticks < 20; ++ticks) three.tick();
+    CHECK(three.at(follower).clients.take<wire::Refused>(bob).empty());
+    three.at(leader).disk_works = true;
+    std::vector<wire::Welcome> welcomes;
+    CHECK(three.wait([&] {
+      welcomes = three.at(follower).clients.take<wire::Welcome>(bob);
+      return !welcomes.empty();
+    }));
   }
 }
