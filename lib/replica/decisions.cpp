@@ -88,9 +88,7 @@ void Proposals::answer_old_batch(const Request& request, const Taken& known) {
   if (Proposal* proposal = find_in_flight(request.publisher, publish.first_sequence)) {
     if (same_boundaries(publish, proposal->header.first_sequence, proposal->header.count)) {
       ++counters_.duplicates;
-      if (proposal->committed) return send_receipt(request.asker, receipt_of(proposal->header));
-      if (!is_forwarded(request.asker)) proposal->asker = request.asker;
-      return;
+      return add_copy(request, *proposal);
     }
   } else if (const PublisherState* state = table_.find(request.publisher)) {
     const BatchReceipt* receipt = state->receipts.find(publish.first_sequence);
@@ -114,6 +112,19 @@ void Proposals::answer_old_batch(const Request& request, const Taken& known) {
          "sequences " + range_of(publish) + " were taken in other batches (the last one is " +
              std::to_string(known.last_sequence) +
              "): send a batch again with the same boundaries");
+}
+
+// Each copy has its own answer, and all of them the same. A learner sends those of what it has
+// forwarded itself.
+void Proposals::add_copy(const Request& request, Proposal& proposal) {
+  if (proposal.committed) return send_receipt(request.asker, receipt_of(proposal.header));
+  if (is_forwarded(request.asker)) return;
+  if (proposal.copies.size() >= copies_max) {
+    return refuse(request, Code::busy,
+                  std::to_string(copies_max) + " copies of sequences " + range_of(request.publish) +
+                      " wait for their receipt: send it again later");
+  }
+  proposal.copies.push_back(request.asker);
 }
 
 void Proposals::decide_open(const Request& request, Forming& group) {

@@ -201,8 +201,10 @@ BatchReceipt Proposals::receipt_of(const RecordHeader& header) {
 
 // A learner answers the batches that it has forwarded itself, as soon as it has delivered them.
 void Proposals::answer_committed(const Proposal& proposal) {
-  if (proposal.kind == Kind::batch && !is_forwarded(proposal.asker)) {
-    send_receipt(proposal.asker, receipt_of(proposal.header));
+  if (proposal.kind == Kind::batch) {
+    const BatchReceipt receipt = receipt_of(proposal.header);
+    if (!is_forwarded(proposal.asker)) send_receipt(proposal.asker, receipt);
+    for (const Asker& copy : proposal.copies) send_receipt(copy, receipt);
   } else if (proposal.kind == Kind::close) {
     askers_.answer(proposal.asker, wire::Closed{proposal.header.instance});
   }
@@ -284,11 +286,13 @@ void Proposals::give_up(const Proposal& proposal) {
   if (proposal.kind == Kind::open) return askers_.opened(proposal.asker, h.publisher, std::nullopt);
   if (proposal.committed && !of_a_cursor(proposal.kind)) return;  // answered
   ++counters_.publishes_refused;
-  askers_.answer(proposal.asker,
-                 refused(about(proposal.kind), proposal.id, Code::unknown_outcome,
-                         ZABMQ_MUTANT(unknown_outcome_told_as_no) ? Outcome::no : Outcome::maybe,
-                         "this server stopped leading before transaction " + to_string(h.zxid) +
-                             " was committed: ask the next leader by sending it again"));
+  const wire::Refused refusal =
+      refused(about(proposal.kind), proposal.id, Code::unknown_outcome,
+              ZABMQ_MUTANT(unknown_outcome_told_as_no) ? Outcome::no : Outcome::maybe,
+              "this server stopped leading before transaction " + to_string(h.zxid) +
+                  " was committed: ask the next leader by sending it again");
+  askers_.answer(proposal.asker, refusal);
+  for (const Asker& copy : proposal.copies) askers_.answer(copy, refusal);
 }
 
 void Proposals::give_up(const Request& request, wire::Refused refusal) {

@@ -36,6 +36,7 @@ struct Taken {
 class Proposals {
  public:
   using NextZxid = std::function<Zxid()>;
+  static constexpr std::size_t copies_max = 16;  // of a batch in flight, that wait for its receipt
 
   Proposals(const ServerState& state, Askers& askers, const Options& options, Counters& counters);
 
@@ -92,11 +93,12 @@ class Proposals {
   };
   struct Proposal {
     Kind kind = Kind::batch;
-    Asker asker;           // where the answer goes: the newest that asked on a connection
+    Asker asker;           // where the answer goes
     std::uint64_t id = 0;  // that it names
     RecordHeader header;
     bool committed = false;
     bool creates = false;  // a cursor
+    std::vector<Asker> copies = {};  // of a batch: who sent it again meanwhile, on a connection
   };
   struct Flight {  // a publisher with proposals in flight
     Taken taken;
@@ -115,6 +117,7 @@ class Proposals {
   void decide(const Request& request, Forming& group);
   void decide_batch(const Request& request, Forming& group);
   void answer_old_batch(const Request& request, const Taken& taken);
+  void add_copy(const Request& request, Proposal& proposal);
   void decide_open(const Request& request, Forming& group);
   void decide_close(const Request& request, Forming& group);
   void decide_cursor(const Request& request, Forming& group);

@@ -144,19 +144,22 @@ TEST_SUITE("replica/cluster") {
     three.isolate(leader, true);
 
     three.at(leader).publish(alice, 1, {"proposed"});
-    three.at(leader).disk_works = false;  // so that the next one has to wait
+    three.at(leader).publish(alice, 1, {"proposed"});  // another copy
+    three.at(leader).disk_works = false;               // so that the next one has to wait
     three.at(leader).replica->step();
     three.at(leader).publish(alice, 2, {"waiting"});
     REQUIRE(three.wait([&] { return three.at(leader).replica->status().role == Role::looking; }));
 
     const auto refused = three.at(leader).clients.take<wire::Refused>(alice);
-    REQUIRE(refused.size() == 2);
-    CHECK(refused[0].id == 1);
-    CHECK(refused[0].code == Code::unknown_outcome);
-    CHECK(refused[0].outcome == Outcome::maybe);
-    CHECK(refused[1].id == 2);
-    CHECK(refused[1].code == Code::unavailable);
-    CHECK(refused[1].outcome == Outcome::no);
+    REQUIRE(refused.size() == 3);
+    for (const std::size_t copy : {0, 1}) {
+      CHECK(refused[copy].id == 1);
+      CHECK(refused[copy].code == Code::unknown_outcome);
+      CHECK(refused[copy].outcome == Outcome::maybe);
+    }
+    CHECK(refused[2].id == 2);
+    CHECK(refused[2].code == Code::unavailable);
+    CHECK(refused[2].outcome == Outcome::no);
 
     for (int i = 0; i < 200; ++i) three.tick();
     three.at(leader).publish(alice, 2, {"again"});

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "leader_fixture.hpp"
+#include "replica/proposals.hpp"
 
 using namespace zabmq;
 using namespace zabmq::testing;
@@ -91,7 +92,7 @@ TEST_SUITE("replica/publishing") {
     CHECK(leader.receipts().size() == 3);
   }
 
-  TEST_CASE("batch: in flight and sent again -> one record, one answer at the newest connection") {
+  TEST_CASE("batch: in flight and sent again -> one record, each copy has its answer") {
     replica::Options options;
     options.group_bytes_max = 1;  // nothing waits for the write before it
     Leader leader(options);
@@ -109,13 +110,34 @@ TEST_SUITE("replica/publishing") {
     CHECK(welcome[0].last_sequence == 1);  // in flight counts as taken
 
     leader.server.publish(bob, 1, {"a"});
+    leader.server.publish(bob, 1, {"a"});
     leader.server.settle();
     const std::size_t records = leader.server.log.records();
     leader.server.disk_works = true;
 
-    CHECK(leader.receipts(bob).size() == 1);
-    CHECK(leader.receipts(alice).empty());
+    const auto receipts = leader.receipts(bob);
+    REQUIRE(receipts.size() == 2);
+    CHECK(receipts[0] == receipts[1]);
+    CHECK(leader.receipts(alice) == std::vector{receipts[0]});
     CHECK(leader.server.log.records() == records);
+  }
+
+  TEST_CASE("batch: more copies than may wait for a receipt -> busy, those that wait have it") {
+    replica::Options options;
+    options.group_bytes_max = 1;
+    Leader leader(options);
+    leader.server.disk_works = false;
+    constexpr std::size_t waiting = 1 + replica::Proposals::copies_max;
+    for (std::size_t i = 0; i < waiting + 1; ++i) leader.server.publish(alice, 1, {"a"});
+
+    const wire::Refused refused = leader.refusal();
+    CHECK(refused.code == Code::busy);
+    CHECK(refused.id == 1);
+    leader.server.disk_works = true;
+
+    CHECK(leader.receipts().size() == waiting);
+    leader.server.publish(alice, 1, {"a"});
+    CHECK(leader.receipts().size() == 1);
   }
 
   TEST_CASE("batch: delivered and sent again -> the stored receipt, nothing appended") {
