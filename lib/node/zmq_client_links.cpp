@@ -15,14 +15,6 @@ namespace {
 
 constexpr std::uint64_t sweep_interval_ms = 1000;
 
-zmq::message_t message_of(Slice body) {
-  if (body.size() < ZmqClientLinks::copy_below) return {body.bytes().data(), body.size()};
-  // ZeroMQ never writes into a message that it sends; the interface only lacks the const.
-  void* const data = const_cast<std::byte*>(body.bytes().data());
-  const std::size_t size = body.size();
-  return {data, size, wire::free_handed_over<Slice>, wire::hand_over(std::move(body))};
-}
-
 Slice slice_of(zmq::message_t& message) {
   if (message.empty()) return {};
   auto owner = std::make_shared<zmq::message_t>(std::move(message));
@@ -31,6 +23,32 @@ Slice slice_of(zmq::message_t& message) {
 }
 
 }  // namespace
+
+// A body in the socket's queue, counted for its connection until its last byte is sent.
+class ZmqClientLinks::QueuedBody {
+ public:
+  QueuedBody(Slice body, QueuedBytes queued) : body_(std::move(body)), queued_(std::move(queued)) {
+    *queued_ += body_.size();
+  }
+  QueuedBody(QueuedBody&&) = default;
+  QueuedBody& operator=(QueuedBody&&) = delete;
+  ~QueuedBody() {
+    if (queued_) *queued_ -= body_.size();
+  }
+
+ private:
+  Slice body_;
+  QueuedBytes queued_;  // null: moved from
+};
+
+zmq::message_t ZmqClientLinks::message_of(Slice body, const QueuedBytes& queued) {
+  if (body.size() < copy_below) return {body.bytes().data(), body.size()};
+  // ZeroMQ never writes into a message that it sends; the interface only lacks the const.
+  void* const data = const_cast<std::byte*>(body.bytes().data());
+  const std::size_t size = body.size();
+  return {data, size, wire::free_handed_over<QueuedBody>,
+          wire::hand_over(QueuedBody(std::move(body), queued))};
+}
 
 ZmqClientLinks::ZmqClientLinks(zmq::context_t& context, const Options& options)
     : options_(options), socket_(context, zmq::socket_type::router) {
@@ -121,7 +139,7 @@ replica::ConnectionId ZmqClientLinks::connection_of(const zmq::message_t& routin
   }
   const replica::ConnectionId id{++last_id_};
   by_routing_.emplace(key, Connection{id, now_ms_});
-  by_id_.emplace(id, key);
+  by_id_.emplace(id, Link{key, std::make_shared<std::atomic<std::size_t>>(0)});
   return id;
 }
 
@@ -161,17 +179,16 @@ ZmqClientLinks::Sent ZmqClientLinks::send(replica::ConnectionId to,
   const auto known = by_id_.find(to);
   if (known == by_id_.end()) return Sent::gone;
 
+  const Link& link = known->second;
+  if (body.size() >= copy_below && *link.queued >= send_queue_bytes) return full();
+
   std::array<std::byte, routing_id_size> name{};
-  std::memcpy(name.data() + 1, &known->second, sizeof(RoutingId));
+  std::memcpy(name.data() + 1, &link.routing, sizeof(RoutingId));
   zmq::message_t routing(name.data(), name.size());
   if (!send_part(routing, ZMQ_SNDMORE)) {
-    if (zmq_errno() == EAGAIN) {
-      ++counters_.full;
-      blocked_ = true;
-      return Sent::full;
-    }
+    if (zmq_errno() == EAGAIN) return full();
     ++counters_.gone;
-    forget(known->second, to);
+    forget(link.routing, to);
     return Sent::gone;
   }
   const auto header = wire::encode(message);
@@ -179,11 +196,17 @@ ZmqClientLinks::Sent ZmqClientLinks::send(replica::ConnectionId to,
   const bool has_body = !body.empty();
   send_part(first, has_body ? ZMQ_SNDMORE : 0);
   if (has_body) {
-    zmq::message_t second = message_of(std::move(body));
+    zmq::message_t second = message_of(std::move(body), link.queued);
     send_part(second, 0);
   }
   ++counters_.sent;
   return Sent::ok;
+}
+
+ZmqClientLinks::Sent ZmqClientLinks::full() {
+  ++counters_.full;
+  blocked_ = true;
+  return Sent::full;
 }
 
 bool ZmqClientLinks::send_part(zmq::message_t& part, int flags) {

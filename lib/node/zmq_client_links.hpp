@@ -6,8 +6,10 @@
 // memory is shared with the socket's own thread until it is on the wire.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -44,9 +46,11 @@ class ZmqClientLinks final : public replica::ClientLinks {
   };
 
   static constexpr std::size_t copy_below = 4096;
-  // Per connection. They bound its memory whatever credit it grants: frames of at most 1 MiB out,
-  // of at most one batch in.
+  // Per connection. They bound its memory whatever credit it grants. A body goes out while less
+  // than send_queue_bytes of shared ones wait; frames without one, and small ones, are only
+  // counted.
   static constexpr int send_queue_messages = 64;
+  static constexpr std::size_t send_queue_bytes = 8 << 20;  // the credit of our own subscribers
   static constexpr int receive_queue_messages = 16;
 
   ZmqClientLinks(zmq::context_t& context, const Options& options);
@@ -76,6 +80,12 @@ class ZmqClientLinks final : public replica::ClientLinks {
     replica::ConnectionId id = replica::ConnectionId::none;
     std::uint64_t heard_at = 0;
   };
+  using QueuedBytes = std::shared_ptr<std::atomic<std::size_t>>;  // shared with the I/O thread
+  struct Link {
+    RoutingId routing = 0;
+    QueuedBytes queued;
+  };
+  class QueuedBody;
 
   bool receive_part(zmq::message_t& part);
   bool receive_message(Listener& listener);
@@ -83,13 +93,15 @@ class ZmqClientLinks final : public replica::ClientLinks {
   replica::ConnectionId connection_of(const zmq::message_t& routing);
   void answer_stranger(zmq::message_t& routing, const wire::ServerMessage& answer);
   bool send_part(zmq::message_t& part, int flags);
+  Sent full();
+  static zmq::message_t message_of(Slice body, const QueuedBytes& queued);
   void forget(RoutingId routing, replica::ConnectionId id);
   void forget_idle();
 
   Options options_;
   zmq::socket_t socket_;
   std::unordered_map<RoutingId, Connection> by_routing_;
-  std::unordered_map<replica::ConnectionId, RoutingId> by_id_;
+  std::unordered_map<replica::ConnectionId, Link> by_id_;
   std::uint64_t last_id_ = 0;
   std::uint64_t now_ms_ = 0;
   std::uint64_t swept_at_ = 0;

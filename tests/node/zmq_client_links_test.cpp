@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -218,6 +219,37 @@ TEST_SUITE("node/client_links") {
     CHECK_FALSE(server.links.take_blocked());
     CHECK(server.links.send(server.frames[1].from, wire::ServerPong{3}, {}) == Sent::ok);
     CHECK(other.receive_message<wire::ServerPong>().last_committed == 3);
+  }
+
+  TEST_CASE("client links: large bodies that nobody reads -> full by their bytes, not by number") {
+    Server server;
+    Client slow(server);
+    slow.socket.set(zmq::sockopt::rcvhwm, 1);
+    slow.send({"slow"});
+    server.receive_frames(1);
+    std::vector<std::weak_ptr<const void>> memory;
+    const auto kept = [&memory] {
+      return static_cast<std::size_t>(std::count_if(
+          memory.begin(), memory.end(), [](const auto& owner) { return !owner.expired(); }));
+    };
+    constexpr std::size_t size = std::size_t{1} << 20;
+    // The kernel takes some megabytes, too: full is what stays full.
+    for (int full = 0; full < 100;) {
+      Slice body = slice_of_size(size);
+      const std::weak_ptr<const void> owner = body.owner();
+      const Sent sent = server.links.send(server.frames[0].from, wire::Deliver{}, std::move(body));
+      full = sent == Sent::full ? full + 1 : 0;
+      if (sent == Sent::ok) memory.push_back(owner);
+      REQUIRE(memory.size() < 1000);
+      if (sent == Sent::full) server.receive_until([&, n = 0]() mutable { return ++n > 1; });
+    }
+    CHECK(kept() <= ZmqClientLinks::send_queue_bytes / size + 1);
+
+    CHECK(server.links.send(server.frames[0].from, wire::ServerPong{}, {}) == Sent::ok);
+    for (std::size_t n = 0; n < memory.size(); ++n) CHECK(slow.receive()[1].size() == size);
+    server.receive_until([&] { return kept() == 0; });
+    CHECK(server.links.send(server.frames[0].from, wire::Deliver{}, slice_of_size(size)) ==
+          Sent::ok);
   }
 
   TEST_CASE("client links: a client went away -> gone, and its number is never used again") {
