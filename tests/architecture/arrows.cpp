@@ -69,7 +69,7 @@ const std::map<std::string, Rules, std::less<>>& table() {
       {"bench",
        {{"types", "api", "zab", "storage", "wire", "net", "replica", "client", "sim", "cli",
          "bench"},
-        {"CLI11", "json", "benchmark"},
+        {"CLI11", "json", "benchmark", "zmq"},
         true,
         true}}};
   return rules;
