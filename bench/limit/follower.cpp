@@ -35,7 +35,8 @@ class Follower {
     take();
     if (last_ > 0) {
       log_.append(pieces_.data(), count_);
-      send(leader_, &last_, sizeof last_);
+      // Not waiting: a leader that has ended takes no more.
+      zmq_send(leader_, &last_, sizeof last_, ZMQ_DONTWAIT);
     }
     if (reader_ != nullptr) hand_on();
     for (std::size_t i = 0; i < count_; ++i) zmq_msg_close(&parts_[i]);
