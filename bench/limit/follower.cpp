@@ -35,8 +35,7 @@ class Follower {
     take();
     if (last_ > 0) {
       log_.append(pieces_.data(), count_);
-      // Not waiting: a leader that has ended takes no more.
-      zmq_send(leader_, &last_, sizeof last_, ZMQ_DONTWAIT);
+      offer(leader_, &last_, sizeof last_);
     }
     if (reader_ != nullptr) hand_on();
     for (std::size_t i = 0; i < count_; ++i) zmq_msg_close(&parts_[i]);

@@ -63,7 +63,7 @@ class Clients {
     if (many_) waiting_.push_back({last, name_});
   }
   void acknowledge(std::uint64_t up_to) {
-    if (!many_) return send(socket_, &up_to, sizeof up_to);
+    if (!many_) return offer(socket_, &up_to, sizeof up_to);
     while (!waiting_.empty() && waiting_.front().last <= up_to) {
       const Waiting& next = waiting_.front();
       send(socket_, next.name.data(), next.name.size(), ZMQ_SNDMORE);

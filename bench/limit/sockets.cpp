@@ -72,6 +72,10 @@ void send(void* socket, const void* bytes, std::size_t size, int flags) {
   if (zmq_send(socket, bytes, size, flags) < 0) die("send");
 }
 
+void offer(void* socket, const void* bytes, std::size_t size) {
+  if (zmq_send(socket, bytes, size, ZMQ_DONTWAIT) < 0 && errno != EAGAIN) die("send");
+}
+
 void send(void* socket, zmq_msg_t& part, int flags) {
   if (zmq_msg_send(&part, socket, flags) < 0) die("send");
 }

@@ -21,6 +21,8 @@ void end(void* context, const std::vector<void*>& sockets);
 // False: nothing is there.
 bool receive(void* socket, zmq_msg_t& part, int flags);
 void send(void* socket, const void* bytes, std::size_t size, int flags = 0);
+// Not waiting: a peer that has ended takes no more.
+void offer(void* socket, const void* bytes, std::size_t size);
 void send(void* socket, zmq_msg_t& part, int flags = 0);
 // Another reference to the same bytes.
 void send_copy(void* socket, zmq_msg_t& part, int flags = 0);

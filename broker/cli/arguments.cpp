@@ -13,7 +13,10 @@ namespace {
 
 constexpr std::uint64_t servers_max = 9;  // a tenth would meet the next server's peer port
 constexpr std::uint64_t window_max = 1u << 20;
-constexpr std::uint64_t publishers_max = 256;
+constexpr std::uint64_t publishers_max = 10000;
+constexpr std::uint64_t readers_max = 256;
+constexpr double latency_rate = 1000;
+constexpr std::size_t stamp_size = 16;  // of an end-to-end message, in front of its payload
 constexpr std::uint64_t generated_size_max = 64u << 20;
 
 constexpr const char* duration_form = "a duration such as 500ms, 5s or 1m (at most 24h)";
@@ -297,43 +300,99 @@ void add_status(CLI::App& app, StatusArguments& status) {
   add_common(*command, status.client);
 }
 
-void add_bench(CLI::App& app, BenchArguments& bench) {
-  CLI::App* command = add_command(
-      app, "bench", "Measures the cluster: publisher -> durable on a quorum -> acknowledged",
-      "  zabmq bench pub\n"
-      "  zabmq bench pub --size 1KiB --duration 30s --json | tail -1\n"
-      "  zabmq bench pub --rate 20000 --publishers 4\n");
-  const auto take_mode = [](const std::string& mode) {
-    constexpr const char* later[] = {"sub", "e2e", "latency"};
-    if (std::count(std::begin(later), std::end(later), mode) != 0) {
-      reject("bench", mode, "is not there yet");
+std::optional<BenchMode> parse_bench_mode(const std::string& text) {
+  if (text == "pub") return BenchMode::pub;
+  if (text == "sub") return BenchMode::sub;
+  if (text == "e2e") return BenchMode::e2e;
+  if (text == "latency") return BenchMode::latency;
+  return std::nullopt;
+}
+
+std::optional<Millis> parse_warmup(const std::string& text) {
+  return text == "0" || text == "0s" ? Millis{0} : parse_duration(text);
+}
+
+// What a flag means only for some modes is refused elsewhere, not ignored.
+void add_bench_checks(CLI::App& command, BenchArguments& bench) {
+  command.parse_complete_callback([&command, &bench] {
+    const auto refuse = [&command](const char* flag, const char* why) {
+      if (command.get_option(flag)->count() > 0) throw CLI::ValidationError(flag, why);
+    };
+    if (bench.mode == BenchMode::sub) {
+      for (const char* flag :
+           {"--size", "--window", "--rate", "--publishers", "--topic", "--warmup"}) {
+        refuse(flag, "means nothing to `bench sub`, which only reads");
+      }
+    } else {
+      refuse("--readers", "is for `bench sub`");
+      refuse("--from", "is for `bench sub`");
     }
-    if (mode != "pub") reject("bench", mode, "expected pub");
-  };
-  command->add_option_function<std::string>("MODE", take_mode, "pub")->required();
+    if (bench.mode == BenchMode::latency && !bench.rate) bench.rate = latency_rate;
+    if (bench.mode == BenchMode::e2e && bench.size < stamp_size) {
+      throw CLI::ValidationError("--size", "e2e needs at least 16 bytes, for run and time");
+    }
+  });
+}
+
+void add_bench_load(CLI::App& command, BenchArguments& bench) {
   add(
-      *command, "--size", bench.size,
+      command, "--size", bench.size,
       [](const std::string& text) {
         const auto size = parse_size(text);
         return size && *size <= generated_size_max ? size : std::nullopt;
       },
       size_form, "Bytes of a message (default 100)")
       ->type_name("B");
-  add(*command, "--window", bench.window, number_between(1, window_max), range(1, window_max),
+  add(command, "--window", bench.window, number_between(1, window_max), range(1, window_max),
       "Messages of a publisher not yet acknowledged (default 8192)")
       ->type_name("W");
-  add(*command, "--rate", bench.rate, parse_rate, "messages in a second, more than 0",
-      "Open loop at R messages in a second, latency from the intended time")
+  add(command, "--rate", bench.rate, parse_rate, "messages in a second, more than 0",
+      "Open loop at R messages in a second, latency from the intended time\n"
+      "(default of latency: 1000)")
       ->type_name("R");
-  add(*command, "--duration", bench.duration, parse_duration, duration_form,
-      "How long (default 5s)")
-      ->type_name("D");
-  add(*command, "--publishers", bench.publishers, number_between(1, publishers_max),
-      range(1, publishers_max), "How many publishers (default 1)")
+  add(command, "--publishers", bench.publishers, number_between(1, publishers_max),
+      range(1, publishers_max), "How many publishers, a connection each (default 1)")
       ->type_name("N");
-  command->add_option("--topic", bench.topic, "Where to (default bench)")->type_name("TOPIC");
+  command.add_option("--topic", bench.topic, "Where to (default bench)")->type_name("TOPIC");
+  add(command, "--warmup", bench.warmup, parse_warmup, duration_form,
+      "Not measured, before (default 1s; 0: none)")
+      ->type_name("D");
+}
+
+void add_bench(CLI::App& app, BenchArguments& bench) {
+  CLI::App* command = add_command(
+      app, "bench", "Measures the cluster",
+      "  zabmq bench pub                                   publish -> durable on a quorum\n"
+      "  zabmq bench pub --size 1KiB --duration 30s --json | tail -1\n"
+      "  zabmq bench pub --publishers 1000 --window 1      a thousand connections\n"
+      "  zabmq bench e2e --rate 5000                       publish -> delivered\n"
+      "  zabmq bench latency                               1000 messages/s, how long each took\n"
+      "  zabmq bench sub --readers 20                      replay of everything\n");
+  const auto take_mode = [&bench](const std::string& text) {
+    const auto mode = parse_bench_mode(text);
+    if (!mode) reject("bench", text, "expected pub, sub, e2e or latency");
+    bench.mode = *mode;
+  };
+  command->add_option_function<std::string>("MODE", take_mode, "pub, sub, e2e or latency")
+      ->required();
+  add_bench_load(*command, bench);
+  add(*command, "--duration", bench.duration, parse_duration, duration_form,
+      "How long (default 5s); sub: at most")
+      ->type_name("D");
+  add(*command, "--readers", bench.readers, number_between(1, readers_max), range(1, readers_max),
+      "sub: how many (default 1)")
+      ->type_name("N");
+  const auto take_from = [&bench](const std::string& text) {
+    const auto from = parse_from(text, now_us());
+    if (!from) reject("--from", text, std::string("expected ") + from_form);
+    bench.from = *from;
+  };
+  command
+      ->add_option_function<std::string>("--from", take_from, "sub: where to begin (default first)")
+      ->type_name("POSITION");
   add_switch(*command, "--json", bench.json, "The last line is the result as one object");
   add_common(*command, bench.client);
+  add_bench_checks(*command, bench);
 }
 
 void add_conformance(CLI::App& app, ConformanceArguments& conformance) {

@@ -1,251 +1,303 @@
-// bench: how many messages a cluster takes, and how long each waits for its acknowledgement.
-//
-// Every publisher keeps its window full, or with --rate follows a schedule; then a message's
-// latency counts from its intended time, so that a stall of the cluster is not hidden by a stall of
-// the load (no coordinated omission).
-#include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <cstdio>
-#include <memory>
-#include <mutex>
-#include <thread>
-#include <vector>
+// bench: how many messages a cluster takes or gives out, and how long each one waits.
+#include <sys/prctl.h>
 
-#include "cli/commands.hpp"
-#include "cli/json_lines.hpp"
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <thread>
+
+#include "cli/bench_load.hpp"
+#include "cli/bench_report.hpp"
 #include "cli/output.hpp"
+#include "cli/progress.hpp"
 #include "cli/signals.hpp"
-#include "zabmq/admin.hpp"
-#include "zabmq/publisher.hpp"
+#include "zabmq/subscriber.hpp"
 
 namespace zabmq::cli {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr Millis interval{1000};
-constexpr Millis busy_pause{1};
+constexpr Millis poll_bound{100};
+constexpr std::size_t messages_of_a_poll = 4096;
 
-std::uint64_t microseconds(Clock::duration duration) {
-  const auto count = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
-  return count > 0 ? static_cast<std::uint64_t>(count) : 0;
+using Loads = std::vector<std::unique_ptr<BenchLoad>>;
+using Meters = std::vector<std::unique_ptr<BenchMeter>>;
+
+BenchTimes times_from_now(const BenchArguments& arguments) {
+  const auto begin = BenchClock::now();
+  const auto warm = begin + arguments.warmup;
+  return {begin, warm, warm + arguments.duration};
 }
 
-// One publisher and the thread that feeds it.
-class Load {
- public:
-  Load(const BenchArguments& arguments, std::size_t number)
-      : arguments_(arguments), payload_(arguments.size, 'x'), publisher_(options_for(arguments)) {
-    if (!arguments.rate) return;
-    const double own = *arguments.rate / static_cast<double>(arguments.publishers);
-    gap_ = std::chrono::duration<double>(1 / own);
-    phase_ = gap_ * static_cast<double>(number) / static_cast<double>(arguments.publishers);
-  }
-
-  // Publishes until `end`, then waits for what is on its way.
-  void run(Clock::time_point begin, Clock::time_point end, const std::atomic<bool>& stopped) {
-    try {
-      for (std::uint64_t n = 0; !stopped && !failed_; ++n) {
-        const Clock::time_point intended = wait_for_turn(begin, n);
-        if (intended >= end || !publish(intended, end)) break;
-      }
-      publisher_.flush(arguments_.client.timeout);
-    } catch (const Error& error) {
-      fail(error);
-    }
-  }
-
-  void close() {
-    try {
-      publisher_.close(arguments_.client.timeout);
-    } catch (const Error&) {
-      // The measurement is over; the cluster forgets the publisher after its time to live.
-    }
-  }
-
-  std::uint64_t acknowledged() const { return acknowledged_; }
-  bool failed() const { return failed_; }
-
-  // Once run() has returned and every message has its outcome.
-  Clock::time_point last_at() const {
-    const std::lock_guard lock(mutex_);
-    return last_at_;
-  }
-  Histogram latency() const {
-    const std::lock_guard lock(mutex_);
-    return latency_;
-  }
-  std::optional<Error> failure() const {
-    const std::lock_guard lock(mutex_);
-    return failure_;
-  }
-
- private:
-  static PublisherOptions options_for(const BenchArguments& arguments) {
-    PublisherOptions options;
-    static_cast<ClientOptions&>(options) = arguments.client;
-    options.window_messages = arguments.window;
-    return options;
-  }
-
-  // When message `n` should go out: with a rate by the schedule, else as soon as the window allows.
-  Clock::time_point wait_for_turn(Clock::time_point begin, std::uint64_t n) {
-    if (!arguments_.rate) return wait_for_room();
-    const auto after = phase_ + gap_ * static_cast<double>(n);
-    const auto due = begin + std::chrono::duration_cast<Clock::duration>(after);
-    std::this_thread::sleep_until(due);
-    (void)wait_for_room();
-    return due;
-  }
-
-  Clock::time_point wait_for_room() {
-    std::size_t open = in_flight_;
-    while (open >= arguments_.window && !failed_) {
-      in_flight_.wait(open);
-      open = in_flight_;
-    }
-    return Clock::now();
-  }
-
-  bool publish(Clock::time_point intended, Clock::time_point end) {
-    ++in_flight_;
-    const Bytes bytes = std::as_bytes(std::span(payload_));
-    while (true) {
-      const auto done = [this, intended](const Result<Receipt>& result) {
-        on_done(result, intended);
-      };
-      const auto taken = publisher_.try_publish(arguments_.topic, bytes, done);
-      if (taken) return true;
-      if (taken.error().code != Code::busy || Clock::now() >= end) {
-        --in_flight_;
-        if (taken.error().code != Code::busy) fail(taken.error());
-        return false;
-      }
-      std::this_thread::sleep_for(busy_pause);  // bytes, not messages, have filled the window
-    }
-  }
-
-  void on_done(const Result<Receipt>& result, Clock::time_point intended) {
-    if (result) {
-      const auto now = Clock::now();
-      const std::lock_guard lock(mutex_);
-      latency_.record(microseconds(now - intended));
-      last_at_ = now;
-      ++acknowledged_;
-    } else {
-      fail(result.error());
-    }
-    --in_flight_;
-    in_flight_.notify_one();
-  }
-
-  void fail(const Error& error) {
-    const std::lock_guard lock(mutex_);
-    if (!failure_) failure_ = error;
-    failed_ = true;
-  }
-
-  const BenchArguments& arguments_;
-  const std::string payload_;
-  std::chrono::duration<double> gap_{0};
-  std::chrono::duration<double> phase_{0};
-  std::atomic<std::size_t> in_flight_ = 0;
-  std::atomic<std::uint64_t> acknowledged_ = 0;
-  std::atomic<bool> failed_ = false;
-  mutable std::mutex mutex_;
-  Histogram latency_;
-  Clock::time_point last_at_{};
-  std::optional<Error> failure_;
-  Publisher publisher_;  // last: its thread calls back into all of the above
-};
-
-std::string durability_of(const ClientOptions& client) {
-  const ClusterStatus status = cluster_status(client, std::min(client.timeout, Millis{1000}));
-  for (const ServerStatus& server : status.servers) {
-    if (server.id == status.leader && server.reachable) return server.durability;
-  }
-  return "unknown";
+Meters meters_for(std::size_t count, const BenchTimes& times) {
+  Meters meters;
+  for (std::size_t i = 0; i < count; ++i) meters.push_back(std::make_unique<BenchMeter>(times));
+  return meters;
 }
 
-bool any_failed(const std::vector<std::unique_ptr<Load>>& loads) {
-  return std::any_of(loads.begin(), loads.end(), [](const auto& load) { return load->failed(); });
+std::uint64_t random_run() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32 | device()) | 1;  // not 0
 }
 
-std::uint64_t total(const std::vector<std::unique_ptr<Load>>& loads) {
-  std::uint64_t sum = 0;
-  for (const auto& load : loads) sum += load->acknowledged();
-  return sum;
-}
-
-// Interval lines until the end, until somebody stops the run, or until a publisher has failed.
-void watch(const std::vector<std::unique_ptr<Load>>& loads, Clock::time_point begin,
-           Clock::time_point end, StopSignals& stop, std::atomic<bool>& stopped) {
-  std::uint64_t before = 0;
-  for (auto next = begin + interval; next <= end && !stopped; next += interval) {
-    const auto left = std::chrono::ceil<Millis>(next - Clock::now());
-    stopped = stop.wait({}, std::max(left, Millis{0})) || any_failed(loads);
-    const std::uint64_t now = total(loads);
-    std::fprintf(stderr, "%4lld s  %10llu messages/s\n",
-                 static_cast<long long>((next - begin) / std::chrono::seconds{1}),
-                 static_cast<unsigned long long>(now - before));
-    before = now;
+// An interval line each second until the end, until somebody stops the run, or until `over`.
+void watch(const Meters& meters, const BenchTimes& times, StopSignals& stop,
+           std::atomic<bool>& stopped, const std::function<bool()>& over) {
+  Progress progress;
+  for (auto next = times.begin + interval; next <= times.end && !stopped; next += interval) {
+    while (BenchClock::now() < next && !stopped && !over()) {
+      const auto left = std::chrono::ceil<Millis>(next - BenchClock::now());
+      stopped = stop.wait({}, std::clamp(left, Millis{0}, poll_bound));
+    }
+    const bool ended = over();
+    BenchMeter::Interval sum;
+    for (const auto& meter : meters) meter->move_interval_to(sum);
+    const auto since = std::min(next, BenchClock::now()) - times.begin;
+    progress.show(
+        interval_line(std::chrono::duration<double>(since).count(), next <= times.warm, sum),
+        std::chrono::duration<double>(since) / (times.end - times.begin));
+    if (ended) break;
   }
+  stopped = stopped || over();
 }
 
-BenchResult result_of(const std::vector<std::unique_ptr<Load>>& loads, std::size_t size,
-                      Clock::time_point begin) {
+// What the meters have counted, until `end` at the latest.
+BenchResult result_of(const Meters& meters, const BenchTimes& times, BenchClock::time_point end) {
   BenchResult result;
-  Clock::time_point last = begin;
-  for (const auto& load : loads) {
-    if (const auto failure = load->failure()) throw *failure;
-    result.latency_us.merge(load->latency());
-    last = std::max(last, load->last_at());
+  result.latency_us.emplace();
+  for (const auto& meter : meters) {
+    const BenchMeter::Total total = meter->total();
+    result.messages += total.messages;
+    result.bytes += total.bytes;
+    result.latency_us->merge(total.latency_us);
   }
-  result.messages = result.latency_us.count();
-  result.bytes = result.messages * size;
-  result.seconds = std::chrono::duration<double>(last - begin).count();
+  const auto measured = std::min(end, times.end) - times.warm;
+  result.seconds = std::max(0.0, std::chrono::duration<double>(measured).count());
   return result;
 }
 
-std::string summary(const BenchResult& result) {
-  char text[512];
-  std::snprintf(text, sizeof text,
-                "%llu messages in %.2f s: %.0f messages/s, %.2f MB/s, durability %s\n"
-                "latency ms: p50 %.2f  p99 %.2f  p999 %.2f  max %.2f\n",
-                static_cast<unsigned long long>(result.messages), result.seconds,
-                result.messages_per_second(), result.megabytes_per_second(),
-                result.durability.c_str(),
-                static_cast<double>(result.latency_us.percentile(0.5)) / 1000,
-                static_cast<double>(result.latency_us.percentile(0.99)) / 1000,
-                static_cast<double>(result.latency_us.percentile(0.999)) / 1000,
-                static_cast<double>(result.latency_us.max()) / 1000);
-  return text;
+bool any_failed(const Loads& loads) {
+  return std::any_of(loads.begin(), loads.end(), [](const auto& load) { return load->failed(); });
+}
+
+void throw_failure(const Loads& loads) {
+  for (const auto& load : loads) {
+    if (const auto failure = load->failure()) throw *failure;
+  }
+}
+
+void run_loads(const Loads& loads, const BenchRun& run, const Meters& meters, const Meters& shown,
+               StopSignals& stop) {
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < loads.size(); ++i) {
+    threads.emplace_back([&, i] {
+      prctl(PR_SET_TIMERSLACK, 1UL);  // a schedule is kept to the microsecond
+      loads[i]->run(run, *meters[i]);
+    });
+  }
+  watch(shown, run.times, stop, run.stopped, [&loads] { return any_failed(loads); });
+  for (std::thread& thread : threads) thread.join();
+}
+
+BenchResult measure_publishing(const BenchArguments& arguments, StopSignals& stop) {
+  const Loads loads = open_loads(arguments);
+  std::atomic<bool> stopped = false;
+  const BenchRun run{arguments, times_from_now(arguments), stopped};
+  const Meters meters = meters_for(loads.size(), run.times);
+  run_loads(loads, run, meters, meters, stop);
+  const auto end = BenchClock::now();
+  throw_failure(loads);
+  for (const auto& load : loads) load->close();
+  return result_of(meters, run.times, end);
+}
+
+// Receives what this run has published, and times it.
+class Receiver {
+ public:
+  Receiver(const BenchArguments& arguments, std::uint64_t run)
+      : arguments_(arguments), run_(run), subscriber_(options_for(arguments)) {
+    const auto deadline = BenchClock::now() + arguments.client.timeout;
+    while (subscriber_.next_offset() == 0) {
+      if (BenchClock::now() >= deadline) {
+        throw Error(Code::unavailable, Outcome::no, "no server took the subscription in time");
+      }
+      subscriber_.poll([](const Message&) {}, 1, Millis{1});
+    }
+  }
+
+  void run(BenchMeter& meter, const std::atomic<bool>& enough) {
+    const auto take = [&](const Message& message) { receive(message, meter); };
+    try {
+      while (!enough) subscriber_.poll(take, messages_of_a_poll, Millis{10});
+    } catch (const Error& error) {
+      failure_ = error;
+      failed_ = true;
+    }
+  }
+
+  std::uint64_t received() const { return received_; }
+  bool failed() const { return failed_; }
+  void rethrow() const {
+    if (failed_) throw *failure_;
+  }
+
+ private:
+  static SubscriberOptions options_for(const BenchArguments& arguments) {
+    SubscriberOptions options;
+    static_cast<ClientOptions&>(options) = arguments.client;
+    options.topics = {arguments.topic};
+    return options;
+  }
+
+  void receive(const Message& message, BenchMeter& meter) {
+    BenchStamp stamp;
+    if (message.payload.size() < sizeof stamp) return;
+    std::memcpy(&stamp, message.payload.data(), sizeof stamp);
+    if (stamp.run != run_) return;
+    const BenchClock::time_point intended{std::chrono::nanoseconds(stamp.intended_ns)};
+    meter.record(intended, BenchClock::now(), message.payload.size());
+    ++received_;
+  }
+
+  const BenchArguments& arguments_;
+  const std::uint64_t run_;
+  Subscriber subscriber_;
+  std::atomic<std::uint64_t> received_ = 0;
+  std::optional<Error> failure_;
+  std::atomic<bool> failed_ = false;
+};
+
+void wait_for_delivery(const Receiver& receiver, const Loads& loads, Millis timeout) {
+  std::uint64_t acknowledged = 0;
+  for (const auto& load : loads) acknowledged += load->acknowledged();
+  const auto deadline = BenchClock::now() + timeout;
+  while (receiver.received() < acknowledged && !receiver.failed()) {
+    if (BenchClock::now() >= deadline) {
+      throw Error(Code::unavailable, Outcome::maybe,
+                  std::to_string(acknowledged - receiver.received()) +
+                      " acknowledged messages were not delivered within " +
+                      std::to_string(timeout.count()) + " ms");
+    }
+    std::this_thread::sleep_for(Millis{1});
+  }
+}
+
+BenchResult measure_end_to_end(const BenchArguments& arguments, StopSignals& stop) {
+  const std::uint64_t id = random_run();
+  Receiver receiver(arguments, id);
+  const Loads loads = open_loads(arguments);
+  std::atomic<bool> stopped = false;
+  std::atomic<bool> enough = false;
+  const BenchRun run{arguments, times_from_now(arguments), stopped, id};
+  const Meters acknowledged = meters_for(loads.size(), run.times);
+  const Meters delivered = meters_for(1, run.times);
+  std::thread receiving([&] { receiver.run(*delivered[0], enough); });
+  run_loads(loads, run, acknowledged, delivered, stop);
+  const auto end = BenchClock::now();
+  std::exception_ptr problem;
+  try {
+    throw_failure(loads);
+    wait_for_delivery(receiver, loads, arguments.client.timeout);
+  } catch (const Error&) {
+    problem = std::current_exception();
+  }
+  enough = true;
+  receiving.join();
+  receiver.rethrow();
+  if (problem) std::rethrow_exception(problem);
+  for (const auto& load : loads) load->close();
+  return result_of(delivered, run.times, end);
+}
+
+// Reads everything up to what is the end when it begins.
+class Reader {
+ public:
+  explicit Reader(const BenchArguments& arguments) : subscriber_(options_for(arguments)) {}
+
+  void run(BenchMeter& meter, const std::atomic<bool>& stopped) {
+    try {
+      while (!stopped && !subscriber_.at_end()) {
+        std::uint64_t bytes = 0;
+        const auto take = [&bytes](const Message& message) { bytes += message.payload.size(); };
+        const std::size_t messages = subscriber_.poll(take, messages_of_a_poll, poll_bound);
+        meter.count(messages, bytes, BenchClock::now());
+      }
+    } catch (const Error& error) {
+      failure_ = error;
+    }
+    ended_at_ = BenchClock::now();
+    ended_ = true;
+  }
+
+  bool ended() const { return ended_; }
+  BenchClock::time_point ended_at() const { return ended_at_; }
+  const std::optional<Error>& failure() const { return failure_; }
+
+ private:
+  static SubscriberOptions options_for(const BenchArguments& arguments) {
+    SubscriberOptions options;
+    static_cast<ClientOptions&>(options) = arguments.client;
+    options.from = arguments.from;
+    options.until_end = true;
+    return options;
+  }
+
+  Subscriber subscriber_;
+  BenchClock::time_point ended_at_;
+  std::optional<Error> failure_;
+  std::atomic<bool> ended_ = false;
+};
+
+BenchResult measure_reading(const BenchArguments& arguments, StopSignals& stop) {
+  std::atomic<bool> stopped = false;
+  const auto begin = BenchClock::now();
+  const BenchTimes times{begin, begin, begin + arguments.duration};
+  const Meters meters = meters_for(arguments.readers, times);
+  std::vector<std::unique_ptr<Reader>> readers;
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < arguments.readers; ++i) {
+    readers.push_back(std::make_unique<Reader>(arguments));
+    threads.emplace_back([&, i] { readers[i]->run(*meters[i], stopped); });
+  }
+  const auto all_ended = [&readers] {
+    return std::all_of(readers.begin(), readers.end(), [](const auto& r) { return r->ended(); });
+  };
+  watch(meters, times, stop, stopped, all_ended);
+  stopped = true;
+  for (std::thread& thread : threads) thread.join();
+  auto end = begin;
+  for (const auto& reader : readers) {
+    if (reader->failure()) throw *reader->failure();
+    end = std::max(end, reader->ended_at());
+  }
+  BenchResult result = result_of(meters, times, end);
+  result.latency_us.reset();
+  return result;
+}
+
+BenchResult measure(const BenchArguments& arguments, StopSignals& stop) {
+  switch (arguments.mode) {
+    case BenchMode::sub:
+      return measure_reading(arguments, stop);
+    case BenchMode::e2e:
+      return measure_end_to_end(arguments, stop);
+    case BenchMode::pub:
+    case BenchMode::latency:
+      break;
+  }
+  return measure_publishing(arguments, stop);
 }
 
 }  // namespace
 
 ExitCode run(const BenchArguments& arguments) {
   StopSignals stop;  // before the library's threads start
-  std::vector<std::unique_ptr<Load>> loads;
-  for (std::size_t i = 0; i < arguments.publishers; ++i) {
-    loads.push_back(std::make_unique<Load>(arguments, i));
-  }
-  const std::string durability = durability_of(arguments.client);
-  std::atomic<bool> stopped = false;
-  const auto begin = Clock::now();
-  const auto end = begin + arguments.duration;
-  std::vector<std::thread> threads;
-  for (const auto& load : loads) {
-    threads.emplace_back([&load, begin, end, &stopped] { load->run(begin, end, stopped); });
-  }
-  watch(loads, begin, end, stop, stopped);
-  for (std::thread& thread : threads) thread.join();
-  BenchResult result = result_of(loads, arguments.size, begin);
-  result.durability = durability;
-  for (const auto& load : loads) load->close();
-  write_out(arguments.json ? json_line(result) : summary(result));
+  const Environment environment = environment_of(arguments.client);
+  const BenchResult result = measure(arguments, stop);
+  write_out(arguments.json ? json_line(arguments, result, environment)
+                           : summary(arguments, result, environment));
   flush_out();
   return ExitCode::done;
 }

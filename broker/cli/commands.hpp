@@ -58,14 +58,25 @@ struct StatusArguments {
   bool json = false;
 };
 
+enum class BenchMode {
+  pub,     // publish -> acknowledged
+  sub,     // replay of what is there
+  e2e,     // publish -> delivered to a subscriber of this process
+  latency  // pub, at a rate far from saturation
+};
+
 struct BenchArguments {
   ClientOptions client;
+  BenchMode mode = BenchMode::pub;
   std::string topic = "bench";
   std::size_t size = 100;
   std::size_t window = 8192;   // of each publisher
   std::optional<double> rate;  // of all publishers together
+  Millis warmup{1000};
   Millis duration{5000};
   std::size_t publishers = 1;
+  std::size_t readers = 1;  // of `sub`
+  From from = first();      // of `sub`
   bool json = false;
 };
 

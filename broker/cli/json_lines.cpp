@@ -1,7 +1,6 @@
 // JsonLines: the fields and their order.
 #include "cli/json_lines.hpp"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -89,10 +88,6 @@ Json server_object(const ServerStatus& server) {
           {"last_offset", known(server.last_offset)}};
 }
 
-double thousandths(double value) {
-  return std::round(value * 1000) / 1000;
-}
-
 }  // namespace
 
 std::string role_name(const ServerStatus& server) {
@@ -147,26 +142,6 @@ std::string json_line(const DurableCursor& cursor) {
                {"acknowledged", cursor.acknowledged},
                {"behind", cursor.behind},
                {"lost", cursor.lost}});
-}
-
-double BenchResult::messages_per_second() const {
-  return seconds > 0 ? static_cast<double>(messages) / seconds : 0;
-}
-
-double BenchResult::megabytes_per_second() const {
-  return seconds > 0 ? static_cast<double>(bytes) / seconds / 1e6 : 0;
-}
-
-std::string json_line(const BenchResult& result) {
-  return line({{"messages_per_second", std::llround(result.messages_per_second())},
-               {"megabytes_per_second", thousandths(result.megabytes_per_second())},
-               {"latency_us",
-                {{"p50", result.latency_us.percentile(0.5)},
-                 {"p99", result.latency_us.percentile(0.99)},
-                 {"p999", result.latency_us.percentile(0.999)},
-                 {"max", result.latency_us.max()}}},
-               {"messages", result.messages},
-               {"durability", result.durability}});
 }
 
 }  // namespace zabmq::cli

@@ -121,21 +121,6 @@ TEST_SUITE("cli/json_lines") {
     server.role = Role::observing;
     CHECK(role_name(server) == "observer");
   }
-
-  TEST_CASE("bench: the fields of the last line") {
-    BenchResult result;
-    result.messages = 4;
-    result.bytes = 400;
-    result.seconds = 2;
-    result.durability = "fsync";
-    for (const std::uint64_t latency : {10, 20, 30, 40}) result.latency_us.record(latency);
-
-    CHECK(json_line(result) ==
-          R"({"messages_per_second":2,"megabytes_per_second":0.0,)"
-          R"("latency_us":{"p50":20,"p99":40,"p999":40,"max":40},"messages":4,)"
-          R"("durability":"fsync"})"
-          "\n");
-  }
 }
 
 }  // namespace zabmq::cli

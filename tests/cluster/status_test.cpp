@@ -1,4 +1,4 @@
-// StatusTest: `zabmq status`, `bench` and `log` as scripts use them.
+// StatusTest: `zabmq status` and `log` as scripts use them.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -117,39 +117,6 @@ TEST_SUITE("cluster/status") {
     CHECK(objects_of(none.out).at(0)["leader"].is_null());
   }
 
-  TEST_CASE("bench: --json -> the last line is the result, to the letter") {
-    TestCluster cluster;
-
-    const Ended bench = cluster.tool({"bench", "pub", "--duration", "1s", "--size", "100",
-                                      "--publishers", "2", "--window", "500", "--json"});
-
-    CHECK(bench.code == 0);
-    const auto object = objects_of(bench.out).back();
-    CHECK(names_of(object) == std::vector<std::string>{"messages_per_second",
-                                                       "megabytes_per_second", "latency_us",
-                                                       "messages", "durability"});
-    CHECK(names_of(object["latency_us"]) == std::vector<std::string>{"p50", "p99", "p999", "max"});
-    CHECK(object["messages"].get<std::uint64_t>() > 0);
-    CHECK(object["messages_per_second"].get<double>() > 0);
-    CHECK(object["latency_us"]["p50"] <= object["latency_us"]["max"]);
-    CHECK(contains(bench.err, "messages/s"));
-    const auto status = objects_of(cluster.tool({"status", "-o", "json"}).out).at(0);
-    const auto leader = status["leader"].get<std::size_t>();
-    CHECK(status["servers"][leader - 1]["last_offset"] == object["messages"]);
-  }
-
-  TEST_CASE("bench: a rate -> about so many messages") {
-    TestCluster cluster;
-
-    const Ended bench =
-        cluster.tool({"bench", "pub", "--duration", "1s", "--rate", "200", "--json"});
-
-    CHECK(bench.code == 0);
-    const auto messages = objects_of(bench.out).back()["messages"].get<std::uint64_t>();
-    CHECK(messages >= 190);
-    CHECK(messages <= 201);
-  }
-
   TEST_CASE("log verify: stopped servers -> clean, running -> refused, a bit changed -> exit 3") {
     TestCluster cluster;
     REQUIRE(cluster.tool({"pub", "t", "--lines"}, numbered_lines(1, 100)).code == 0);
@@ -255,7 +222,7 @@ TEST_SUITE("cluster/status") {
     for (const Words& words :
          {Words{"pub", "t", "m", "--bogus"}, Words{"sub", "--from", "time:soon"},
           Words{"status", "--watch"}, Words{"log", "repair", "--data-dir", "x"},
-          Words{"bench", "e2e"}, Words{"nonsense"}, Words{}}) {
+          Words{"bench", "replay"}, Words{"nonsense"}, Words{}}) {
       const Ended ended = zabmq_tool(words);
       CHECK(ended.code == 1);
       CHECK(is_one_line(ended.err));
