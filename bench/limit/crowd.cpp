@@ -46,16 +46,8 @@ class Crowd {
   }
 
   Measured publish() {
-    std::array<epoll_event, events_of_a_turn> events;
-    Clock::time_point now = Clock::now();
-    for (; now < end_; now = Clock::now()) {
-      const int count = epoll_wait(epoll_, events.data(), events_of_a_turn, patience_ms);
-      if (count == 0) die("no acknowledgement");
-      for (int i = 0; i < count; ++i) {
-        take_answers(*static_cast<Member*>(events[static_cast<std::size_t>(i)].data.ptr));
-      }
-    }
-    measured_.seconds = std::chrono::duration<double>(now - warm_).count();
+    while (outstanding_ > 0) turn();
+    measured_.seconds = std::chrono::duration<double>(end_ - warm_).count();
     finish();
     return measured_;
   }
@@ -66,16 +58,28 @@ class Crowd {
     Clock::time_point sent;
   };
 
+  void turn() {
+    std::array<epoll_event, events_of_a_turn> events;
+    const int count = epoll_wait(epoll_, events.data(), events_of_a_turn, patience_ms);
+    if (count == 0) die("no acknowledgement");
+    for (int i = 0; i < count; ++i) {
+      take_answers(*static_cast<Member*>(events[static_cast<std::size_t>(i)].data.ptr));
+    }
+  }
+
   void send_next(Member& member) {
     member.sent = Clock::now();
+    if (member.sent >= end_) return;
     send(member.socket, frame_.data(), frame_.size());
+    ++outstanding_;
   }
 
   void take_answers(Member& member) {
     std::uint64_t up_to = 0;
     while (zmq_recv(member.socket, &up_to, sizeof up_to, ZMQ_DONTWAIT) == sizeof up_to) {
       const auto now = Clock::now();
-      if (now >= warm_) {
+      --outstanding_;
+      if (now >= warm_ && now < end_) {
         const auto latency = now - member.sent;
         const auto us = std::chrono::duration_cast<std::chrono::microseconds>(latency).count();
         measured_.latency_us.record(static_cast<std::uint64_t>(us));
@@ -101,6 +105,7 @@ class Crowd {
   std::vector<Member> members_;
   const Clock::time_point warm_;
   const Clock::time_point end_;
+  std::size_t outstanding_ = 0;
   Measured measured_;
 };
 
