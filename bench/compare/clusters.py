@@ -11,6 +11,10 @@ from processes import Failed, free_ports, output_of, start, stop, wait_until
 
 SERVERS = 3
 WARMUP = 1.0
+# What ZooKeeper's server needs of the unpacked packages.
+JARS = ["zookeeper.jar", "zookeeper-jute.jar", "netty-*[a-z].jar", "slf4j-api.jar",
+        "slf4j-simple.jar", "metrics-core.jar", "snappy-java.jar", "commons-cli.jar",
+        "jctools-core.jar", "findbugs-annotations.jar"]
 
 
 class Cluster:
@@ -71,8 +75,7 @@ class ZooKeeper(Cluster):
         ports = free_ports(3 * SERVERS)
         self.ports = ports[:SERVERS]
         java = self.run.usr / "share/java"
-        classes = ":".join(str(jar) for jar in sorted(java.glob("*.jar")) if jar.is_symlink()
-                           and "over-slf4j" not in jar.name and "-to-slf4j" not in jar.name)
+        classes = ":".join(str(jar) for name in JARS for jar in sorted(java.glob(name)))
         servers = "".join(f"server.{i + 1}=127.0.0.1:{ports[3 + i]}:{ports[6 + i]}\n"
                           for i in range(SERVERS))
         for i in range(SERVERS):
@@ -86,6 +89,7 @@ class ZooKeeper(Cluster):
                 f"globalOutstandingLimit=100000\nsnapCount=10000000\nadmin.enableServer=false\n"
                 f"4lw.commands.whitelist=srvr\n{servers}")
             self.launch(i + 1, ["java", "-Xmx1g", "-cp", classes,
+                                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
                                 "org.apache.zookeeper.server.quorum.QuorumPeerMain",
                                 home / "zoo.cfg"])
         self.leader = wait_until(self.find_leader, "a leader of ZooKeeper")

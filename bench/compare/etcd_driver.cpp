@@ -122,7 +122,7 @@ class Connection {
 
   void put(Request& request) {
     request = {.bytes = put_request(next_key_++ % keys, payload_), .sent = Clock::now()};
-    const auto header = [](const char* name, const std::string& value) {
+    const auto header = [](const char* name, std::string_view value) {
       return nghttp2_nv{reinterpret_cast<std::uint8_t*>(const_cast<char*>(name)),
                         reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())),
                         std::strlen(name), value.size(), NGHTTP2_NV_FLAG_NO_COPY_NAME};
@@ -154,6 +154,8 @@ class Connection {
                        const std::uint8_t* name, std::size_t name_size, const std::uint8_t* value,
                        std::size_t value_size, std::uint8_t, void*) {
     const std::string_view key(reinterpret_cast<const char*>(name), name_size);
+    if (key == "grpc-message")
+      std::fprintf(stderr, "etcd: %.*s\n", static_cast<int>(value_size), value);
     if (key != "grpc-status") return 0;
     auto* request =
         static_cast<Request*>(nghttp2_session_get_stream_user_data(session, frame->hd.stream_id));
@@ -166,7 +168,7 @@ class Connection {
     Connection& connection = *static_cast<Connection*>(data);
     Request& request =
         *static_cast<Request*>(nghttp2_session_get_stream_user_data(session, stream));
-    if (error != 0 || !request.fine) die("Put was refused");
+    if (error != 0 || !request.fine) die("Put was refused, HTTP/2 error " + std::to_string(error));
     connection.meter_.record(request.sent, Clock::now());
     --connection.open_;
     if (!connection.meter_.over()) connection.put(request);

@@ -6,8 +6,7 @@ from processes import Failed
 
 NEIGHBOURS = {
     "zookeeper": ["zookeeper", "libzookeeper-java", "libzookeeper-mt-dev", "libzookeeper-st-dev",
-                  "libnetty-java", "libjctools-java", "libslf4j-java", "liblog4j1.2-java",
-                  "libdropwizard-metrics-java", "libsnappy-java", "libcommons-cli-java",
+                  "libnetty-java", "libjctools-java", "libslf4j-java", "libdropwizard-metrics-java", "libsnappy-java", "libcommons-cli-java",
                   "libfindbugs-annotations-java"],
     "etcd": ["etcd-server", "libnghttp2-dev"],
     "nats": ["nats-server"],
