@@ -162,7 +162,7 @@ class Nats(Cluster):
                 f"cluster {{ name: c, listen: 127.0.0.1:{ports[SERVERS + i]}, "
                 f"routes: [{routes}] }}\n")
             self.launch(i + 1, [self.run.usr / "sbin/nats-server", "-c", config])
-        self.leader = self.ports[wait_until(self.create_stream, "a leader of the stream")]
+        self.leader = self.ports[wait_until(self.create_stream, "a leader of the stream")[0]]
 
     def create_stream(self):
         """Index of the server that leads the stream; None: there is none yet."""
@@ -170,22 +170,24 @@ class Nats(Cluster):
         stream = json.dumps({"name": "bench", "subjects": ["bench"], "num_replicas": SERVERS,
                              "storage": "file", "retention": "limits", "discard": "old"})
         try:
-            with socket.create_connection(("127.0.0.1", self.ports[0]), 2) as asked:
-                asked.settimeout(5)
-                asked.sendall(
-                    b"CONNECT {\"verbose\":false}\r\nSUB _I 1\r\n"
-                    + f"PUB $JS.API.STREAM.CREATE.bench _I {len(stream)}\r\n{stream}\r\n".encode())
-                text = ""
-                while "\"type\"" not in text or not text.endswith("\r\n"):
-                    part = asked.recv(65536).decode()
-                    if not part:
-                        return None
-                    text += part
-        except OSError:
+            self.ask("$JS.API.STREAM.CREATE.bench", stream)
+            found = self.ask("$JS.API.STREAM.INFO.bench", "")
+        except (OSError, ValueError):
             return None
-        body = text[text.find("{\"type\""):].strip()
-        leader = json.loads(body).get("cluster", {}).get("leader", "")
-        return int(leader[1:]) if leader.startswith("s") else None
+        for i in range(SERVERS):
+            if found.get("cluster", {}).get("leader") == f"s{i}":
+                return (i,)
+        return None
+
+    def ask(self, subject, body):
+        request = f"PUB {subject} _I {len(body)}\r\n{body}\r\n"
+        with socket.create_connection(("127.0.0.1", self.ports[0]), 5) as asked:
+            asked.sendall(f"CONNECT {{\"verbose\":false}}\r\nSUB _I 1\r\n{request}".encode())
+            lines = asked.makefile("rb")
+            for line in lines:
+                if line.startswith(b"MSG "):
+                    return json.loads(lines.read(int(line.split()[-1])))
+        raise ValueError("no answer")
 
     def measure(self, case):
         return self.drive("nats", self.leader, case, 1)

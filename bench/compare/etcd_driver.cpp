@@ -154,8 +154,9 @@ class Connection {
                        const std::uint8_t* name, std::size_t name_size, const std::uint8_t* value,
                        std::size_t value_size, std::uint8_t, void*) {
     const std::string_view key(reinterpret_cast<const char*>(name), name_size);
-    if (key == "grpc-message")
+    if (key == "grpc-message" && value_size > 0) {
       std::fprintf(stderr, "etcd: %.*s\n", static_cast<int>(value_size), value);
+    }
     if (key != "grpc-status") return 0;
     auto* request =
         static_cast<Request*>(nghttp2_session_get_stream_user_data(session, frame->hd.stream_id));
