@@ -1,6 +1,7 @@
 // BenchLoad: a Publisher and the thread that feeds it, or a crowd.
 #include "cli/bench_load.hpp"
 
+#include <condition_variable>
 #include <cstring>
 #include <deque>
 #include <mutex>
@@ -75,6 +76,7 @@ class PublisherLoad : public BenchLoad {
   PublisherLoad(const BenchArguments& arguments, std::size_t number)
       : arguments_(arguments),
         number_(number),
+        refill_below_(arguments.window - (arguments.window + 7) / 8),
         payload_(arguments.size, 'x'),
         publisher_(options_for(arguments)) {}
 
@@ -124,11 +126,14 @@ class PublisherLoad : public BenchLoad {
     return due;
   }
 
+  // Waits, once the window is full, until an eighth of it is free: waking up for each message
+  // would cost more than the message.
   BenchClock::time_point wait_for_room() {
-    std::size_t open = in_flight_;
-    while (open >= arguments_.window && !failed()) {
-      in_flight_.wait(open);
-      open = in_flight_;
+    if (in_flight_ >= arguments_.window && !failed()) {
+      std::unique_lock lock(mutex_);
+      waiting_ = true;
+      changed_.wait(lock, [this] { return in_flight_ <= refill_below_ || failed(); });
+      waiting_ = false;
     }
     return BenchClock::now();
   }
@@ -159,16 +164,22 @@ class PublisherLoad : public BenchLoad {
     } else {
       failure_.set(result.error());
     }
-    --in_flight_;
-    in_flight_.notify_one();
+    const std::size_t open = --in_flight_;
+    if (!waiting_ || (open > refill_below_ && result)) return;
+    const std::lock_guard lock(mutex_);
+    changed_.notify_one();
   }
 
   const BenchArguments& arguments_;
   const std::size_t number_;
+  const std::size_t refill_below_;
   std::string payload_;
   Schedule schedule_;
   BenchMeter* meter_ = nullptr;
   std::atomic<std::size_t> in_flight_ = 0;
+  std::atomic<bool> waiting_ = false;
+  std::mutex mutex_;
+  std::condition_variable changed_;
   std::uint64_t acknowledged_ = 0;  // the callbacks' thread; read behind flush()
   Failure failure_;
   Publisher publisher_;  // last: its thread calls back into all of the above

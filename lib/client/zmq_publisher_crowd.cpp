@@ -162,10 +162,13 @@ class PublisherCrowd::Impl {
     touched_.push_back(&member);
   }
 
+  // Every session gets its tick, and every connection is asked whether it still stands.
   void sweep() {
     swept_ms_ = steady_now_ms();
     for (std::size_t i = 0; i < started_; ++i) {
-      if (!members_[i]->touched) touch(*members_[i]);
+      Member& member = *members_[i];
+      feed(member.session, member.connection, swept_ms_);
+      drive(member);
     }
   }
 
@@ -173,11 +176,20 @@ class PublisherCrowd::Impl {
     const std::uint64_t now = steady_now_ms();
     bool more = true;
     while (more) {
-      feed(member.session, member.connection, now);
+      receive(member, now);
       member.session.tick(now);
       member.session.exchange(member.intake, now);
       const bool told = tell(member);  // who is told may publish
       more = perform(member) || told;
+    }
+  }
+
+  // Without asking for the connection's events, which costs as much again: once it has opened, the
+  // sweep does.
+  void receive(Member& member, std::uint64_t now) {
+    if (!member.session.opened()) return feed(member.session, member.connection, now);
+    while (auto frame = member.connection.receive()) {
+      member.session.receive(frame->message, std::move(frame->body), now);
     }
   }
 
