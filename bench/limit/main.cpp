@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "cli/free_ports.hpp"
 #include "cli/units.hpp"
@@ -24,6 +25,8 @@ namespace {
 using namespace zabmq::limit;
 using Json = nlohmann::ordered_json;
 namespace cli = zabmq::cli;
+
+constexpr Millis end_patience{60000};
 
 const std::map<std::string, LogState> log_states = {{"growing", LogState::growing},
                                                     {"recycled", LogState::recycled},
@@ -105,11 +108,16 @@ pid_t start(Work work) {
   std::_Exit(0);
 }
 
+// False: one has failed, or did not end in time and was killed.
 bool wait_for(const std::vector<pid_t>& children) {
+  const auto deadline = Clock::now() + end_patience;
   bool fine = true;
   for (const pid_t child : children) {
     int status = 0;
-    waitpid(child, &status, 0);
+    while (waitpid(child, &status, WNOHANG) == 0) {
+      if (Clock::now() >= deadline) kill(child, SIGKILL);
+      std::this_thread::sleep_for(Millis{5});
+    }
     fine = fine && WIFEXITED(status) && WEXITSTATUS(status) == 0;
   }
   return fine;

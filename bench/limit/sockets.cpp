@@ -11,7 +11,7 @@ namespace {
 
 constexpr int queue_frames_max = 100000;
 constexpr int backlog = 4096;
-constexpr int linger_ms = 30000;  // a follower may be far behind
+constexpr int linger_ms = 50000;  // a follower may be far behind
 
 void* open(void* context, int type) {
   void* socket = zmq_socket(context, type);
