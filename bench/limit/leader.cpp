@@ -125,7 +125,13 @@ class Leader {
     return !ended_;
   }
 
+  // Closing before the last acknowledgements were read would reset the connections, and what is
+  // still on its way to a follower would be lost, the end included.
   void end() {
+    while (lag() > 0) {
+      wait(1);
+      take_acknowledgements();
+    }
     const GroupHeader last{};
     for (void* follower : followers_) send(follower, &last, sizeof last);
     std::vector<void*> sockets = followers_;
