@@ -45,13 +45,21 @@ class Client {
       }
     }
     measured_.seconds = std::chrono::duration<double>(now_ - std::max(warm_, begin_)).count();
-    const GroupHeader last{};
-    send(leader_, &last, sizeof last);
-    end(context_, {leader_});
-    return measured_;
+    const Measured measured = measured_;
+    finish();
+    return measured;
   }
 
  private:
+  // Closing before the last acknowledgements were read would reset the connection, and the end on
+  // its way to the leader would be lost.
+  void finish() {
+    while (acknowledged_ < sent_) take_acknowledgements(0);
+    const GroupHeader last{};
+    send(leader_, &last, sizeof last);
+    end(context_, {leader_});
+  }
+
   Clock::time_point due_time(std::uint64_t message) const {
     const std::chrono::duration<double> after(static_cast<double>(message) / *run_.rate);
     return begin_ + std::chrono::duration_cast<Clock::duration>(after);
