@@ -26,11 +26,12 @@ def unpack(names, directory):
     tree = directory / "tree"
     archives.mkdir(parents=True, exist_ok=True)
     for package in [package for name in names for package in NEIGHBOURS[name]]:
-        found = sorted(archives.glob(f"{package}_*.deb"))
-        if not found:
-            _run(["apt-get", "download", package], archives)
-            found = sorted(archives.glob(f"{package}_*.deb"))
-            _run(["dpkg", "-x", found[-1], tree], directory)
+        unpacked = archives / f"{package}.unpacked"
+        if unpacked.exists():
+            continue
+        _run(["apt-get", "download", package], archives)
+        _run(["dpkg", "-x", sorted(archives.glob(f"{package}_*.deb"))[-1], tree], directory)
+        unpacked.touch()
     return tree / "usr"
 
 

@@ -147,8 +147,9 @@ class PublisherLoad : public BenchLoad {
   BenchClock::time_point wait_for_room() {
     if (in_flight_ >= arguments_.window && !failed()) {
       std::unique_lock lock(mutex_);
-      waiting_ = true;
-      changed_.wait(lock, [this] { return in_flight_ <= refill_below_ || failed(); });
+      const auto room = [this] { return in_flight_ <= refill_below_ || failed(); };
+      // Who wakes us clears it, also when meant for the wait before.
+      for (waiting_ = true; !room(); waiting_ = true) changed_.wait(lock);
       waiting_ = false;
       feeding_clock_.time_has_passed();
     }
