@@ -15,7 +15,8 @@ OTHER = "#d98c3f"
 def _scale(least, most):
     low = math.floor(math.log10(least))
     high = max(low + 1, math.ceil(math.log10(most)))
-    return lambda value: LEFT + (math.log10(value) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+    floor = 10.0 ** low  # of what is too small to be seen
+    return lambda value: LEFT + (math.log10(max(value, floor)) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
 
 def _text(x, y, text, anchor="start", size=12, weight="normal"):
