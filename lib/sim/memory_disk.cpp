@@ -169,9 +169,8 @@ void MemoryDisk::forget_handles() {
   locked_ = false;
   // Files without a name, now or durably, are nobody's any more.
   std::set<std::uint32_t> named;
-  for (const Entries& entries : state_.history) {
-    for (const auto& [name, file] : entries) named.insert(file);
-  }
+  for (const auto& [name, file] : state_.durable) named.insert(file);
+  for (const Change& change : state_.changes) named.insert(change.file);
   for (const auto& [name, file] : state_.live) named.insert(file);
   std::erase_if(state_.files, [&](const auto& entry) { return !named.contains(entry.first); });
 }
@@ -215,8 +214,10 @@ MemoryDisk::Loss MemoryDisk::lose_power(const Survival& survival) {
     loss.bytes = loss.bytes || seen.contains(id);
     file.cache = file.platter;
   }
-  state_.live = state_.history[std::min(survival.directory_changes, directory_changes())];
-  state_.history.assign(1, state_.live);
+  const std::size_t survived = std::min(survival.directory_changes, directory_changes());
+  for (std::size_t i = 0; i < survived; ++i) make(state_.changes[i], state_.durable);
+  state_.changes.clear();
+  state_.live = state_.durable;
   forget_handles();
   return loss;
 }
@@ -238,7 +239,7 @@ void MemoryDisk::set_content(const std::string& name, std::vector<std::byte> byt
   auto [entry, added] = state_.live.try_emplace(name, state_.next_file);
   if (added) {
     ++state_.next_file;
-    for (Entries& entries : state_.history) entries.emplace(name, entry->second);
+    state_.durable.emplace(name, entry->second);
   }
   FileData& file = state_.files[entry->second];
   file.cache = file.platter = std::move(bytes);
@@ -246,8 +247,8 @@ void MemoryDisk::set_content(const std::string& name, std::vector<std::byte> byt
 }
 
 bool MemoryDisk::holds_durably(const std::string& name, std::uint64_t position, Bytes bytes) const {
-  const auto entry = state_.history.front().find(name);
-  if (entry == state_.history.front().end()) return false;
+  const auto entry = state_.durable.find(name);
+  if (entry == state_.durable.end()) return false;
   const Bytes platter = state_.files.at(entry->second).platter;
   if (position + bytes.size() > platter.size()) return false;
   const Bytes there = platter.subspan(static_cast<std::size_t>(position), bytes.size());
@@ -276,6 +277,26 @@ std::uint64_t MemoryDisk::used_bytes() const {
 
 void MemoryDisk::note_growth(std::uint32_t file, std::uint64_t bytes) {
   if (used_ && used_->files.contains(file)) used_->bytes += bytes;
+}
+
+// The size of a file that loses its name, or comes to one, no longer counts, or does. (A directory
+// of thousands of files changes often: nothing here may look at all of them.)
+void MemoryDisk::note_change(const Change& change) {
+  if (!used_) return;
+  const auto forget = [this](std::uint32_t file) {
+    if (used_->files.erase(file) == 1) used_->bytes -= state_.files.at(file).cache.size();
+  };
+  const auto displaced = state_.live.find(change.name);
+  if (displaced != state_.live.end() && displaced->second != change.file) forget(displaced->second);
+  if (change.name.empty()) return forget(change.file);
+  if (used_->files.insert(change.file).second) {
+    used_->bytes += state_.files.at(change.file).cache.size();
+  }
+}
+
+void MemoryDisk::make(const Change& change, Entries& entries) {
+  if (!change.gone.empty()) entries.erase(change.gone);
+  if (!change.name.empty()) entries[change.name] = change.file;
 }
 
 // --- FileSystem: start ---
@@ -381,16 +402,18 @@ void MemoryDisk::write(FileId file, std::uint64_t position, std::vector<Slice> s
 }
 
 void MemoryDisk::change_directory(Operation operation, const std::string& what,
-                                  std::function<int(Entries&)> change, Done done) {
-  submit(writer_, [this, operation, what, change = std::move(change), done = std::move(done)] {
+                                  std::function<int(Change&)> plan, Done done) {
+  submit(writer_, [this, operation, what, plan = std::move(plan), done = std::move(done)] {
     IoStatus status = fault(operation, what);
     if (status) {
-      if (const int error = change(state_.live)) {
+      Change change;
+      if (const int error = plan(change)) {
         status = error == ENOSPC ? failed(operation, error, what)
                                  : failed_with(error, verb(operation) + what);
       } else {
-        state_.history.push_back(state_.live);
-        forget_used();
+        note_change(change);
+        make(change, state_.live);
+        state_.changes.push_back(std::move(change));
       }
     }
     done(std::move(status));
@@ -403,10 +426,11 @@ FileId MemoryDisk::create(const std::string& name, Done done) {
   open_.insert(id);
   change_directory(
       Operation::create, name,
-      [this, name, id](Entries& entries) {
+      [this, name, id](Change& change) {
         if (used_bytes() >= capacity_) return ENOSPC;
-        if (!entries.emplace(name, id).second) return EEXIST;
+        if (state_.live.contains(name)) return EEXIST;
         state_.files.try_emplace(id);
+        change = {"", name, id};
         return 0;
       },
       std::move(done));
@@ -416,12 +440,10 @@ FileId MemoryDisk::create(const std::string& name, Done done) {
 void MemoryDisk::rename(const std::string& from, const std::string& to, Done done) {
   change_directory(
       Operation::rename, from + " to " + to,
-      [from, to](Entries& entries) {
-        const auto entry = entries.find(from);
-        if (entry == entries.end()) return ENOENT;
-        const std::uint32_t file = entry->second;
-        entries.erase(entry);
-        entries[to] = file;
+      [this, from, to](Change& change) {
+        const auto entry = state_.live.find(from);
+        if (entry == state_.live.end()) return ENOENT;
+        change = {from, to, entry->second};
         return 0;
       },
       std::move(done));
@@ -430,13 +452,22 @@ void MemoryDisk::rename(const std::string& from, const std::string& to, Done don
 void MemoryDisk::remove(const std::string& name, Done done) {
   change_directory(
       Operation::remove, name,
-      [name](Entries& entries) { return entries.erase(name) == 1 ? 0 : ENOENT; }, std::move(done));
+      [this, name](Change& change) {
+        const auto entry = state_.live.find(name);
+        if (entry == state_.live.end()) return ENOENT;
+        change = {name, "", entry->second};
+        return 0;
+      },
+      std::move(done));
 }
 
 void MemoryDisk::sync_directory(Done done) {
   submit(writer_, [this, done = std::move(done)] {
     IoStatus status = fault(Operation::sync_directory, "the directory");
-    if (status) state_.history.assign(1, state_.live);
+    if (status) {
+      for (const Change& change : state_.changes) make(change, state_.durable);
+      state_.changes.clear();
+    }
     done(std::move(status));
     return true;
   });

@@ -38,12 +38,17 @@ class MemoryDisk final : public storage::FileSystem {
     friend bool operator==(const FileData&, const FileData&) = default;
   };
   using Entries = std::map<std::string, std::uint32_t>;
+  struct Change {
+    std::string gone;  // a name, or empty
+    std::string name;  // what is there now, or empty
+    std::uint32_t file = 0;
+  };
   struct State {
     std::map<std::uint32_t, FileData> files;
-    Entries live;                  // names as programs see them
-    std::vector<Entries> history;  // [0] is durable, the others what it became by each change since
+    Entries live;                 // names as programs see them
+    Entries durable;              // those that are on the platter
+    std::vector<Change> changes;  // that made the former of the latter
     std::uint32_t next_file = 1;
-    State() : history(1) {}
   };
 
   // What a power failure leaves of all that was not synced.
@@ -104,7 +109,7 @@ class MemoryDisk final : public storage::FileSystem {
   void replace(State state);  // another disk in its place
   std::vector<Sector> dirty_sectors() const;
   bool dirty() const;  // something was written and not synced
-  std::size_t directory_changes() const { return state_.history.size() - 1; }
+  std::size_t directory_changes() const { return state_.changes.size(); }
 
   // --- looking ---
 
@@ -150,7 +155,7 @@ class MemoryDisk final : public storage::FileSystem {
   void submit(std::deque<Queued>& queue, Job job);
   bool step_queue(std::deque<Queued>& queue);
   void change_directory(Operation operation, const std::string& what,
-                        std::function<int(Entries&)> change, Done done);
+                        std::function<int(Change&)> plan, Done done);
   storage::IoStatus fault(Operation operation, const std::string& what);
   storage::IoStatus fault(Operation operation, std::uint32_t file);
   int next_error(Operation operation);  // 0: this one succeeds
@@ -161,6 +166,8 @@ class MemoryDisk final : public storage::FileSystem {
   std::uint64_t used_bytes() const;
   void forget_used() { used_.reset(); }
   void note_growth(std::uint32_t file, std::uint64_t bytes);
+  void note_change(const Change& change);
+  static void make(const Change& change, Entries& entries);
   std::string name_of(std::uint32_t file) const;
   FileData& data(storage::FileId file);
   void forget_handles();

@@ -49,7 +49,7 @@ void Platter::note_items(std::uint32_t file, std::uint64_t position, Bytes rest)
 
 void Platter::learn() {
   forget();
-  for (const auto& [name, id] : disk_.state().history.front()) {
+  for (const auto& [name, id] : disk_.state().durable) {
     const Bytes bytes = disk_.state().files.at(id).platter;
     if (!storage::parse_segment_name(name) || bytes.size() < storage::segment_header_size) continue;
     note_items(id, storage::segment_header_size, bytes.subspan(storage::segment_header_size));
@@ -72,7 +72,7 @@ const Platter::Place* Platter::place_of(Digest digest) const {
 }
 
 std::optional<std::string> Platter::file_name(std::uint32_t file) const {
-  for (const auto& [name, id] : disk_.state().history.front()) {
+  for (const auto& [name, id] : disk_.state().durable) {
     if (id == file) return name;
   }
   return std::nullopt;
