@@ -76,31 +76,27 @@ def restart(cluster: Cluster, server: int, name: str) -> None:
         f" {time.monotonic() - begin:.2f} s until it follows in broadcast")
 
 
-def join(cluster: Cluster, server: int, rate: int) -> None:
+def join(cluster: Cluster, server: int, rate: int, seconds: int) -> None:
     cluster.kill(server)
     shutil.rmtree(cluster.path / str(server))
-    segments = []
-    running = bench(cluster, "--size", "1KiB", "--rate", rate, "--duration", "10s")
+    running = bench(cluster, "--size", "1KiB", "--rate", rate, "--duration", f"{seconds}s")
     begin = time.monotonic()
     cluster.start(server)
-    voter = even = None
-    while even is None or running.poll() is None:
-        if running.poll() is not None:
-            segments.append(result(running))
-            say("  meanwhile: " + told(segments[-1]))
-            running = bench(cluster, "--size", "1KiB", "--rate", rate, "--duration", "10s")
+
+    def is_even() -> bool:  # but for what came while the two were asked
         word = own_word(cluster, server)
-        now = time.monotonic() - begin
-        if word and voter is None and word.standing == "voter":
-            voter = now
-            say(f"  a voter after {now:.1f} s")
-        if word and even is None and (word.last_offset or 0) + rate // 5 >= end_of_leader(cluster):
-            even = now
-            size = log_bytes(cluster, server)
-            say(f"  even after {now:.1f} s: {size / 1e6 / now:.0f} MB/s")
-        time.sleep(0.1)
-    say("  meanwhile: " + told(result(running)))
-    eventually(lambda: (s := own_word(cluster, server)) and s.standing == "voter", 60)
+        return bool(word) and (word.last_offset or 0) + rate // 5 >= end_of_leader(cluster)
+
+    def is_voter() -> bool:
+        word = own_word(cluster, server)
+        return bool(word) and word.standing == "voter"
+
+    eventually(is_even, HOUR)
+    took, size = time.monotonic() - begin, log_bytes(cluster, server)
+    say(f"  even after {took:.1f} s: {size / 1e6 / took:.0f} MB/s")
+    eventually(is_voter, HOUR)
+    say(f"  a voter after {time.monotonic() - begin:.1f} s")
+    say(f"  meanwhile, {seconds} s: " + told(result(running)))
     first = {s.first_offset for s in zabmq.status(cluster.endpoints).servers}
     say(f"  first offsets of all servers: {first}")
 
@@ -111,6 +107,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=5)
     parser.add_argument("--rate", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=60, help="of publishing, from the join on")
     arguments = parser.parse_args()
     cluster = Cluster(settings=SETTINGS)
     try:
@@ -122,7 +119,7 @@ def main() -> None:
             say("before: " + told(result(bench(cluster, "--size", "1KiB", "--rate", arguments.rate,
                                                "--duration", "20s"))))
             say(f"round {round_ + 1}: server {follower} starts with an empty directory")
-            join(cluster, follower, arguments.rate)
+            join(cluster, follower, arguments.rate, arguments.seconds)
     finally:
         cluster.stop()
 
