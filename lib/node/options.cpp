@@ -104,7 +104,8 @@ constexpr Number numbers[] = {
     {"limits.max_cursors", Kind::count, 1, 65'536, "1024", "durable cursors",
      ZABMQ_FIELD(limits.max_cursors)},
     {"limits.session_ttl", Kind::duration, 1000, 3650 * day_ms, "1h",
-     "a publisher silent for so long is forgotten; the same on all servers", ZABMQ_FIELD(limits.session_ttl_ms)},
+     "a publisher silent for so long is forgotten; the same on all servers",
+     ZABMQ_FIELD(limits.session_ttl_ms)},
 
     {"storage.segment_size", Kind::size, 64 * kib, 4 * gib, "64MiB", "size of a log file",
      ZABMQ_FIELD(storage.segment_size)},
