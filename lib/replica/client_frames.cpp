@@ -189,8 +189,7 @@ std::optional<wire::Refused> Replica::refusal_to_continue(const Uuid& publisher,
   const std::string theirs = std::to_string(instance);
   const std::optional<Taken> known = proposals_->taken(publisher);
   if (!known || known->closing) {
-    return refused(wire::About::connection, 0, Code::expired, Outcome::no,
-                   name + " is not known (closed, or idle for too long): open it again");
+    return proposals_->refusal_of_ended(wire::About::connection, 0, publisher);
   }
   const std::string ours = std::to_string(known->instance);
   if (instance < known->instance && !ZABMQ_MUTANT(fencing_ignored)) {

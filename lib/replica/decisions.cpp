@@ -46,11 +46,7 @@ void Proposals::decide(const Request& request, Forming& group) {
 void Proposals::decide_batch(const Request& request, Forming& group) {
   const wire::Publish& publish = request.publish;
   const std::optional<Taken> known = taken(request.publisher);
-  if (!known || known->closing) {
-    return refuse(request, Code::expired,
-                  "publisher " + to_string(request.publisher) +
-                      " is not known (closed, or idle for too long): open it again");
-  }
+  if (!known || known->closing) return refuse_ended(request);
   if (publish.instance < known->instance && !ZABMQ_MUTANT(fencing_ignored)) {
     return refuse_older(request);
   }
@@ -164,7 +160,7 @@ bool Proposals::has_room_for_publisher(LogTime now) const {
 void Proposals::decide_close(const Request& request, Forming& group) {
   const std::optional<Taken> known = taken(request.publisher);
   const Instance instance = request.publish.instance;
-  if (!known) return askers_.answer(request.asker, wire::Closed{instance});
+  if (!known) return refuse_ended(request);  // CLOSED, once a quorum round has confirmed it
   if (instance < known->instance) return refuse_older(request);
   if (instance > known->instance) {
     return refuse(request, Code::protocol,
@@ -239,6 +235,23 @@ void Proposals::refuse(const Request& request, Code code, std::string text) {
   ++counters_.publishes_refused;
   askers_.answer(request.asker,
                  refused(about(request.kind), request.id, code, Outcome::no, std::move(text)));
+}
+
+wire::Refused Proposals::refusal_of_ended(wire::About about, std::uint64_t id,
+                                          const Uuid& publisher) const {
+  const std::string name = "publisher " + to_string(publisher);
+  if (taken(publisher)) {
+    return refused(about, id, Code::unavailable, Outcome::maybe,
+                   name + " is being closed: try again");
+  }
+  return refused(about, id, Code::expired, Outcome::no,
+                 name + " is not known (closed, or idle for too long): open it again");
+}
+
+void Proposals::refuse_ended(const Request& request) {
+  ++counters_.publishes_refused;
+  askers_.answer(request.asker,
+                 refusal_of_ended(about(request.kind), request.id, request.publisher));
 }
 
 // `last_sequence` tells a fenced publisher which of its sequences were taken by anybody.

@@ -74,6 +74,9 @@ class Proposals {
   void step_down(const wire::Refused& refusal);
 
   std::optional<Taken> taken(const Uuid& publisher) const;
+  // The answer when a publisher is not known, or has a close in flight. `expired`, which is final,
+  // only in the first case: what is in flight may be lost with a deposed leader.
+  wire::Refused refusal_of_ended(wire::About about, std::uint64_t id, const Uuid& publisher) const;
   // The answer to an instance that is older than what `taken` says. Fenced, which is final, only
   // once the newer one is delivered: while it is in flight it may be lost with a deposed leader.
   wire::Refused refusal_of_older(wire::About about, std::uint64_t id, const Uuid& publisher,
@@ -130,6 +133,7 @@ class Proposals {
   static wire::About about(Kind kind);
   Slice build(const storage::LastRecord& last, std::size_t bytes);
   void refuse(const Request& request, Code code, std::string text);
+  void refuse_ended(const Request& request);
   void refuse_older(const Request& request);
   void refuse_for_space(const Request& request);
   void refuse_beyond_end(const Request& request, Offset offset);

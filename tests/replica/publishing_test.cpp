@@ -307,7 +307,8 @@ TEST_SUITE("replica/publishing") {
     Leader leader;
     leader.server.publish(alice, 1, {"a"});
     leader.server.say(alice, wire::ClosePublisher{1});
-    leader.server.publish(alice, 2, {"b"});  // behind the close
+    leader.server.settle();
+    leader.server.publish(alice, 2, {"b"});
 
     CHECK(leader.refusal().code == Code::expired);
     CHECK(leader.server.clients.take<wire::Closed>(alice).size() == 1);
@@ -320,13 +321,42 @@ TEST_SUITE("replica/publishing") {
     CHECK(leader.refusal().text.find("fenced") != std::string::npos);
   }
 
-  TEST_CASE("publisher: closed twice -> CLOSED both times") {
+  // A deposed leader has closes in flight that will never be committed.
+  TEST_CASE("publisher: its close is not committed yet -> `expired` is told to nobody") {
+    Leader leader;
+    leader.server.disk_works = false;
+    leader.server.say(alice, wire::ClosePublisher{1});
+    leader.server.publish(alice, 1, {"behind the close"});
+    const wire::Refused batch = leader.refusal();
+    CHECK(batch.about == wire::About::publish);
+    CHECK(batch.code == Code::unavailable);
+    CHECK(batch.outcome == Outcome::maybe);
+    wire::Hello again;
+    again.publisher = publisher;
+    again.instance = 1;
+    leader.server.say(bob, again);
+    CHECK(leader.refusal(bob).code == Code::unavailable);
+    leader.server.say(alice, wire::ClosePublisher{1});  // once more
+    leader.server.settle();
+    CHECK(leader.server.clients.take<wire::Closed>(alice).empty());
+
+    leader.server.disk_works = true;
+    leader.server.settle();
+    CHECK(leader.server.clients.take<wire::Closed>(alice).size() == 2);
+    leader.server.say(bob, again);
+    CHECK(leader.refusal(bob).code == Code::expired);
+  }
+
+  TEST_CASE("publisher: closed, and closed again later -> expired") {
     Leader leader;
     leader.server.say(alice, wire::ClosePublisher{1});
     leader.server.settle();
+    CHECK(leader.server.clients.take<wire::Closed>(alice).size() == 1);
     leader.server.say(alice, wire::ClosePublisher{1});
-    leader.server.settle();
-    CHECK(leader.server.clients.take<wire::Closed>(alice).size() == 2);
+    const wire::Refused again = leader.refusal();
+    CHECK(again.about == wire::About::close);
+    CHECK(again.id == 1);
+    CHECK(again.code == Code::expired);
   }
 
   TEST_CASE("publishers: the table is full -> busy, by name of the bound") {

@@ -79,4 +79,27 @@ TEST_SUITE("replica/verdict") {
       return !welcomes.empty();
     }));
   }
+
+  // CLOSE of a publisher that only the successor knows: told to be done, its entry would stay.
+  TEST_CASE("cluster: CLOSE of an unknown publisher at a leader that nobody follows -> open") {
+    Cluster three(3);
+    const ServerId leader = three.wait_for_leader();
+    wire::Hello hello;
+    hello.publisher = make_uuid(99);
+    three.at(leader).say(bob, hello);
+    REQUIRE(three.wait([&] { return !three.at(leader).clients.take<wire::Welcome>(bob).empty(); }));
+    three.at(leader).say(bob, wire::ClosePublisher{1});
+    REQUIRE(three.wait([&] { return !three.at(leader).clients.take<wire::Closed>(bob).empty(); }));
+    three.isolate(leader, true);
+    three.at(leader).say(bob, wire::ClosePublisher{1});
+    std::vector<wire::Refused> refusals;
+    REQUIRE(three.wait([&] {
+      refusals = three.at(leader).clients.take<wire::Refused>(bob);
+      return !refusals.empty();
+    }));
+    CHECK(three.at(leader).clients.take<wire::Closed>(bob).empty());
+    CHECK(refusals.front().about == wire::About::close);
+    CHECK(refusals.front().code == Code::unavailable);
+    CHECK(refusals.front().outcome == Outcome::maybe);
+  }
 }
