@@ -106,7 +106,8 @@ void PublisherSession::leave(Leave why, const std::string& trouble, std::string 
 }
 
 void PublisherSession::leave_for_leader(const std::string& endpoint, const std::string& trouble) {
-  if (endpoint.empty() || endpoint == endpoint_) return leave(Leave::without_leader, trouble);
+  const bool elsewhere = !endpoint.empty() && endpoint != endpoint_ && !options_.stays;
+  if (!elsewhere) return leave(Leave::without_leader, trouble);
   leave(Leave::redirect, trouble, endpoint);
 }
 
@@ -194,7 +195,9 @@ void PublisherSession::on(const wire::Welcome& welcome, std::uint64_t now_ms) {
 std::string PublisherSession::better_server(const wire::Welcome& welcome) {
   const bool leads = welcome.leader == welcome.server || welcome.leader_endpoint == endpoint_;
   if (leads) unreachable_leader_.clear();
-  return leads || welcome.leader_endpoint == unreachable_leader_ ? "" : welcome.leader_endpoint;
+  return leads || options_.stays || welcome.leader_endpoint == unreachable_leader_
+             ? ""
+             : welcome.leader_endpoint;
 }
 
 bool PublisherSession::open_instance(const wire::Welcome& welcome) {

@@ -57,6 +57,8 @@ class PublisherSession {
     // Nobody else knows the publisher's id: being fenced means that a HELLO of our own, given up
     // before, arrived late.
     bool id_is_ours = false;
+    // At a server that forwards, as long as it serves: the leader is not sought.
+    bool stays = false;
     std::uint64_t seed = 0;  // of the pauses' jitter
   };
   using RetryDone = std::function<void(Result<Receipt>)>;

@@ -21,8 +21,9 @@ std::string range_text(Offset first, Offset last) {
 }  // namespace
 
 std::string_view to_string(Rule rule) {
-  static constexpr std::string_view names[] = {"H0", "P1", "P2", "O1", "O2", "O3", "O4", "O5", "A1",
-                                               "A2", "X1", "R1", "D1", "F1", "F2", "T1", "G1"};
+  static constexpr std::string_view names[] = {"H0", "P1", "P2", "O1", "O2", "O3", "O4",
+                                               "O5", "A1", "A2", "X1", "R1", "D1", "F1",
+                                               "F2", "T1", "G1", "B1", "C1"};
   return names[static_cast<std::size_t>(rule)];
 }
 
@@ -55,7 +56,7 @@ HistoryChecker::Slot* HistoryChecker::find_slot(PublisherKey p, Sequence s) {
 // --- publishers ---
 
 void HistoryChecker::invoke(std::uint64_t time, PublisherKey p, Sequence s, std::string_view topic,
-                            std::uint64_t payload_hash) {
+                            std::uint64_t payload_hash, const Terms& terms) {
   now_ = time;
   Publisher& publisher = publishers_[p];
   if (s == 0 || s > publisher.slots.size()) {
@@ -69,7 +70,8 @@ void HistoryChecker::invoke(std::uint64_t time, PublisherKey p, Sequence s, std:
   } else {
     return report(Rule::h0, name_of(p, s) + " is invoked again, and was not refused");
   }
-  publisher.slots[s] = {.hash = payload_hash, .above = completed_, .topic = topic_of(topic)};
+  publisher.slots[s] = {
+      .hash = payload_hash, .above = completed_, .topic = topic_of(topic), .terms = terms};
   ++counts_.invoked;
 }
 
@@ -170,6 +172,10 @@ bool HistoryChecker::place(const Place& place, Slot& slot, bool delivered) {
       report(Rule::t1, place.text() + " was invoked when offset " + std::to_string(slot.above) +
                            " was known");
     }
+    if (slot.terms.behind && *slot.terms.behind + 1 != place.offset) {
+      report(Rule::c1, place.text() + " was to be taken behind offset " +
+                           std::to_string(*slot.terms.behind) + " only");
+    }
   } else {
     const bool twice = delivered && log_[slot.offset].delivered;
     report(twice ? Rule::x1 : Rule::a2,
@@ -194,10 +200,37 @@ void HistoryChecker::walk(bool at_end) {
       ++holes_;
     } else {
       walk_entry(offset, log_[offset]);
+      walk_batch(offset, log_[offset]);
       walk_publisher(offset, log_[offset]);
       last_known_ = offset;
     }
     walked_ = offset;
+  }
+  const Entry& last = log_[top()];
+  if (at_end && last.sequence != 0 && joined(last.publisher, last.sequence + 1)) {
+    report(Rule::b1, name_of(last.publisher, last.sequence) +
+                         " is the last one, and not of its batch: the rest is missing");
+  }
+}
+
+// What was refused is not: the one before it may be another message by now.
+bool HistoryChecker::joined(PublisherKey p, Sequence s) {
+  const Slot* const slot = find_slot(p, s);
+  return slot != nullptr && slot->terms.joined && !slot->refused;
+}
+
+// Where the message before it is not known, nobody can tell.
+void HistoryChecker::walk_batch(Offset offset, const Entry& entry) {
+  if (last_known_ + 1 != offset) return;
+  const Entry& before = log_[last_known_];
+  const bool goes_on = entry.publisher == before.publisher && entry.zxid == before.zxid &&
+                       entry.sequence == before.sequence + 1;
+  const Place here{offset, entry.zxid, entry.publisher, entry.sequence};
+  if (joined(entry.publisher, entry.sequence) && !goes_on) {
+    report(Rule::b1, here.text() + " comes without what was published with it before");
+  } else if (last_known_ > 0 && joined(before.publisher, before.sequence + 1) && !goes_on) {
+    report(Rule::b1, here.text() + " parts a batch: behind it is " +
+                         name_of(before.publisher, before.sequence));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,7 +39,9 @@ enum class Rule : std::uint8_t {
   f1,  // publisher order: sequences rise along the offsets
   f2,  // and without holes
   t1,  // real time: invoked after another was known to be placed, placed behind it
-  g1   // epochs do not fall, a zxid is one transaction: one publisher, neighbouring sequences
+  g1,  // epochs do not fall, a zxid is one transaction: one publisher, neighbouring sequences
+  b1,  // what was published as one batch is one transaction, all of it or nothing
+  c1   // what was published on a condition stands where the condition says
 };
 
 std::string_view to_string(Rule);  // "P1", ...; no name is one of Invariants'
@@ -80,12 +83,22 @@ class HistoryChecker {
     std::uint64_t postfix = 0;  // above what it ended with
   };
 
+  // What its publisher asked for, beside being taken.
+  struct Terms {
+    bool joined = false;             // in one transaction with the sequence before it
+    std::optional<Offset> behind{};  // only directly behind this offset
+  };
+
   // Calls come in the order in which things happened; `time` (any unit) is only for the reports.
   // An invocation is told before the message is handed over, an acknowledgement and a delivery
   // after they arrived; `invoke` is the first sending only. A sequence that was refused may be
   // invoked again, with another message.
   void invoke(std::uint64_t time, PublisherKey p, Sequence s, std::string_view topic,
-              std::uint64_t payload_hash);
+              std::uint64_t payload_hash, const Terms& terms);
+  void invoke(std::uint64_t time, PublisherKey p, Sequence s, std::string_view topic,
+              std::uint64_t payload_hash) {
+    invoke(time, p, s, topic, payload_hash, {});
+  }
   void acknowledge(std::uint64_t time, PublisherKey p, Sequence s, Offset offset, Zxid zxid);
   // The cluster has it, the receipt is no longer known: it must be delivered.
   void confirm(std::uint64_t time, PublisherKey p, Sequence s);
@@ -126,6 +139,7 @@ class HistoryChecker {
     Topic topic = 0;
     bool refused = false;
     bool confirmed = false;
+    Terms terms;
   };
   struct RefusedContent {
     Sequence sequence = 0;
@@ -177,6 +191,8 @@ class HistoryChecker {
   void judge(Subscription& sub, bool at_end);
   void walk(bool at_end);
   void walk_entry(Offset offset, const Entry& entry);
+  void walk_batch(Offset offset, const Entry& entry);
+  bool joined(PublisherKey p, Sequence s);
   void walk_publisher(Offset offset, const Entry& entry);
   Loss drained(const Drain& drain, std::vector<bool>& lost);
   bool matches(const Subscription& sub, Topic topic) const;

@@ -2,43 +2,24 @@
 #include "sim/publisher_actor.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <iterator>
 #include <utility>
-
-#include "zabmq/record.hpp"
 
 namespace zabmq::sim {
 namespace {
 
-constexpr std::size_t name_size = 24;  // key, sequence, content
-constexpr std::uint64_t patient_ms = 60'000;
 constexpr std::uint64_t turn_ms = 100;          // turns are at most so far apart
 constexpr Micros late_frame_max = 90 * second;  // so long a stalled connection may hold a frame
 
-std::uint64_t hash_of(Bytes payload) {
-  return static_cast<std::uint64_t>(checksum(payload));
-}
-
-void put(std::vector<std::byte>& bytes, std::size_t at, std::uint64_t value) {
-  for (std::size_t i = 0; i < 8; ++i) bytes[at + i] = static_cast<std::byte>(value >> (8 * i));
-}
-
-std::uint64_t get(Bytes bytes, std::size_t at) {
-  std::uint64_t value = 0;
-  for (std::size_t i = 8; i-- > 0;) value = value << 8 | static_cast<std::uint64_t>(bytes[at + i]);
-  return value;
-}
-
 }  // namespace
-
-MessageName name_of(Bytes payload) {
-  if (payload.size() < name_size) return {};
-  return {PublisherKey{static_cast<std::uint32_t>(get(payload, 0))}, get(payload, 8)};
-}
 
 PublisherActor::PublisherActor(const ClientSurroundings& around, Random random, bool keeps_id,
                                NextKey next_key)
-    : around_(around), random_(random), keeps_id_(keeps_id), next_key_(std::move(next_key)) {}
+    : around_(around),
+      random_(random),
+      keeps_id_(keeps_id),
+      stays_(random_.chance(300'000)),
+      next_key_(std::move(next_key)) {}
 
 void PublisherActor::say(const std::string& text) {
   if (around_.trace.words()) {
@@ -61,8 +42,7 @@ void PublisherActor::open_session() {
   has_rival_ = older_.has_value();
   if (!has_rival_) older_invoked_ = 0;  // fenced by what is opened now
   unknown_.clear();
-  pending_ = 0;
-  due_.clear();
+  pending_.clear();
   retry_due_ms_.reset();
   after_opening_done_ = ended_ = false;
   const Parameters& p = around_.parameters;
@@ -78,6 +58,7 @@ void PublisherActor::open_session() {
               options.endpoints.end());
   options.publisher = id_;
   options.seed = random_.next();
+  options.stays = stays_;
   if (keeps_id_) {
     options.cluster = cluster_;
     options.history = history_;
@@ -120,7 +101,7 @@ void PublisherActor::finish_with(std::size_t messages) {
 
 std::string PublisherActor::status() const {
   return std::string(keeps_id_ ? "keeps its id, " : "") + std::to_string(left_) +
-         " messages to publish, " + std::to_string(pending_) + " pending, " +
+         " messages to publish, " + std::to_string(pending_.size()) + " pending, " +
          (unknown_.empty() ? "" : "asks for " + std::to_string(unknown_.front()) + ", ") +
          (process_.session->opened() ? "" : "not opened, ") +
          "trouble: " + process_.session->trouble();
@@ -180,18 +161,7 @@ void PublisherActor::judge_end(const Error& error, bool may_be_fenced) {
 void PublisherActor::tell_outcomes() {
   const auto replies = process_.session->take_replies();
   for (const client::Completion& completion : process_.session->take_completions()) {
-    client::Batch& batch = *completion.batch;
-    const auto* receipt = std::get_if<wire::Receipt>(&completion.outcome);
-    for (std::uint32_t i = 0; i < batch.count(); ++i) {
-      const Sequence sequence = batch.first + i;
-      --pending_;
-      while (!due_.empty() && due_.front().sequence <= sequence) due_.pop_front();
-      if (receipt) {
-        on_done(sequence, Receipt{receipt->base_offset + i, receipt->zxid, sequence});
-      } else {
-        on_done(sequence, std::get<Error>(completion.outcome));
-      }
-    }
+    complete(completion);
   }
   for (const auto& reply : replies) reply();
 }
@@ -199,8 +169,8 @@ void PublisherActor::tell_outcomes() {
 // Whoever publishes or asks hears of it in time, whatever the cluster does.
 void PublisherActor::check_deadlines() {
   const auto late = [this](std::uint64_t deadline_ms) { return deadline_ms + turn_ms < now_ms(); };
-  if (!due_.empty() && late(due_.front().deadline_ms)) {
-    around_.report("deadline", "message " + std::to_string(due_.front().sequence) +
+  if (!pending_.empty() && late(pending_.front().deadline_ms)) {
+    around_.report("deadline", "message " + std::to_string(pending_.front().sequence) +
                                    " is without an outcome after its deadline");
   }
   if (retry_due_ms_ && late(*retry_due_ms_)) {
@@ -241,63 +211,43 @@ void PublisherActor::publish_chain(std::uint64_t life) {
   around_.timeline.after(random_.about(pause), [this, life] { publish_chain(life); });
 }
 
-void PublisherActor::publish_some() {
-  std::size_t burst = random_.between(1, around_.parameters.clients.burst_max);
-  if (finishing_) burst = std::min(burst, left_ - std::min(left_, pending_));
-  if (!unknown_.empty() || process_.session->dead()) return;
-  for (; burst > 0; --burst) {
-    const Sequence sequence = process_.intake->next_sequence();
-    const std::uint64_t deadline = deadline_ms();
-    if (!publish_one(*process_.intake, deadline)) break;
-    newest_invoked_ = std::max(newest_invoked_, sequence);
-    ++pending_;
-    due_.push_back(
-        {sequence, due_.empty() ? deadline : std::max(deadline, due_.back().deadline_ms)});
-  }
-  if (process_.intake->take_wake()) plan_turn(0);
-}
-
-bool PublisherActor::publish_one(client::Intake& intake, std::uint64_t deadline_ms) {
-  if (intake.stopped()) return false;
-  const Sequence sequence = intake.next_sequence();
-  // With its id kept, the n-th message is the same one in every life.
-  const bool was_refused = refused_.contains(sequence);
-  const bool again = keeps_id_ && sequence <= invoked_ && !was_refused;
-  const std::string topic = "t" + std::to_string(sequence % 3);
-  const std::vector<std::byte> payload = payload_of(sequence);
-  Publisher::Done done;
-  if (!intake.take({.topic = topic, .payload = payload}, done, deadline_ms)) return false;
-  around_.trace.count(EventKind::client_call, static_cast<std::uint64_t>(key_), sequence);
-  refused_.erase(sequence);
-  if (!again) {
-    around_.history.invoke(around_.timeline.now(), key_, sequence, topic, hash_of(payload));
-  }
-  invoked_ = std::max(invoked_, sequence);
-  return true;
-}
-
-std::uint64_t PublisherActor::deadline_ms() {
-  if (finishing_) return now_ms() + patient_ms;
-  static constexpr std::uint64_t choices[] = {300, 2000, 5000, 20000};
-  return now_ms() + choices[random_.below(4)];
-}
-
-std::vector<std::byte> PublisherActor::payload_of(Sequence sequence) {
-  const std::uint64_t content = keeps_id_ ? sequence : ++contents_;
-  Random filler(static_cast<std::uint64_t>(key_) << 40 ^ content);
-  const std::size_t size = name_size + filler.below(around_.parameters.clients.payload_max);
-  std::vector<std::byte> payload(size);
-  put(payload, 0, static_cast<std::uint64_t>(key_));
-  put(payload, 8, sequence);
-  put(payload, 16, content);
-  for (std::size_t at = name_size; at < size; at += 8) {
-    const std::uint64_t word = filler.next();
-    std::memcpy(payload.data() + at, &word, std::min<std::size_t>(8, size - at));
-  }
-  return payload;
-}
-
 // --- outcomes ---
+
+// In the order of publication.
+void PublisherActor::complete(const client::Completion& completion) {
+  const std::size_t count = completion.batch->count();
+  const auto end = pending_.begin() + static_cast<std::ptrdiff_t>(count);
+  const std::deque<Pending> messages(pending_.begin(), end);
+  pending_.erase(pending_.begin(), end);
+  if (const auto* receipt = std::get_if<wire::Receipt>(&completion.outcome)) {
+    note_batch(messages);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Sequence sequence = receipt->first_sequence + i;
+      if (sequence != messages[i].sequence) {
+        around_.report("receipt", "a receipt of message " + std::to_string(sequence) +
+                                      ", where that of " + std::to_string(messages[i].sequence) +
+                                      " was due");
+      }
+      on_done(sequence, Receipt{receipt->base_offset + i, receipt->zxid, sequence});
+    }
+    return;
+  }
+  const Error& error = std::get<Error>(completion.outcome);
+  for (const Pending& message : messages) on_done(message.sequence, error);
+  if (!error.first) return;
+  judge_condition(messages.front(), error);
+  renumber(count);
+}
+
+// Nobody is told of an end that may yet be another one.
+void PublisherActor::judge_condition(const Pending& message, const Error& error) {
+  ++counts_.conditions_refused;
+  if (message.terms.behind && *error.first <= around_.committed()) return;
+  around_.report("condition", "message " + std::to_string(message.sequence) +
+                                  " is told that the last offset is " +
+                                  std::to_string(*error.first) + ", committed are those up to " +
+                                  std::to_string(around_.committed()));
+}
 
 void PublisherActor::on_done(Sequence sequence, const Result<Receipt>& result) {
   if (result) return acknowledge(result.value());
@@ -352,6 +302,7 @@ void PublisherActor::acknowledge(const Receipt& receipt) {
   note_acknowledged(receipt.offset, receipt.zxid);
   known_last_ = std::max(known_last_, receipt.sequence);
   if (left_ > 0) --left_;
+  if (stays_) ++counts_.staying;
 }
 
 void PublisherActor::note_acknowledged(Offset offset, Zxid zxid) {
@@ -379,8 +330,9 @@ void PublisherActor::older_chain(std::uint64_t number) {
 
 bool PublisherActor::older_goes_on() {
   client::PublisherSession& session = *older_->session;
-  const Sequence next = older_->intake->next_sequence();
-  if (publish_one(*older_->intake, deadline_ms())) older_invoked_ = std::max(older_invoked_, next);
+  for (const Pending& message : publish(*older_->intake, deadline_ms())) {
+    older_invoked_ = std::max(older_invoked_, message.sequence);
+  }
   session.tick(now_ms());
   session.exchange(*older_->intake, now_ms());
   older_->link->perform_outputs();

@@ -1,7 +1,8 @@
 // PublisherActor: a program that publishes, over the real intake and session, and tells the history
 // what it was promised. Two sorts: one that forgets itself when it is restarted, and asks for open
 // outcomes; one that keeps its publisher's id and goes on where the cluster says it got to. Of the
-// second sort, an older process may live on beside the newer one, which must fence it.
+// second sort, an older process may live on beside the newer one, which must fence it. Both publish
+// whole batches as well, the first sort also on conditions; some stay at servers that forward.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,9 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "client/intake.hpp"
@@ -29,13 +32,44 @@ struct Place {
   Zxid zxid;
 };
 
+// What a payload says it is: a publisher's n-th content. Its sequence may change while it waits.
+struct MessageName {
+  PublisherKey publisher{};
+  std::uint64_t content = 0;
+};
+MessageName name_of(Bytes payload);
+
+// Which sequence each content was given last.
+class Names {
+ public:
+  void give(const MessageName& name, Sequence sequence);
+  Sequence sequence_of(const MessageName& name) const;  // 0: that content was never published
+
+ private:
+  std::unordered_map<PublisherKey, std::vector<Sequence>> by_content_;
+};
+
+// What publishers did beside sending one message after the other.
+struct PublisherCounts {
+  std::uint64_t batches = 0;  // published as such, and acknowledged
+  std::uint64_t batch_messages = 0;
+  std::uint64_t conditions_met = 0;
+  std::uint64_t conditions_refused = 0;
+  std::uint64_t renumbered = 0;  // messages that waited behind a refused condition
+  std::uint64_t staying = 0;     // messages acknowledged to those that stay where they are
+
+  PublisherCounts& operator+=(const PublisherCounts& other);
+};
+
 struct ClientSurroundings {
   Timeline& timeline;
   Trace& trace;
   const Parameters& parameters;
   ClientNetwork& network;
   HistoryChecker& history;
-  std::function<Offset()> retained;  // greatest offset that retention has let go
+  Names& names;
+  std::function<Offset()> committed;  // greatest offset that is
+  std::function<Offset()> retained;   // greatest offset that retention has let go
   // A client saw something that no rule of the history covers.
   std::function<void(const std::string& check, const std::string& text)> report;
   // A client noticed what a correct server does not do, and put up with it.
@@ -53,12 +87,14 @@ class PublisherActor {
   void restart();  // the process is killed and comes back
   // From now on: patient deadlines, and `messages` more acknowledged ones.
   void finish_with(std::size_t messages);
-  bool finished() const { return finishing_ && left_ == 0 && pending_ == 0 && unknown_.empty(); }
+  bool finished() const { return finishing_ && left_ == 0 && pending_.empty() && unknown_.empty(); }
   std::string status() const;
   // The greatest place in a receipt so far.
   Place acknowledged() const { return acknowledged_; }
+  const PublisherCounts& counts() const { return counts_; }
 
  private:
+  static constexpr std::uint64_t patient_ms = 60'000;
   struct Process {
     std::unique_ptr<client::Intake> intake;
     std::unique_ptr<client::PublisherSession> session;
@@ -82,7 +118,19 @@ class PublisherActor {
   void turn_chain(std::uint64_t life);
   void publish_chain(std::uint64_t life);
   void publish_some();
-  bool publish_one(client::Intake& intake, std::uint64_t deadline_ms);
+  struct Call {  // one of the program's to its publisher
+    std::size_t messages = 1;
+    bool batch = false;
+    std::optional<Offset> behind;
+  };
+  struct Pending;
+  Call next_call(Sequence next);
+  std::optional<Offset> choose_condition();
+  std::size_t batch_length() const;
+  std::vector<Pending> publish(client::Intake& intake, std::uint64_t deadline_ms);
+  void invoke(const Pending& message);
+  void note_batch(const std::deque<Pending>& messages);
+  void renumber(std::size_t by);
   void on_done(Sequence sequence, const Result<Receipt>& result);
   void ask_for_unknown();
   void acknowledge(const Receipt& receipt);
@@ -92,15 +140,18 @@ class PublisherActor {
   void refuse(Sequence sequence);
   void after_opening();
   void tell_outcomes();
+  void complete(const client::Completion& completion);
+  void judge_condition(const Pending& message, const Error& error);
   void check_deadlines();
   std::uint64_t now_ms() const { return around_.timeline.now() / millisecond; }
   std::uint64_t deadline_ms();
-  std::vector<std::byte> payload_of(Sequence sequence);
+  std::vector<std::byte> payload_of(std::uint64_t content) const;
   void say(const std::string& text);
 
   const ClientSurroundings around_;
   Random random_;
   const bool keeps_id_;
+  const bool stays_;  // at the server it has reached, whoever leads
   NextKey next_key_;
 
   PublisherKey key_{};
@@ -117,16 +168,21 @@ class PublisherActor {
   bool turn_planned_ = false;
   bool ended_ = false;            // by its first failure
   std::deque<Sequence> unknown_;  // open outcomes; the first one is being asked for
-  std::size_t pending_ = 0;       // taken, and without an outcome
-  struct Due {
+  struct Pending {                // taken, and without an outcome
     Sequence sequence = 0;
+    std::uint64_t content = 0;
     std::uint64_t deadline_ms = 0;
+    std::string topic;
+    std::uint64_t payload_hash = 0;
+    HistoryChecker::Terms terms;
+    bool in_batch = false;
   };
-  std::deque<Due> due_;                        // the pending ones, with their deadlines
+  std::deque<Pending> pending_;
   std::optional<std::uint64_t> retry_due_ms_;  // of the question under way
   bool finishing_ = false;
   std::size_t left_ = 0;
   Place acknowledged_;
+  PublisherCounts counts_;
   Sequence newest_invoked_ = 0;     // by this process, and those since an older one was left alive
   std::set<Sequence> refused_;      // with its id kept: told to the history, not invoked again yet
   bool has_rival_ = false;          // an older process lived when this one began
@@ -139,12 +195,5 @@ class PublisherActor {
   Instance older_instance_ = 0;
   std::optional<Fence> fence_;  // what the next one was told when it was opened
 };
-
-// What a payload says it is.
-struct MessageName {
-  PublisherKey publisher{};
-  Sequence sequence = 0;
-};
-MessageName name_of(Bytes payload);
 
 }  // namespace zabmq::sim

@@ -64,11 +64,17 @@ void Server::end_life() {
   if (!life_) return;
   around_.clients.process_died(id_);
   around_.peers.process_died(id_, around_.parameters.servers);
+  forwarded_before_ = forwarded();
   life_.reset();
   backlog_.clear();
   paused_ = false;
   step_planned_ = writer_planned_ = reader_planned_ = false;
   ++disk_generation_;
+}
+
+std::uint64_t Server::forwarded() const {
+  const replica::Replica* now = replica();
+  return forwarded_before_ + (now ? now->counters().forwarded : 0);
 }
 
 void Server::kill() {

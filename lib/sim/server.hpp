@@ -98,6 +98,7 @@ class Server {
   ServerId id() const { return id_; }
   const replica::Replica* replica() const;  // null: down or recovering
   bool no_space() const;
+  std::uint64_t forwarded() const;  // requests to its leaders, in all of its lives
 
  private:
   class Life;
@@ -125,6 +126,7 @@ class Server {
 
   std::unique_ptr<Life> life_;
   std::uint64_t lives_ = 0;
+  std::uint64_t forwarded_before_ = 0;  // in the lives that are over
   End end_ = End::none;
   std::string end_text_;
   bool error_met_ = false;       // in this life: an operation of the disk failed

@@ -339,7 +339,7 @@ void SubscriberActor::take(client::Delivery delivery) {
     const MessageName name = name_of(message->payload);
     remember(*message);
     around_.history.deliver(around_.timeline.now(), key_, message->offset, message->zxid,
-                            name.publisher, name.sequence, message->topic,
+                            name.publisher, around_.names.sequence_of(name), message->topic,
                             static_cast<std::uint64_t>(checksum(message->payload)));
   }
   if (cursor_->malformed()) around_.report("delivery", "a malformed batch was delivered");

@@ -33,6 +33,8 @@ World::World(const Parameters& parameters, const RunOptions& options)
       parameters_,
       clients_,
       history_,
+      names_,
+      [this] { return invariants_.committed_offset(); },
       [this] { return invariants_.retained(); },
       [this](const std::string& check, const std::string& text) { report(check, text); },
       [this](const std::string& check, const std::string& text) {
@@ -119,6 +121,8 @@ RunResult World::run() {
   result.history = history_.counts();
   result.hits = hits_;
   result.old_copies_found = nemesis_->old_copies_found();
+  for (const auto& publisher : publishers_) result.publishers += publisher->counts();
+  for (const auto& server : servers_) result.forwarded += server->forwarded();
   result.findings = findings_;
   result.trace.assign(trace_.lines().begin(), trace_.lines().end());
   result.parameters = parameters_.text();

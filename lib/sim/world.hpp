@@ -53,7 +53,9 @@ struct RunResult {
   HistoryChecker::Counts history;
   HitTable hits;
   std::uint64_t old_copies_found = 0;  // of the disks put back
-  std::vector<Finding> findings;       // the first one is what counts
+  PublisherCounts publishers;
+  std::uint64_t forwarded = 0;    // requests, from followers to leaders
+  std::vector<Finding> findings;  // the first one is what counts
   std::vector<std::string> trace;
   std::string parameters;
 };
@@ -97,6 +99,7 @@ class World {
   std::vector<Finding> findings_;
   HitTable hits_;
   HistoryChecker history_;
+  Names names_;
   std::size_t history_findings_ = 0;
   Invariants invariants_;
   PeerNetwork peers_;

@@ -85,6 +85,27 @@ TEST_SUITE("client/publisher_session") {
     CHECK(f.sent[0].publish.instance == 3);
   }
 
+  TEST_CASE("opening: a server that forwards, and the publisher stays -> it serves") {
+    PublisherFixture f({.endpoints = three_servers, .publisher = uuid(7), .stays = true});
+    wire::Welcome forwarding = f.welcome(3, 0);
+    forwarding.server = ServerId{2};
+    forwarding.leader = ServerId{1};
+    forwarding.leader_endpoint = "tcp://leader";
+
+    f.give(forwarding);
+
+    CHECK(f.connects == Strings{"tcp://a"});
+    CHECK(f.put("m") == 1);
+    CHECK(f.sent.size() == 1);
+
+    wire::Refused refusal = f.refusal(1, Code::unavailable);
+    refusal.not_leading = true;
+    refusal.leader_endpoint = "tcp://leader";
+    f.give(refusal);
+    f.wait_for_connect();
+    CHECK(f.connects.back() == "tcp://b");
+  }
+
   TEST_CASE("opening: no leader is known -> the next server after a pause") {
     PublisherFixture f;
 

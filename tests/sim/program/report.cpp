@@ -66,6 +66,14 @@ std::string report_of(const Tally& tally, double seconds, unsigned jobs) {
       "%llu epochs established\n",
       n(tally.published), n(tally.acknowledged), n(tally.delivered), n(tally.transactions),
       n(tally.epochs));
+  const PublisherCounts& p = tally.publishers;
+  text += format(
+      "%llu batches of %llu messages; conditions: %llu met, %llu refused, %llu messages renumbered "
+      "behind them\n",
+      n(p.batches), n(p.batch_messages), n(p.conditions_met), n(p.conditions_refused),
+      n(p.renumbered));
+  text += format("publishers that stay at followers: %llu messages; %llu requests forwarded\n",
+                 n(p.staying), n(tally.forwarded));
   text +=
       format("old copies of disks: %llu put back, %llu found out (the others were taken away)\n",
              n(tally.hits.of(Fault::old_disk)), n(tally.old_copies_found));

@@ -54,6 +54,8 @@ Tally tally_of(const RunResult& result, double cpu_seconds) {
   tally.delivered = result.history.delivered;
   tally.hits = result.hits;
   tally.old_copies_found = result.old_copies_found;
+  tally.publishers = result.publishers;
+  tally.forwarded = result.forwarded;
   for (const Finding& finding : result.findings) {
     tally.violations.push_back({finding.check, result.seed, finding.event, finding.text});
   }
@@ -80,6 +82,8 @@ void Tally::add(const Tally& other) {
   delivered += other.delivered;
   hits += other.hits;
   old_copies_found += other.old_copies_found;
+  publishers += other.publishers;
+  forwarded += other.forwarded;
   violations.insert(violations.end(), other.violations.begin(), other.violations.end());
 }
 
@@ -102,6 +106,14 @@ Json to_json(const Tally& tally) {
   json["delivered"] = tally.delivered;
   json["hits"] = tally.hits.counts;
   json["old_copies_found"] = tally.old_copies_found;
+  const PublisherCounts& p = tally.publishers;
+  json["batches"] = p.batches;
+  json["batch_messages"] = p.batch_messages;
+  json["conditions_met"] = p.conditions_met;
+  json["conditions_refused"] = p.conditions_refused;
+  json["renumbered"] = p.renumbered;
+  json["staying"] = p.staying;
+  json["forwarded"] = tally.forwarded;
   json["violations"] = Json::array();
   for (const Violation& v : tally.violations) {
     json["violations"].push_back(
@@ -129,6 +141,14 @@ Tally tally_from(const Json& json) {
   tally.delivered = json.at("delivered");
   tally.hits.counts = json.at("hits");
   tally.old_copies_found = json.at("old_copies_found");
+  PublisherCounts& p = tally.publishers;
+  p.batches = json.at("batches");
+  p.batch_messages = json.at("batch_messages");
+  p.conditions_met = json.at("conditions_met");
+  p.conditions_refused = json.at("conditions_refused");
+  p.renumbered = json.at("renumbered");
+  p.staying = json.at("staying");
+  tally.forwarded = json.at("forwarded");
   for (const Json& v : json.at("violations")) {
     tally.violations.push_back({v.at("check"), v.at("seed"), v.at("event"), v.at("text")});
   }

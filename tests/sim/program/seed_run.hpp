@@ -40,6 +40,8 @@ struct Tally {
   std::uint64_t delivered = 0;
   HitTable hits;
   std::uint64_t old_copies_found = 0;
+  PublisherCounts publishers;
+  std::uint64_t forwarded = 0;
   std::vector<Violation> violations;
 
   void add(const Tally& other);
