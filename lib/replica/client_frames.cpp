@@ -349,6 +349,9 @@ wire::StatusAnswer Replica::make_status_answer(std::uint64_t request) const {
   count("fenced", counters_.fenced);
   count("forwarded", counters_.forwarded);
   count("cursors_overtaken", counters_.cursors_overtaken);
+  count("snapshots_saved", counters_.snapshots_saved);
+  count("snapshots_sent", counters_.snapshots_sent);
+  count("snapshots_installed", counters_.snapshots_installed);
   count("client_frames_malformed", counters_.client_frames_malformed);
   count("batches_malformed", counters_.batches_malformed);
   count("resets", counters_.resets);

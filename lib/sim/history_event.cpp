@@ -3,6 +3,10 @@
 
 namespace zabmq::sim {
 
+HistoryChecker::Drain drain_of(const HistoryEvent& event) {
+  return {event.server, event.subscription, event.offset, event.first};
+}
+
 void tell(HistoryChecker& checker, const HistoryEvent& e) {
   using Kind = HistoryEvent::Kind;
   switch (e.kind) {
@@ -33,9 +37,7 @@ HistoryChecker checked(std::span<const HistoryEvent> history) {
   std::vector<HistoryChecker::Drain> drains;
   for (const HistoryEvent& event : history) {
     tell(checker, event);
-    if (event.kind == HistoryEvent::Kind::drain) {
-      drains.push_back({event.server, event.subscription, event.offset});
-    }
+    if (event.kind == HistoryEvent::Kind::drain) drains.push_back(drain_of(event));
   }
   checker.finish(drains);
   return checker;

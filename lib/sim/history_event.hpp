@@ -30,11 +30,14 @@ struct HistoryEvent {
   SubscriptionKey subscription{};
   ServerId server = ServerId::none;
   Offset offset = 0;  // of a message; first of a subscription; covered by a mark; a drain's end
+  Offset first = 1;   // of a drain: below, retention has let messages go
   Zxid zxid = {};
   std::uint64_t payload_hash = 0;
   std::string topic = {};
   std::vector<std::string> topics = {};  // of a subscription; empty: all
 };
+
+HistoryChecker::Drain drain_of(const HistoryEvent& event);
 
 // Everything but a drain, which is for finish().
 void tell(HistoryChecker& checker, const HistoryEvent& event);

@@ -88,6 +88,7 @@ TEST_CASE("history file: every field comes back") {
   RecordedEvent event = message(Kind::subscribe, 1'000'000'000'000, 5, 6);
   event.subscription = sim::SubscriptionKey{~std::uint64_t{0}};
   event.server = ServerId{3};
+  event.first = 77;
   event.topics = {"a", "", "b"};
   {
     HistoryWriter writer(directory.path() / "x.history");
@@ -106,6 +107,7 @@ TEST_CASE("history file: every field comes back") {
   CHECK(events[0].subscription == event.subscription);
   CHECK(events[0].server == event.server);
   CHECK(events[0].offset == event.offset);
+  CHECK(events[0].first == event.first);
   CHECK(events[0].zxid == event.zxid);
   CHECK(events[0].payload_hash == event.payload_hash);
   CHECK(events[0].topic == event.topic);

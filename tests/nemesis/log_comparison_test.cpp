@@ -50,6 +50,13 @@ void erase(ServerLog& log, std::size_t at) {
   log.transactions.erase(log.transactions.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
+// Lets go of the first `count` transactions.
+void let_go(ServerLog& log, std::size_t count) {
+  log.floor = log.transactions[count - 1];
+  log.transactions.erase(log.transactions.begin(),
+                         log.transactions.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
 }  // namespace
 
 TEST_CASE("log comparison: the same logs, or one that is behind, pass") {
@@ -111,6 +118,40 @@ TEST_CASE("log comparison: on all servers: a hole, a second time, an epoch that 
               }).empty());
   CHECK_FALSE(
       after_all([](ServerLog& log) { log.transactions[20].zxid.epoch = Epoch::none; }).empty());
+}
+
+TEST_CASE("log comparison: logs that begin at floors of their own pass") {
+  std::vector<ServerLog> logs = three();
+  let_go(logs[0], 5);
+  let_go(logs[1], 25);
+  let_go(logs[2], 21);
+  const LogVerdict verdict = compare_logs(logs, end);
+  CHECK(verdict.violations.empty());
+  CHECK(verdict.compared == 26);
+}
+
+TEST_CASE("log comparison: a difference behind the greater of two floors -> found, not below it") {
+  for (const std::size_t at : {std::size_t{10}, std::size_t{24}, std::size_t{30}}) {
+    CAPTURE(at);
+    const auto violations = after([at](ServerLog& log) {
+      log.transactions[at].digest = Digest{1};
+      let_go(log, 25);  // what the floor itself says is compared as well
+    });
+    CHECK(violations.empty() == (at == 10));
+  }
+}
+
+TEST_CASE("log comparison: behind a floor: a hole, or a floor that others do not know -> found") {
+  const auto hole = after([](ServerLog& log) {
+    let_go(log, 25);
+    erase(log, 0);
+  });
+  CHECK_FALSE(hole.empty());
+  const auto unknown = after([](ServerLog& log) {
+    let_go(log, 25);
+    log.floor.zxid.epoch = Epoch{3};
+  });
+  CHECK_FALSE(unknown.empty());
 }
 
 TEST_CASE("log comparison: a damaged log -> found") {

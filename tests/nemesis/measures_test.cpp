@@ -51,14 +51,16 @@ TEST_CASE("timeline: silence and the rate while there is no fault") {
   CHECK(timeline.newest() == at(11));
 }
 
-TEST_CASE("verdict: too little load or too few faults make a run invalid") {
+TEST_CASE("verdict: too little of load, faults, retention or cursors makes a run invalid") {
   Timeline::Summary summary;
   summary.seconds = 120;
   summary.per_fault_free_second = 500;
-  CHECK(why_invalid(summary, 20).empty());
-  CHECK_FALSE(why_invalid(summary, 19).empty());
+  CHECK(why_invalid(summary, {20, 4, 4}).empty());
+  CHECK_FALSE(why_invalid(summary, {19, 4, 4}).empty());
+  CHECK_FALSE(why_invalid(summary, {20, 3, 4}).empty());
+  CHECK_FALSE(why_invalid(summary, {20, 4, 3}).empty());
   summary.per_fault_free_second = 499;
-  CHECK_FALSE(why_invalid(summary, 20).empty());
+  CHECK_FALSE(why_invalid(summary, {20, 4, 4}).empty());
 }
 
 TEST_CASE("payload: says whose it is") {

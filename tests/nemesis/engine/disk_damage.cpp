@@ -10,6 +10,8 @@
 #include <iterator>
 #include <vector>
 
+#include "storage/dump.hpp"
+
 namespace zabmq::nemesis {
 
 namespace {
@@ -36,14 +38,43 @@ std::string content_of(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// Where the history ends in the newest segment; 0: not known. What stands behind that in a file
+// that was a segment before is of no use to anybody.
+class End final : public storage::DumpReader {
+ public:
+  std::uint64_t of(const std::string& file) const { return file_ == file ? end_ : 0; }
+  void on_identity(const storage::IdentityFile::Loaded&) override {}
+  void on_snapshot(const storage::DumpedSnapshot&) override {}
+  void on_segment(const storage::DumpedSegment& segment) override {
+    if (!segment.in_chain) return;
+    file_ = segment.file;
+    end_ = segment.end;
+  }
+  void on_mark(const storage::Place&, const storage::Mark&) override {}
+  void on_record(const storage::Place&, const RecordHeader&) override {}
+  void on_damage(const storage::Place&, std::uint64_t, const std::string&) override {}
+  void on_other_file(const std::string&, std::uint64_t) override {}
+
+ private:
+  std::string file_;
+  std::uint64_t end_ = 0;
+};
+
+// Files that were never anything else end with zeros.
+std::uint64_t written_bytes(const fs::path& data, const fs::path& segment) {
+  End end;
+  storage::dump_directory(data.string(), end);
+  if (const std::uint64_t known = end.of(segment.filename().string()); known > 0) return known;
+  return content_of(segment).find_last_not_of('\0') + 1;
+}
+
 }  // namespace
 
 std::optional<std::string> truncate_tail(const fs::path& data, std::mt19937_64& random) {
   const std::vector<fs::path> segments = segments_of(data);
   if (segments.empty()) return std::nullopt;
   const fs::path& newest = segments.back();
-  const std::string content = content_of(newest);
-  const std::uint64_t written = content.find_last_not_of('\0') + 1;  // files may end with zeros
+  const std::uint64_t written = written_bytes(data, newest);
   const std::uint64_t cut = 1 + random() % cut_max;
   const std::uint64_t left = written > header_size + cut ? written - cut : header_size;
   if (left >= written) return std::nullopt;  // a segment that has only begun

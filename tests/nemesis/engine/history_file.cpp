@@ -17,7 +17,7 @@ namespace {
 
 using Kind = sim::HistoryEvent::Kind;
 
-constexpr std::array<char, 8> magic{'Z', 'B', 'H', 'I', 'S', 'T', '0', '1'};
+constexpr std::array<char, 8> magic{'Z', 'B', 'H', 'I', 'S', 'T', '0', '2'};
 constexpr std::size_t block_size = 64 * 1024;
 constexpr std::size_t block_max = 1024 * 1024;
 
@@ -57,6 +57,7 @@ void encode(std::string& out, const RecordedEvent& event) {
   put_number(out, static_cast<std::uint64_t>(event.subscription));
   put_number(out, static_cast<std::uint32_t>(event.server));
   put_number(out, event.offset);
+  put_number(out, event.first);
   put_zxid(out, event.zxid);
   put_word(out, event.payload_hash);
   put_text(out, event.topic);
@@ -166,6 +167,7 @@ RecordedEvent HistoryReader::decode() {
   event.subscription = sim::SubscriptionKey{number()};
   event.server = ServerId{static_cast<std::uint32_t>(number())};
   event.offset = number();
+  event.first = number();
   event.zxid.epoch = Epoch{static_cast<std::uint32_t>(number())};
   event.zxid.counter = number();
   event.payload_hash = word();
@@ -248,8 +250,7 @@ Judgement judge(const std::filesystem::path& directory) {
   merge(files, [&](const sim::HistoryEvent& event) {
     ++judgement.events;
     sim::tell(judgement.checker, event);
-    if (event.kind == Kind::drain)
-      drains.push_back({event.server, event.subscription, event.offset});
+    if (event.kind == Kind::drain) drains.push_back(sim::drain_of(event));
   });
   if (drains.empty()) throw std::runtime_error(directory.string() + ": has no final drain");
   judgement.checker.finish(drains);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "storage/dump.hpp"
 
@@ -20,7 +21,11 @@ class Collector final : public storage::DumpReader {
   void on_snapshot(const storage::DumpedSnapshot& snapshot) override {
     if (snapshot.used) log_.delivered = std::max(log_.delivered, snapshot.parsed.snapshot.at.zxid);
   }
-  void on_segment(const storage::DumpedSegment&) override {}
+  void on_segment(const storage::DumpedSegment& segment) override {
+    if (!segment.in_chain || std::exchange(begun_, true)) return;
+    const storage::LastRecord& before = segment.parsed.header.before;
+    log_.floor = {before.zxid, before.offset, before.digest};
+  }
   void on_mark(const storage::Place& place, const storage::Mark& mark) override {
     if (place.in_chain) log_.delivered = std::max(log_.delivered, mark.delivered);
   }
@@ -33,6 +38,7 @@ class Collector final : public storage::DumpReader {
 
  private:
   ServerLog& log_;
+  bool begun_ = false;
 };
 
 std::string text_of(const LoggedTransaction& transaction) {
@@ -44,7 +50,7 @@ std::string name_of(const ServerLog& log) {
 }
 
 void check_shape(const ServerLog& log, std::vector<std::string>& violations) {
-  Zxid before;
+  Zxid before = log.floor.zxid;
   for (const LoggedTransaction& transaction : log.transactions) {
     if (!follows(transaction.zxid, before)) {
       violations.push_back(name_of(log) + ": " + to_string(transaction.zxid) + " stands behind " +
@@ -62,21 +68,25 @@ Zxid certain(const ServerLog& log, Offset end) {
   return at == log.transactions.end() ? log.delivered : std::max(log.delivered, at->zxid);
 }
 
-Transactions up_to(const ServerLog& log, Zxid last) {
+// From `floor` to `last`; the floor of the log itself is one of them.
+Transactions between(const ServerLog& log, Zxid floor, Zxid last) {
   Transactions some;
+  if (log.floor.zxid == floor) some.push_back(log.floor);
   for (const LoggedTransaction& transaction : log.transactions) {
-    if (transaction.zxid <= last) some.push_back(transaction);
+    if (transaction.zxid >= floor && transaction.zxid <= last) some.push_back(transaction);
   }
   return some;
 }
 
 void compare_two(const ServerLog& a, const ServerLog& b, Offset end, LogVerdict& verdict) {
   const Zxid last = std::min(certain(a, end), certain(b, end));
-  const Transactions first = up_to(a, last);
-  const Transactions second = up_to(b, last);
+  const Zxid floor = std::max(a.floor.zxid, b.floor.zxid);
+  const Transactions first = between(a, floor, last);
+  const Transactions second = between(b, floor, last);
   const auto [x, y] = std::mismatch(first.begin(), first.end(), second.begin(), second.end());
   if (x == first.end() && y == second.end()) {
-    verdict.compared = std::min<std::uint64_t>(verdict.compared, first.size());
+    const std::uint64_t floors = first.empty() ? 0 : 1;
+    verdict.compared = std::min<std::uint64_t>(verdict.compared, first.size() - floors);
     return;
   }
   verdict.violations.push_back(

@@ -22,6 +22,7 @@ struct LoggedTransaction {
 
 struct ServerLog {
   ServerId server = ServerId::none;
+  LoggedTransaction floor;                      // the last one that was let go
   std::vector<LoggedTransaction> transactions;  // first to last
   Zxid delivered;                               // by its newest mark
   std::string problem;  // the verdict of the dump, when the log is not readable and clean
@@ -35,9 +36,10 @@ struct LogVerdict {
   std::vector<std::string> violations;
 };
 
-// Every log: epochs never fall, and counters run from 1 without a hole inside each. All logs: the
-// same transactions up to the message at offset `end`, which all must have, and up to what both of
-// two servers know to be delivered. Behind that tails may differ.
+// Every log: epochs never fall, and counters run from 1 without a hole inside each, behind the
+// floor. All logs: the same transactions from the greater of two floors, which both must know, up
+// to the message at offset `end`, which all must have, and up to what both of two servers know to
+// be delivered. Behind that tails may differ.
 LogVerdict compare_logs(const std::vector<ServerLog>& logs, Offset end);
 
 }  // namespace zabmq::nemesis

@@ -4,9 +4,13 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <set>
+#include <stop_token>
+#include <thread>
 #include <vector>
 
 #include "nemesis/engine/faults.hpp"
@@ -26,6 +30,9 @@ constexpr Millis outcome_bound{60000};
 constexpr Millis drain_silence{10000};
 constexpr Millis subscriber_bound{30000};  // without getting any further
 constexpr int look_again_ms = 10;
+constexpr Millis floors_bound{20000};  // until all servers begin with the same offset
+constexpr Millis status_pause{200};
+constexpr Millis status_patience{300};
 constexpr std::uint32_t drain_number = 2000;
 constexpr std::uint64_t small_disk_base = 256u << 20;
 constexpr std::uint64_t small_disk_per_second = 4u << 20;
@@ -38,6 +45,8 @@ class Run {
  private:
   void start_load();
   void stop_load();
+  void watch_status(const std::stop_token& stop);
+  void await_one_floor();
   void drain_all();
   bool wait_for(LoadPublisher& publisher);
   bool wait_for(const LoadSubscriber& subscriber);
@@ -55,6 +64,8 @@ class Run {
   std::unique_ptr<ProxyNet> proxies_;
   Abilities abilities_;
   Timeline timeline_;
+  RetentionWatch retention_;
+  std::uint64_t cursor_resumes_ = 0;
   std::vector<std::unique_ptr<LoadPublisher>> publishers_;
   std::vector<std::unique_ptr<LoadSubscriber>> subscribers_;
 };
@@ -69,7 +80,8 @@ Run::Run(const Options& options, const std::function<bool()>& interrupted)
     : options_(options),
       interrupted_(interrupted),
       network_(options.servers, options.separate),
-      servers_(options.servers, network_, options.directory) {
+      servers_(options.servers, network_, options.directory),
+      retention_(options.servers) {
   make_directory(histories());
   make_directory(options_.directory / "sessions");
   for (const ServerId id : servers_.ids()) {
@@ -117,16 +129,20 @@ void Run::start_load() {
     load.seed = seed(100 + i);
     publishers_.push_back(std::make_unique<LoadPublisher>(load, timeline_));
   }
-  for (std::uint32_t i = 1; i <= 4; ++i) {
+  for (std::uint32_t i = 1; i <= 6; ++i) {
     SubscriberLoad load;
     load.number = i;
     load.endpoints = servers_.endpoints();
     load.moves = i >= 2;
     if (i == 3) load.topics = {"trades", "single"};
     if (i == 4) load.credit = 64;
+    load.rests = i == 2 || i == 3;
+    if (i == 2) load.at_gap = SubscriberLoad::AtGap::stop;
+    if (i >= 5) load.cursor = "cursor-" + std::to_string(i);
+    if (i == 6) load.moves = false;  // at all servers: each life begins wherever it likes
     load.histories = histories();
     load.seed = seed(200 + i);
-    subscribers_.push_back(std::make_unique<LoadSubscriber>(load, timeline_));
+    subscribers_.push_back(std::make_unique<LoadSubscriber>(load, timeline_, retention_));
   }
 }
 
@@ -141,6 +157,7 @@ void Run::stop_load() {
   }
   timeline_.finish(now_ns());
   publishers_.clear();
+  for (const auto& subscriber : subscribers_) subscriber->hurry();
   for (const auto& subscriber : subscribers_) {
     if (!wait_for(*subscriber) && !interrupted_()) {
       timeline_.violation("a subscriber got no further than offset " +
@@ -148,6 +165,7 @@ void Run::stop_load() {
                           std::to_string(timeline_.top()));
     }
     subscriber->stop();
+    cursor_resumes_ += subscriber->cursor_resumes();
   }
   subscribers_.clear();
 }
@@ -173,15 +191,43 @@ bool Run::wait_for(const LoadSubscriber& subscriber) {
   return true;
 }
 
+// Every server, to its end, from what it says is its first offset. What is let go meanwhile is
+// excused.
 void Run::drain_all() {
   SubscriptionRecorder recorder(histories(), "drains", drain_number);
   for (const ServerId id : servers_.ids()) {
-    if (!drain(servers_.endpoint(id), 1, drain_silence, recorder)) {
+    const Offset first = std::max<Offset>(servers_.status_of(id).first_offset, 1);
+    if (!drain(servers_.endpoint(id), first, drain_silence, recorder)) {
       timeline_.violation("the final drain of server " + to_string(id) + " did not end");
     }
-    recorder.drained(id, timeline_.top());
+    const Offset kept = std::max(servers_.status_of(id).first_offset, first);
+    recorder.drained(id, timeline_.top(), kept);
   }
   recorder.close();
+}
+
+// Retention is a transaction: every server begins with the same offset.
+void Run::await_one_floor() {
+  const Nanos deadline = now_ns() + to_ns(floors_bound);
+  std::set<Offset> floors;
+  while (floors.size() != 1 && !interrupted_()) {
+    if (now_ns() > deadline) return timeline_.violation("the servers begin with different offsets");
+    floors.clear();
+    for (const ServerStatus& server : servers_.status().servers) {
+      floors.insert(server.reachable ? server.first_offset : 0);
+    }
+  }
+}
+
+// Beside the run, with questions of its own.
+void Run::watch_status(const std::stop_token& stop) {
+  ClientOptions client;
+  client.endpoints = servers_.own_endpoints();
+  while (!stop.stop_requested()) {
+    const Nanos asked = now_ns();
+    retention_.saw(asked, cluster_status(client, status_patience));
+    poll(nullptr, 0, static_cast<int>(status_pause.count()));
+  }
 }
 
 std::optional<bool> Run::perform() {
@@ -196,6 +242,7 @@ std::optional<bool> Run::perform() {
     return false;
   }
   timeline_.begin(now_ns());
+  std::jthread watcher([this](const std::stop_token& stop) { watch_status(stop); });
   start_load();
   Faults faults({.servers = servers_,
                  .network = network_,
@@ -209,7 +256,10 @@ std::optional<bool> Run::perform() {
   faults.run(timeline_.start() + to_ns(std::chrono::seconds(options_.seconds)));
   faults.heal_and_settle("the last fault");
   if (!interrupted_()) stop_load();
+  if (!interrupted_()) await_one_floor();
   if (!interrupted_()) drain_all();
+  watcher.request_stop();
+  watcher.join();
   servers_.stop_all();
   faults.close();
   if (interrupted_()) return std::nullopt;
@@ -227,7 +277,9 @@ bool Run::judge_all(const Faults& faults) {
                         .not_covered = faults.not_covered(),
                         .timeline = timeline_,
                         .judgement = judgement,
-                        .logs = compare_logs(logs, timeline_.top())});
+                        .logs = compare_logs(logs, timeline_.top()),
+                        .retention = retention_,
+                        .cursor_resumes = cursor_resumes_});
 }
 
 fs::path temporary_directory() {

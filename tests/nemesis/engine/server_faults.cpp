@@ -172,7 +172,8 @@ void Faults::judge_flip(ServerId victim) {
   }
   eventually(reach_bound, [&] { return ready() || ended(Millis{0}); });
   const Offset top = parts_.timeline.top();
-  const Offset first = top > probe_span ? top - probe_span : 1;
+  const Offset kept = std::max<Offset>(parts_.servers.status_of(victim).first_offset, 1);
+  const Offset first = std::max(top > probe_span ? top - probe_span : 1, kept);
   const bool whole = drain(parts_.servers.endpoint(victim), first, probe_silence, probes_);
   if (ended(whole ? Millis{0} : refusal_bound)) {
     ++report_.findings["flipped bit: found when read"];

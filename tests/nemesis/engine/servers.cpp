@@ -20,10 +20,13 @@ namespace {
 constexpr Millis stop_patience{10000};
 constexpr std::streamoff log_tail_bytes = 4096;
 
-// Small files, so that segments begin and end all the time, and time-outs that a pause can outlast.
-constexpr std::array settings = {"storage.segment_size=2MiB", "limits.max_batch=256KiB",
-                                 "limits.max_payload=64KiB", "limits.tail_cache=4MiB",
-                                 "snapshot.every_bytes=8MiB"};
+// Small files, so that segments begin and end all the time; little is retained, so that they are
+// let go, freed and recycled, and who comes back empty is given a snapshot; and time-outs that a
+// pause can outlast. What a durable cursor needs is kept for longer than its readers are away.
+constexpr std::array settings = {
+    "storage.segment_size=2MiB",      "limits.max_batch=256KiB",   "limits.max_payload=64KiB",
+    "limits.tail_cache=4MiB",         "snapshot.every_bytes=4MiB", "storage.retain_bytes=4MiB",
+    "storage.retain_max_bytes=24MiB", "storage.retain_min=3s",     "storage.retain_hold=2s"};
 constexpr std::array time_outs = {"timing.sync_timeout", "timing.disk_stuck_timeout",
                                   "timing.client_timeout"};
 
@@ -169,8 +172,7 @@ std::optional<int> Servers::wait_for_end(ServerId id, Millis bound) {
 
 ClusterStatus Servers::status(Millis patience) const {
   ClientOptions client;
-  client.endpoints.clear();
-  for (const Server& server : servers_) client.endpoints.push_back(own_endpoint(server.id));
+  client.endpoints = own_endpoints();
   return cluster_status(client, patience);
 }
 
@@ -179,6 +181,12 @@ ServerStatus Servers::status_of(ServerId id) const {
     if (server.id == id) return server;
   }
   return {};
+}
+
+std::vector<std::string> Servers::own_endpoints() const {
+  std::vector<std::string> all;
+  for (const Server& server : servers_) all.push_back(own_endpoint(server.id));
+  return all;
 }
 
 std::optional<ServerId> Servers::leader() const {

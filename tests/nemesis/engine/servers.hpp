@@ -54,6 +54,7 @@ class Servers {
   std::string endpoint(ServerId id) const;      // for clients, through the proxy
   std::string own_endpoint(ServerId id) const;  // for questions of ours
   std::vector<std::string> endpoints() const;
+  std::vector<std::string> own_endpoints() const;
 
  private:
   struct Server {

@@ -29,17 +29,38 @@ void print_faults(const Results& results) {
   }
 }
 
+void print_retention(const Results& results) {
+  const RetentionWatch::Counts counts = results.retention.counts();
+  std::printf(
+      "retention: messages let go %llu times, below offset %llu at the end; %llu snapshots "
+      "installed, %llu gaps told, %llu resumes from durable cursors (%llu cursors overtaken)\n",
+      number(counts.let_go), number(counts.first_offset), number(counts.installed),
+      number(counts.gaps), number(results.cursor_resumes), number(counts.overtaken));
+}
+
 }  // namespace
 
-std::string why_invalid(const Timeline::Summary& summary, std::uint64_t faults) {
-  const double per_minute =
-      summary.seconds > 0 ? static_cast<double>(faults) * 60 / summary.seconds : 0;
+std::string why_invalid(const Timeline::Summary& summary, const Amounts& amounts) {
   if (summary.per_fault_free_second < acknowledged_per_second_min) {
     return text("%.0f messages acknowledged per fault-free second, fewer than %.0f",
                 summary.per_fault_free_second, acknowledged_per_second_min);
   }
-  if (per_minute < faults_per_minute_min) {
-    return text("%.1f faults a minute, fewer than %.0f", per_minute, faults_per_minute_min);
+  const auto a_minute = [&](std::uint64_t times) {
+    return summary.seconds > 0 ? static_cast<double>(times) * 60 / summary.seconds : 0;
+  };
+  const double faults = a_minute(amounts.faults);
+  if (faults < faults_per_minute_min) {
+    return text("%.1f faults a minute, fewer than %.0f", faults, faults_per_minute_min);
+  }
+  const double let_go = a_minute(amounts.let_go);
+  if (let_go < let_go_per_minute_min) {
+    return text("messages were let go %.1f times a minute, fewer than %.0f", let_go,
+                let_go_per_minute_min);
+  }
+  const double resumes = a_minute(amounts.cursor_resumes);
+  if (resumes < cursor_resumes_per_minute_min) {
+    return text("%.1f resumes from durable cursors a minute, fewer than %.0f", resumes,
+                cursor_resumes_per_minute_min);
   }
   return "";
 }
@@ -82,11 +103,16 @@ bool print_verdict(const Results& results) {
   std::printf("logs: %llu transactions in %llu epochs, the same on all servers%s\n",
               number(results.logs.compared), number(results.logs.epochs),
               results.logs.violations.empty() ? "" : ": NO, see below");
+  print_retention(results);
   std::vector<std::string> others = results.timeline.violations();
+  const std::vector<std::string> gaps = results.retention.violations(true);
+  others.insert(others.end(), gaps.begin(), gaps.end());
   others.insert(others.end(), results.logs.violations.begin(), results.logs.violations.end());
   for (const std::string& violation : others) std::printf("violation: %s\n", violation.c_str());
   const std::uint64_t violations = results.judgement.checker.counts().violations + others.size();
-  const std::string invalid = why_invalid(summary, results.faults.tally.total());
+  const std::string invalid = why_invalid(
+      summary,
+      {results.faults.tally.total(), results.retention.counts().let_go, results.cursor_resumes});
   if (violations > 0) {
     std::printf("nemesis: %llu violations (seed %llu)\n", number(violations),
                 number(results.options.seed));
