@@ -129,7 +129,7 @@ TEST_SUITE("architecture/documents") {
     std::set_intersection(rules.begin(), rules.end(), checks.begin(), checks.end(),
                           std::inserter(both, both.end()));
 
-    CHECK(rules.size() == 17);
+    CHECK(rules.size() == 19);
     CHECK(checks.contains("I1"));
     CHECK(both.empty());
   }

@@ -41,6 +41,16 @@ TEST_CASE("cursor lives: what was confirmed comes again, or what nobody acknowle
         "began at offset 10, where 10 was confirmed, and nothing above 20 acknowledged");
 }
 
+TEST_CASE("cursor lives: told of a gap first -> above what was acknowledged, not below") {
+  for (const Offset first : {Offset{10}, Offset{500}}) {
+    CursorLives lives = one_life();
+    lives.overtaken();
+    CHECK(lives.starts_at(first).has_value() == (first == 10));
+    lives.begin();
+    CHECK(lives.starts_at(first + 1).has_value() == (first == 500));
+  }
+}
+
 TEST_CASE("cursor lives: nothing was ever confirmed -> anywhere") {
   CursorLives lives;
   lives.begin();

@@ -6,7 +6,11 @@
 namespace zabmq::nemesis {
 
 void CursorLives::begin() {
-  started_ = false;
+  started_ = overtaken_ = false;
+}
+
+void CursorLives::overtaken() {
+  overtaken_ = true;
 }
 
 std::optional<std::string> CursorLives::starts_at(Offset first) {
@@ -15,7 +19,7 @@ std::optional<std::string> CursorLives::starts_at(Offset first) {
   acknowledged_ = std::max(acknowledged_, first - 1);
   if (!confirmed_) return std::nullopt;  // it may exist, or not
   ++resumes_;
-  if (first > *confirmed_ && first <= sent + 1) return std::nullopt;
+  if (first > *confirmed_ && (first <= sent + 1 || overtaken_)) return std::nullopt;
   return "began at offset " + std::to_string(first) + ", where " + std::to_string(*confirmed_) +
          " was confirmed, and nothing above " + std::to_string(sent) + " acknowledged";
 }

@@ -12,7 +12,8 @@ namespace zabmq::nemesis {
 
 class CursorLives {
  public:
-  void begin();  // a life, which does not know yet where
+  void begin();      // a life, which does not know yet where
+  void overtaken();  // it is told of a gap first: it may begin above what was acknowledged
   // The first offset that it is given or told of. Not nullopt: why that is wrong. Now the cursor
   // exists, and stands there.
   std::optional<std::string> starts_at(Offset first);
@@ -26,6 +27,7 @@ class CursorLives {
   Offset acknowledged_ = 0;  // the greatest so far
   std::optional<Offset> confirmed_;
   bool started_ = false;
+  bool overtaken_ = false;
   std::uint64_t resumes_ = 0;
 };
 

@@ -226,10 +226,9 @@ void LoadSubscriber::cursor_starts(Offset first) {
 void LoadSubscriber::on_cursor_gap(const Gap& gap) {
   retention_.gap(now_ns(),
                  {name() + " with a durable cursor", gap.from, gap.first_available, true});
-  if (lives_.started()) {
-    recorder_.end();
-    recorder_.begin(gap.first_available);
-  }
+  if (!lives_.started()) return lives_.overtaken();
+  recorder_.end();
+  recorder_.begin(gap.first_available);
 }
 
 void LoadSubscriber::acknowledge(Subscriber& subscriber) {
