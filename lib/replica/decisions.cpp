@@ -134,7 +134,9 @@ void Proposals::decide_open(const Request& request, Forming& group) {
   }
   const Instance instance = known ? known->instance + 1 : table_.next_unknown_instance();
   accept(request, instance, group);
-  Taken& now = flight_of(request.publisher).taken;
+  Flight& flight = flight_of(request.publisher);
+  flight.closed = false;
+  Taken& now = flight.taken;
   now.instance = instance;
   if (now.closing) now.last_sequence = 0;  // the close frees the entry before this one is delivered
   now.closing = false;
@@ -240,7 +242,8 @@ void Proposals::refuse(const Request& request, Code code, std::string text) {
 wire::Refused Proposals::refusal_of_ended(wire::About about, std::uint64_t id,
                                           const Uuid& publisher) const {
   const std::string name = "publisher " + to_string(publisher);
-  if (taken(publisher)) {
+  const auto flight = flights_.find(publisher);
+  if (flight != flights_.end() && !flight->second.closed) {
     return refused(about, id, Code::unavailable, Outcome::maybe,
                    name + " is being closed: try again");
   }

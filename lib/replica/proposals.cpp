@@ -206,6 +206,9 @@ void Proposals::answer_committed(const Proposal& proposal) {
     if (!is_forwarded(proposal.asker)) send_receipt(proposal.asker, receipt);
     for (const Asker& copy : proposal.copies) send_receipt(copy, receipt);
   } else if (proposal.kind == Kind::close) {
+    Flight& flight = flights_.at(proposal.header.publisher);
+    const bool newest = flight.taken.instance == proposal.header.instance;
+    flight.closed = flight.taken.closing && newest;
     askers_.answer(proposal.asker, wire::Closed{proposal.header.instance});
   }
 }

@@ -75,7 +75,7 @@ class Proposals {
 
   std::optional<Taken> taken(const Uuid& publisher) const;
   // The answer when a publisher is not known, or has a close in flight. `expired`, which is final,
-  // only in the first case: what is in flight may be lost with a deposed leader.
+  // not while the close may yet be lost with a deposed leader.
   wire::Refused refusal_of_ended(wire::About about, std::uint64_t id, const Uuid& publisher) const;
   // The answer to an instance that is older than what `taken` says. Fenced, which is final, only
   // once the newer one is delivered: while it is in flight it may be lost with a deposed leader.
@@ -105,6 +105,7 @@ class Proposals {
   };
   struct Flight {  // a publisher with proposals in flight
     Taken taken;
+    bool closed = false;  // the close among them is committed
     std::size_t proposals = 0;
     std::deque<std::uint64_t> batches;  // numbers of its batch proposals
   };

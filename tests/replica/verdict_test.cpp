@@ -102,4 +102,28 @@ TEST_SUITE("replica/verdict") {
     CHECK(refusals.front().code == Code::unavailable);
     CHECK(refusals.front().outcome == Outcome::maybe);
   }
+
+  // CLOSED has been told, so nothing else may be.
+  TEST_CASE("cluster: a close that is committed, not delivered here yet -> expired") {
+    Cluster three(3);
+    const ServerId leader = three.wait_for_leader();
+    Server& server = three.at(leader);
+    wire::Hello hello;
+    hello.publisher = make_uuid(99);
+    server.say(bob, hello);
+    REQUIRE(three.wait([&] { return !server.clients.take<wire::Welcome>(bob).empty(); }));
+
+    server.disk_works = false;
+    server.say(bob, wire::ClosePublisher{1});
+    REQUIRE(three.wait([&] { return !server.clients.take<wire::Closed>(bob).empty(); }));
+    CHECK(server.replica->status().publishers == 1);
+    hello.instance = 1;
+    server.say(ConnectionId{3}, hello);
+    std::vector<wire::Refused> refusals;
+    REQUIRE(three.wait([&] {
+      refusals = server.clients.take<wire::Refused>(ConnectionId{3});
+      return !refusals.empty();
+    }));
+    CHECK(refusals.front().code == Code::expired);
+  }
 }
