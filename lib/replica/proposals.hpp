@@ -100,7 +100,7 @@ class Proposals {
     std::uint64_t id = 0;  // that it names
     RecordHeader header;
     bool committed = false;
-    bool creates = false;  // a cursor
+    bool creates = false;            // a cursor
     std::vector<Asker> copies = {};  // of a batch: who sent it again meanwhile, on a connection
   };
   struct Flight {  // a publisher with proposals in flight
