@@ -1300,7 +1300,7 @@ class Subscriber:
 
     on_gap: what to do when the offset that is due is no longer kept. None: end with the error gap.
     Else jump to what is kept, and call on_gap(due, first_available) inside next(), before the first
-    message from there; due is 0 when it is not known (a start by zxid or time).
+    message from there; due is 0 when it is not known (a start by zxid, time or cursor).
 
     cursor: a durable cursor, kept by the cluster under this name (by the rules of a topic). The
     subscriber begins behind what was acknowledged to it, or at `start` if it is new, and then it

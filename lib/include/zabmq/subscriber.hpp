@@ -81,7 +81,7 @@ inline From at_token(const ResumeToken& token) {
 
 // What is no longer kept, and so cannot be delivered.
 struct Gap {
-  Offset from = 0;             // the offset that was due; 0: not known (a start by zxid or time)
+  Offset from = 0;             // the offset that was due; 0: not known (a zxid, a time, a cursor)
   Offset first_available = 0;  // the subscription goes on with this one
 };
 
