@@ -239,14 +239,16 @@ void PublisherActor::complete(const client::Completion& completion) {
   renumber(count);
 }
 
-// Nobody is told of an end that may yet be another one.
+// Only who sets a condition is told that it does not hold, and nobody is told of an end that may
+// yet be another one. (The latter no client can see.)
 void PublisherActor::judge_condition(const Pending& message, const Error& error) {
   ++counts_.conditions_refused;
-  if (message.terms.behind && *error.first <= around_.committed()) return;
-  around_.report("condition", "message " + std::to_string(message.sequence) +
-                                  " is told that the last offset is " +
-                                  std::to_string(*error.first) + ", committed are those up to " +
-                                  std::to_string(around_.committed()));
+  const std::string text = "message " + std::to_string(message.sequence) +
+                           " is told that the last offset is " + std::to_string(*error.first);
+  if (!message.terms.behind) return around_.report("condition", text + ", and did not ask");
+  if (*error.first <= around_.committed()) return;
+  around_.suspect("condition",
+                  text + ", committed are those up to " + std::to_string(around_.committed()));
 }
 
 void PublisherActor::on_done(Sequence sequence, const Result<Receipt>& result) {

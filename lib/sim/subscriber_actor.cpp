@@ -401,6 +401,11 @@ void SubscriberActor::on_error(const Error& error) {
   if (error.code == Code::unavailable) return restart();
   if (error.code == Code::gap) return on_gap(error);
   if (beyond_ && error.code == Code::refused) return start();
+  if (with_cursor_ && started_ && error.code == Code::refused) {
+    around_.suspect("cursor",
+                    std::string("what was delivered is acknowledged, and: ") + error.what());
+    return start();
+  }
   failed_ = true;
   around_.report("subscriber", std::string("a subscription ended: ") + error.what());
 }

@@ -201,7 +201,10 @@ void Core::on_ack_leader(Leading& self, ServerId from, Learner& learner, const A
 
 // ACK and, before ACK-LD, PROGRESS: cumulative.
 void Core::on_ack(Leading& self, ServerId from, Learner& learner, Zxid durable) {
-  if (!learner.synchronizing || durable > learner.cursor || !history_.contains(durable)) {
+  // A slow learner may report what retention has let go of since.
+  const bool sent =
+      durable <= learner.cursor && (durable < history_.floor.zxid || history_.contains(durable));
+  if (!learner.synchronizing || !sent) {
     return end_session(self, from,
                        "it acknowledged " + to_string(durable) + ", which it was never sent");
   }

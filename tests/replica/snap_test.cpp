@@ -245,6 +245,7 @@ TEST_SUITE("replica/snap") {
       most = std::max(most, bytes);
     }
     CHECK(most < 4 * (48 << 10));
+    CHECK(cluster.at(cluster.leader).replica->counters().protocol_errors == 0);
     cluster.tamper = nullptr;
     cluster.at(slow).disk_works = true;
     CHECK(cluster.wait([&] { return cluster.all_at(1000); }));

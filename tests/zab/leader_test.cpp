@@ -628,6 +628,18 @@ TEST_SUITE("zab/leader") {
     CHECK(probe.core().last_committed() == zxid(1, 3));
   }
 
+  // Seed 388 of the simulator: a slow learner, past which retention may go.
+  TEST_CASE("leader: PROGRESS up to what retention has let go of since -> a sign of progress") {
+    Established probe;
+    probe.join(3, "1:1");
+    probe.server().free_up_to(zxid(1, 3));
+
+    probe.receive(3, Progress{zxid(1, 2)});
+
+    CHECK(probe.session_open(3));
+    CHECK(leading(probe).learners.at(ServerId{3}).durable == zxid(1, 2));
+  }
+
   TEST_CASE("leader: ACK of what was never sent -> learner lost, nothing committed") {
     Established probe;
     probe.propose();
