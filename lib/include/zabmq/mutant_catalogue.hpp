@@ -38,8 +38,6 @@
     "M13; session table not in the snapshot")                                                     \
   M(gap_skipped, "A start below what is retained begins at the first that is there.",             \
     "M17; etcd 8668, a silent skip")                                                              \
-  M(verdict_without_round, "That a publisher is over is told by whoever believes to lead.",        \
-    "found by 25 minutes of zabmq-nemesis")                                                       \
   M(cursor_not_asked, "A start with a cursor believes the server it came to.",                    \
     "stale reads at followers; etcd before 3.1")                                                  \
   M(cursor_answered_early, "A cursor's move is answered before it is committed.",                 \
