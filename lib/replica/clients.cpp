@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "zabmq/mutant.hpp"
-
 namespace zabmq::replica {
 
 using Sent = ClientLinks::Sent;
@@ -77,7 +75,7 @@ void Clients::answer(ConnectionId id, wire::ServerMessage message) {
     blocked_.push_back(id);
   }
   connection.held.push_back(std::move(message));
-  if (connection.held.size() > options_.answers_max && !ZABMQ_MUTANT(answers_without_end)) {
+  if (connection.held.size() > options_.answers_max) {
     ++counters_.connections_forgotten;
     forget(id);
   }
