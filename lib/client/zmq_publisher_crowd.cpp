@@ -188,8 +188,8 @@ class PublisherCrowd::Impl {
   // sweep does.
   void receive(Member& member, std::uint64_t now) {
     if (!member.session.opened()) return feed(member.session, member.connection, now);
-    while (auto frame = member.connection.receive()) {
-      member.session.receive(frame->message, std::move(frame->body), now);
+    while (const auto frame = member.connection.receive()) {
+      member.session.receive(frame->message, frame->body, now);
     }
   }
 
