@@ -1,4 +1,5 @@
 // CursorRules: durable cursors, of names that nobody else has.
+#include <cstdio>
 #include <string>
 
 #include "cli/conformance/rules.hpp"
@@ -21,8 +22,10 @@ class TestCursor {
   ~TestCursor() {
     try {
       link_.send({10, 0, name_, 0, true});
-    } catch (...) {
-      // It stays: nothing more can be done.
+    } catch (...) {  // it stays, and holds what is retained: somebody must know
+      std::fprintf(
+          stderr, "zabmq conformance: a cursor is left behind, remove it: zabmq cursor remove %s\n",
+          name_.c_str());
     }
   }
   TestCursor(const TestCursor&) = delete;
