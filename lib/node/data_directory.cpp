@@ -132,7 +132,7 @@ storage::LogOptions DataDirectory::log_options() const {
 
 std::variant<Recovery, Problem> DataDirectory::recover() {
   const replica::Options replica_options = options_.for_replica();
-  replica::ServerState state({replica_options.receipts_max, replica_options.publisher_ttl_us});
+  replica::ServerState state(replica_options.publisher_table());
   StateFeeder feeder(state);
   auto opened = storage::SegmentedLog::open(files_, log_options(), feeder);
   if (const auto* failure = std::get_if<storage::StartFailure>(&opened)) return problem(*failure);

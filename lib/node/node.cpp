@@ -128,6 +128,7 @@ class Node::Parts final : public ZmqClientLinks::Listener,
   }
   void on_durable(Zxid up_to) override { replica_->on_durable(up_to); }
   void on_rewound(bool matched) override { replica_->on_rewound(matched); }
+  void on_install_step() override { replica_->on_install_step(); }
   void on_drained(Zxid durable_end) override { replica_->on_drained(durable_end); }
   void on_failed(const storage::Failure& failure) override;
 

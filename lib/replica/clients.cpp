@@ -45,8 +45,20 @@ std::size_t Clients::most_held() const {
   return most;
 }
 
+std::size_t Clients::most_held_bytes() const {
+  std::size_t most = 0;
+  for (ConnectionId id : blocked_) {
+    const auto it = connections_.find(id);
+    if (it != connections_.end()) most = std::max(most, it->second.held_bytes);
+  }
+  return most;
+}
+
 void Clients::forget(ConnectionId id) {
-  if (connections_.erase(id) == 0) return;
+  const auto it = connections_.find(id);
+  if (it == connections_.end()) return;
+  held_bytes_ -= it->second.held_bytes;
+  connections_.erase(it);
   if (forgotten_) forgotten_(id);
 }
 
@@ -74,8 +86,18 @@ void Clients::answer(ConnectionId id, wire::ServerMessage message) {
     if (sent == Sent::gone) return forget(id);
     blocked_.push_back(id);
   }
-  connection.held.push_back(std::move(message));
-  if (connection.held.size() > options_.answers_max) {
+  hold(id, connection, std::move(message));
+}
+
+void Clients::hold(ConnectionId id, Connection& connection, wire::ServerMessage message) {
+  const std::size_t bytes = sizeof(Connection::Held) + wire::encode(message).size();
+  connection.held.push_back({std::move(message), bytes});
+  connection.held_bytes += bytes;
+  held_bytes_ += bytes;
+  const bool too_many = connection.held.size() > options_.answers_max;
+  const bool too_large =
+      connection.held_bytes > options_.answers_bytes_max && connection.held.size() > 1;
+  if (too_many || too_large || held_bytes_ > options_.answers_total_bytes_max) {
     ++counters_.connections_forgotten;
     forget(id);
   }
@@ -102,12 +124,15 @@ void Clients::tick(std::uint64_t now_ms) {
 void Clients::flush_held(ConnectionId id) {
   const auto it = connections_.find(id);
   if (it == connections_.end()) return;
-  std::deque<wire::ServerMessage>& held = it->second.held;
-  while (!held.empty()) {
-    const Sent sent = links_.send(id, held.front(), Slice{});
+  Connection& connection = it->second;
+  while (!connection.held.empty()) {
+    const Connection::Held& next = connection.held.front();
+    const Sent sent = links_.send(id, next.message, Slice{});
     if (sent == Sent::gone) return forget(id);
     if (sent == Sent::full) return blocked_.push_back(id);
-    held.pop_front();
+    connection.held_bytes -= next.bytes;
+    held_bytes_ -= next.bytes;
+    connection.held.pop_front();
   }
 }
 

@@ -1,8 +1,9 @@
 // Clients: the connections that have said HELLO, and the answers that wait for their links.
 //
 // Invariants: 1. answers to one connection leave in order, and before any later DELIVER; 2. at most
-// connections_max connections, answers_max answers held for each; a client that lets more gather is
-// forgotten, and told so by RESET when it speaks again.
+// connections_max connections; held answers are bounded in number and bytes for each of them, and
+// in bytes for all; a client that lets more gather is forgotten, and told so by RESET when it
+// speaks again.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +38,12 @@ struct Connection {
   Instance instance = 0;  // as HELLO named it, then as it was opened; 0: open a new one
   Publishing publishing = Publishing::none;
   std::uint64_t heard_ms = 0;
-  std::deque<wire::ServerMessage> held;  // its link was full
+  struct Held {
+    wire::ServerMessage message;
+    std::size_t bytes = 0;
+  };
+  std::deque<Held> held;  // its link was full
+  std::size_t held_bytes = 0;
 };
 
 class Clients {
@@ -57,6 +63,8 @@ class Clients {
   void forget(ConnectionId id);
   std::size_t size() const { return connections_.size(); }
   std::size_t most_held() const;  // answers of one connection
+  std::size_t most_held_bytes() const;
+  std::size_t held_bytes() const { return held_bytes_; }  // of all connections
 
   // Frames of connections that are not known are answered RESET, within resets_per_second_max.
   void reset(ConnectionId id, const std::string& reason);
@@ -75,6 +83,7 @@ class Clients {
   void add_wanting(ConnectionId id) { wanting_.push_back(id); }
 
  private:
+  void hold(ConnectionId id, Connection& connection, wire::ServerMessage message);
   void flush_held(ConnectionId id);
   void forget_silent();
 
@@ -84,6 +93,7 @@ class Clients {
   Forgotten forgotten_;
   std::unordered_map<ConnectionId, Connection> connections_;
   std::vector<ConnectionId> blocked_;  // those with held answers
+  std::size_t held_bytes_ = 0;
   std::vector<ConnectionId> wanting_;
   std::uint64_t now_ms_ = 0;
   std::uint64_t silence_checked_ms_ = 0;

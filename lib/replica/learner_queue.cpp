@@ -77,6 +77,8 @@ void LearnerQueues::push_snap(ServerId to, zab::Snap snap, Slice state) {
 void LearnerQueues::on_state_taken(ServerId from, std::uint32_t part) {
   Session* session = find(from);
   if (!session || session->items.empty()) return;
+  // The last part again: the learner is writing the state, and is not to be given up.
+  if (part + 1 == session->state_parts) return;
   State* state = std::get_if<State>(&session->items.front());
   if (!state || part != state->taken || part >= state->snap.part) {
     session->failure = "it took a part of the state that it was not sent";
@@ -232,7 +234,10 @@ bool LearnerQueues::send_state(ServerId peer, Session& session, State& state) {
   session.last_sent = state.snap.floor.zxid;
   const std::size_t part_size = limits_.read_bytes_max;
   const std::size_t window = std::max<std::size_t>(1, limits_.window_bytes / part_size);
-  if (state.taken == state.snap.parts) return session.items.pop_front(), true;
+  if (state.taken == state.snap.parts) {
+    session.state_parts = state.snap.parts;
+    return session.items.pop_front(), true;
+  }
   if (state.snap.part == state.snap.parts || state.snap.part - state.taken >= window) return false;
   const std::size_t at = std::size_t{state.snap.part} * part_size;
   const Slice part = state.bytes.sub(at, std::min(part_size, state.bytes.size() - at));

@@ -80,6 +80,7 @@ class LearnerQueues {
   struct Session {
     std::uint64_t number = 0;  // tells completions of an older session
     std::deque<Item> items;
+    std::uint32_t state_parts = 0;       // of a SNAP that the learner has taken whole
     bool waiting = false;                // for a read or a digest
     bool digest_known = false;           // of the DIFF or TRUNC at the front
     std::optional<std::string> failure;  // the session is over; told when the pump has ended

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "replica/publisher_table.hpp"
 #include "replica/retention.hpp"
 #include "replica/snapshots.hpp"
 #include "wire/batch.hpp"
@@ -23,14 +24,17 @@ struct Options {
   std::size_t publishers_max = 100000;
   LogTime publisher_ttl_us = 3'600'000'000;  // of log time without a message
   std::size_t receipts_max = 1024;           // batch receipts kept per publisher
+  std::size_t receipts_total_max = 1 << 20;  // and of all of them together
   std::size_t cursors_max = 1024;            // durable cursors
   std::size_t connections_max = 10000;
-  std::size_t subscriptions_max = 1024;        // per connection
-  std::size_t answers_max = 4096;              // per connection: held while its link is full
-  std::size_t serve_bytes_per_step = 8 << 20;  // to all subscribers, so that a step stays short
-  std::size_t cold_reads_max = 64;             // of all subscriptions, under way or not yet sent
-  std::size_t resets_per_second_max = 1000;    // answers to frames of unknown connections
-  std::uint64_t client_timeout_ms = 15000;     // a connection silent for so long is forgotten
+  std::size_t subscriptions_max = 1024;            // per connection
+  std::size_t answers_max = 4096;                  // per connection: held while its link is full
+  std::size_t answers_bytes_max = 1 << 20;         // per connection; or one answer
+  std::size_t answers_total_bytes_max = 64 << 20;  // of all connections
+  std::size_t serve_bytes_per_step = 8 << 20;      // to all subscribers, so that a step stays short
+  std::size_t cold_reads_max = 64;           // of all subscriptions, under way or not yet sent
+  std::size_t resets_per_second_max = 1000;  // answers to frames of unknown connections
+  std::uint64_t client_timeout_ms = 15000;   // a connection silent for so long is forgotten
   std::uint64_t client_heartbeat_ms = 1000;
   RetentionLimits retention;
   SnapshotLimits snapshots;
@@ -39,6 +43,10 @@ struct Options {
   std::uint64_t retention_interval_ms = 1000;  // between two looks at what may go
   std::uint64_t disk_stuck_ms = 10000;
   std::uint64_t question_timeout_ms = 2000;  // a question about the cluster's end without an answer
+
+  PublisherTableLimits publisher_table() const {
+    return {receipts_max, publisher_ttl_us, receipts_total_max};
+  }
 };
 
 // What has happened, for logs and status; the composition root reads it.

@@ -42,16 +42,28 @@ std::size_t UuidHash::operator()(const Uuid& id) const {
 }
 
 void ReceiptRing::add(const BatchReceipt& receipt, std::size_t max) {
-  if (receipts_.size() < max) {
-    receipts_.push_back(receipt);
-    return;
-  }
-  receipts_[oldest_] = receipt;
-  oldest_ = (oldest_ + 1) % receipts_.size();
+  if (size_ == max) drop_oldest();
+  if (size_ == slots_.size()) resize(std::min(max, std::max<std::size_t>(1, 2 * size_)));
+  slots_[(oldest_ + size_) % slots_.size()] = receipt;
+  ++size_;
+}
+
+// Memory follows what is kept: a publisher that was busy once is one of a hundred thousand.
+void ReceiptRing::drop_oldest() {
+  oldest_ = (oldest_ + 1) % slots_.size();
+  --size_;
+  if (size_ <= slots_.size() / 4) resize(slots_.size() / 2);
+}
+
+void ReceiptRing::resize(std::size_t slots) {
+  std::vector<BatchReceipt> moved(slots);
+  for (std::size_t i = 0; i < size_; ++i) moved[i] = (*this)[i];
+  slots_ = std::move(moved);
+  oldest_ = 0;
 }
 
 const BatchReceipt& ReceiptRing::operator[](std::size_t i) const {
-  return receipts_[(oldest_ + i) % receipts_.size()];
+  return slots_[(oldest_ + i) % slots_.size()];
 }
 
 bool ReceiptRing::operator==(const ReceiptRing& other) const {
@@ -108,8 +120,33 @@ void PublisherTable::deliver_batch(const RecordHeader& header) {
   PublisherState& state = touch(header.publisher, header.time).state;
   state.instance = std::max(state.instance, header.instance);
   state.last_sequence = header.first_sequence + header.count - 1;
-  state.receipts.add({header.first_sequence, header.base_offset, header.zxid, header.count},
-                     limits_.receipts_max);
+  keep_receipt(header.publisher, state,
+               {header.first_sequence, header.base_offset, header.zxid, header.count});
+  while (receipts_ > limits_.receipts_total_max) drop_oldest_receipt();
+}
+
+void PublisherTable::keep_receipt(const Uuid& publisher, PublisherState& state,
+                                  const BatchReceipt& receipt) {
+  constexpr std::size_t slack = 1024;
+  receipts_ -= state.receipts.size();
+  state.receipts.add(receipt, limits_.receipts_max);
+  receipts_ += state.receipts.size();
+  by_age_.push_back({publisher, receipt.zxid});
+  if (by_age_.size() <= 2 * receipts_ + slack) return;
+  std::erase_if(by_age_, [this](const Aged& aged) { return !is_kept(aged); });
+}
+
+bool PublisherTable::is_kept(const Aged& receipt) const {
+  const PublisherState* state = find(receipt.publisher);
+  return state && state->receipts.size() > 0 && state->receipts[0].zxid <= receipt.zxid;
+}
+
+void PublisherTable::drop_oldest_receipt() {
+  const Aged oldest = by_age_.front();
+  by_age_.pop_front();
+  if (!is_kept(oldest)) return;
+  entries_.at(oldest.publisher).state.receipts.drop_oldest();
+  --receipts_;
 }
 
 void PublisherTable::deliver_publisher(const RecordHeader& header) {
@@ -124,6 +161,7 @@ void PublisherTable::deliver_publisher(const RecordHeader& header) {
 
 void PublisherTable::free(std::unordered_map<Uuid, Entry, UuidHash>::iterator it) {
   freed_instance_ = std::max(freed_instance_, it->second.state.instance);
+  receipts_ -= it->second.state.receipts.size();
   order_.erase(it->second.place);
   entries_.erase(it);
 }
@@ -166,7 +204,9 @@ bool PublisherTable::decode(wire::MsgpackReader& in) {
   for (std::size_t i = 0; i < publishers; ++i) {
     if (!decode_publisher(in)) return false;
   }
-  return true;
+  std::sort(by_age_.begin(), by_age_.end(),
+            [](const Aged& a, const Aged& b) { return a.zxid < b.zxid; });
+  return receipts_ <= limits_.receipts_total_max;
 }
 
 bool PublisherTable::decode_publisher(wire::MsgpackReader& in) {
@@ -183,10 +223,15 @@ bool PublisherTable::decode_publisher(wire::MsgpackReader& in) {
   const bool whole =
       receipts.size() % receipt_size == 0 && receipts.size() / receipt_size <= limits_.receipts_max;
   if (entries_.contains(publisher) || !in_order || !whole) return false;
+  PublisherState& there = touch(publisher, state.last_time).state;
+  there = std::move(state);
+  Zxid before;
   for (std::size_t at = 0; at < receipts.size(); at += receipt_size) {
-    state.receipts.add(receipt_at(receipts.data() + at), limits_.receipts_max);
+    const BatchReceipt receipt = receipt_at(receipts.data() + at);
+    if (receipt.zxid <= before) return false;
+    before = receipt.zxid;
+    keep_receipt(publisher, there, receipt);
   }
-  touch(publisher, state.last_time).state = std::move(state);
   return true;
 }
 

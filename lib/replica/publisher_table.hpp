@@ -3,11 +3,15 @@
 // it makes a retried publish find its first answer.
 //
 // Invariants: 1. a publisher's receipts have ascending sequences, the last one ends at its last
-// sequence; 2. the entries in order of their last log time are the order in which they expire.
+// sequence; 2. the entries in order of their last log time are the order in which they expire; 3.
+// at most receipts_max receipts of a publisher and receipts_total_max of all are kept, the newest,
+// so that the table, and the time to write it down, have a bound that no number of publishers
+// moves.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <optional>
 #include <unordered_map>
@@ -39,15 +43,19 @@ struct BatchReceipt {
 class ReceiptRing {
  public:
   void add(const BatchReceipt& receipt, std::size_t max);
+  void drop_oldest();  // there is one
   // The receipt that contains `sequence`; nullptr: none that is kept.
   const BatchReceipt* find(Sequence sequence) const;
-  std::size_t size() const { return receipts_.size(); }
+  std::size_t size() const { return size_; }
   const BatchReceipt& operator[](std::size_t i) const;  // 0 is the oldest
   bool operator==(const ReceiptRing& other) const;
 
  private:
-  std::vector<BatchReceipt> receipts_;
+  void resize(std::size_t slots);
+
+  std::vector<BatchReceipt> slots_;
   std::size_t oldest_ = 0;
+  std::size_t size_ = 0;
 };
 
 struct PublisherState {
@@ -58,8 +66,9 @@ struct PublisherState {
 };
 
 struct PublisherTableLimits {
-  std::size_t receipts_max = 1024;
+  std::size_t receipts_max = 1024;  // of one publisher
   LogTime ttl_us = 3'600'000'000;
+  std::size_t receipts_total_max = 1 << 20;
 };
 
 class PublisherTable {
@@ -73,6 +82,8 @@ class PublisherTable {
 
   const PublisherState* find(const Uuid& publisher) const;
   std::size_t size() const { return entries_.size(); }
+  std::size_t receipts() const { return receipts_; }  // of all publishers
+  std::size_t ages_kept() const { return by_age_.size(); }
   // Those that a record of `now` would free, as long as `visit` returns true.
   template <class Visit>
   void for_each_expired(LogTime now, Visit visit) const {
@@ -98,8 +109,16 @@ class PublisherTable {
     Order::iterator place;
   };
 
+  struct Aged {  // a receipt, which may have given way since
+    Uuid publisher;
+    Zxid zxid;
+  };
+
   Entry& touch(const Uuid& publisher, LogTime time);
   void deliver_batch(const RecordHeader& header);
+  void keep_receipt(const Uuid& publisher, PublisherState& state, const BatchReceipt& receipt);
+  void drop_oldest_receipt();
+  bool is_kept(const Aged& receipt) const;
   void deliver_publisher(const RecordHeader& header);
   void free(std::unordered_map<Uuid, Entry, UuidHash>::iterator it);
   bool expired(const PublisherState& state, LogTime now) const {
@@ -112,6 +131,8 @@ class PublisherTable {
   std::unordered_map<Uuid, Entry, UuidHash> entries_;
   Order order_;
   Instance freed_instance_ = 0;  // greatest instance of a freed entry
+  std::deque<Aged> by_age_;      // all that are kept are here, in log order
+  std::size_t receipts_ = 0;     // kept
 };
 
 }  // namespace zabmq::replica

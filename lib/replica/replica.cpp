@@ -252,6 +252,11 @@ void Replica::on_rewound(bool matched) {
   release_held();
 }
 
+void Replica::on_install_step() {
+  if (fatal_ || !rewinding_ || !incoming_ || core_.role() != Role::following) return;
+  send(core_.leader(), zab::StateTaken{incoming_->parts - 1});
+}
+
 void Replica::on_drained(Zxid durable_end) {
   if (fatal_) return;
   settle_core();
@@ -414,7 +419,10 @@ Queues Replica::queues() const {
   queues.unwritten_bytes = env_.log.unwritten_bytes();
   queues.publishers = state_.publishers().size();
   queues.connections = clients_->size();
+  queues.receipts = state_.publishers().receipts();
   queues.answers = clients_->most_held();
+  queues.answer_bytes = clients_->most_held_bytes();
+  queues.all_answer_bytes = clients_->held_bytes();
   queues.subscriptions = subscriptions_->most_of_a_connection();
   queues.cold_reads = subscriptions_->cold_reads();
   return queues;

@@ -71,7 +71,10 @@ struct Queues {
   std::size_t unwritten_bytes = 0;    // of the log
   std::size_t publishers = 0;
   std::size_t connections = 0;
-  std::size_t answers = 0;        // held, of the connection with the most
+  std::size_t receipts = 0;
+  std::size_t answers = 0;       // held, of the connection with the most
+  std::size_t answer_bytes = 0;  // of the connection with the most
+  std::size_t all_answer_bytes = 0;
   std::size_t subscriptions = 0;  // of the connection with the most
   std::size_t cold_reads = 0;
 };
@@ -101,6 +104,7 @@ class Replica final : public net::PeerLinks::Listener,
 
   void on_durable(Zxid up_to) override;
   void on_rewound(bool matched) override;
+  void on_install_step() override;
   void on_drained(Zxid durable_end) override;
   void on_failed(const storage::Failure& failure) override;
   void on_stored();  // the identity record of the last store is on disk

@@ -425,7 +425,10 @@ void Invariants::bounded(ServerId server, const replica::Queues& queues,
          std::max(window, 2 * options.in_flight_bytes_max + record + admits));
   within("publishers", queues.publishers, options.publishers_max);
   within("connections", queues.connections, options.connections_max);
+  within("receipts kept", queues.receipts, options.receipts_total_max);
   within("answers held for a client", queues.answers, options.answers_max);
+  within("bytes of answers held for a client", queues.answer_bytes, options.answers_bytes_max);
+  within("bytes of answers held", queues.all_answer_bytes, options.answers_total_bytes_max);
   within("subscriptions of a client", queues.subscriptions, options.subscriptions_max);
   within("cold reads", queues.cold_reads, options.cold_reads_max);
 }

@@ -130,6 +130,7 @@ void draw_client_bounds(Random& random, Parameters& p) {
   replica::Options& r = p.replica;
   if (random.chance(250'000)) r.answers_max = pick<std::size_t, 3>(random, {2, 8, 64});
   if (random.chance(250'000)) r.receipts_max = pick<std::size_t, 3>(random, {8, 32, 128});
+  if (random.chance(125'000)) r.receipts_total_max = pick<std::size_t, 3>(random, {4, 64, 512});
   if (random.chance(250'000)) r.subscriptions_max = 1;
   // One that keeps its id would have to come back before it expires: nobody promises it more.
   // Nobody expires either while log time waits for a clock that has jumped back.

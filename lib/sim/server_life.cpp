@@ -81,8 +81,7 @@ Server::Life::Life(Server& server, std::uint64_t number)
       number_(number),
       files_(server.disk_, server.platter_),
       identity_file_(files_),
-      state_of_log_({server.around_.parameters.replica.receipts_max,
-                     server.around_.parameters.replica.publisher_ttl_us}),
+      state_of_log_(server.around_.parameters.replica.publisher_table()),
       links_(
           server.id_, peers(), [this] { return server_.random_.next(); }, *this),
       witness_(number << 24) {}

@@ -140,6 +140,7 @@ class Server::Life final : public storage::HistoryLog::Listener,
   // From the log, on the way to the replica.
   void on_durable(Zxid up_to) override;
   void on_rewound(bool matched) override;
+  void on_install_step() override { replica_->on_install_step(); }
   void on_drained(Zxid durable_end) override;
   void on_failed(const storage::Failure& failure) override;
   // From the sessions.

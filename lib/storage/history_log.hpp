@@ -92,6 +92,8 @@ class HistoryLog {
     virtual ~Listener() = default;
     virtual void on_durable(Zxid up_to) = 0;
     virtual void on_rewound(bool matched) = 0;
+    // A piece more of what is installed is on the disk: it takes long because there is much of it.
+    virtual void on_install_step() {}
     virtual void on_drained(Zxid durable_end) = 0;
     virtual void on_failed(const Failure& failure) = 0;  // fail-stop: nothing more will be written
   };

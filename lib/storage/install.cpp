@@ -88,7 +88,14 @@ void SegmentedLog::write_installed_snapshot() {
                            if (!status) return fail(status);
                            snapshots_.push_back(file);
                            create_installed();
-                         }));
+                         }),
+                         [this] { on_install_step(); });
+}
+
+// A disk that writes a large snapshot is slow, not stuck, and the leader is to know.
+void SegmentedLog::on_install_step() {
+  busy_since_ms_ = now_ms_;
+  if (listener_ && !draining_) listener_->on_install_step();
 }
 
 void SegmentedLog::create_installed() {

@@ -213,6 +213,7 @@ class SegmentedLog final : public HistoryLog {
   void begin_install();
   void set_aside();
   void write_installed_snapshot();
+  void on_install_step();
   void create_installed();
   std::vector<std::string> take_back();
   bool leads_to_snapshot(const LastRecord& before, const LastRecord& end) const;

@@ -28,11 +28,12 @@ FileSystem::Done SnapshotWriter::then(Next next) {
   };
 }
 
-void SnapshotWriter::write(Slice bytes, std::string name, Done done) {
-  ZABMQ_CHECK(!writing() && done && !bytes.empty());
+void SnapshotWriter::write(Slice bytes, std::string name, Done done, std::function<void()> step) {
+  ZABMQ_CHECK(!writing() && done && step && !bytes.empty());
   bytes_ = std::move(bytes);
   name_ = std::move(name);
   done_ = std::move(done);
+  step_ = std::move(step);
   position_ = 0;
   file_ = fs_.create(snapshot_tmp_name, then([this] { write_chunk(); }));
 }
@@ -45,6 +46,7 @@ void SnapshotWriter::write_chunk() {
 
 void SnapshotWriter::on_chunk(std::size_t count) {
   position_ += count;
+  step_();
   if (position_ < bytes_.size()) return write_chunk();
   position_ = 0;
   read_chunk();
@@ -66,6 +68,7 @@ void SnapshotWriter::on_read(const IoStatus& status, const Slice& chunk) {
     return end({EIO, std::string(snapshot_tmp_name) + ": what was written is not what is read"});
   }
   position_ += there.size();
+  step_();
   if (position_ < bytes_.size()) return read_chunk();
   rename();
 }

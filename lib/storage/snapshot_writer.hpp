@@ -21,8 +21,11 @@ class SnapshotWriter {
   SnapshotWriter& operator=(const SnapshotWriter&) = delete;
 
   bool writing() const { return done_ != nullptr; }
-  // A file of that name is replaced. After an error the file is not there; an ENOSPC is one.
-  void write(Slice bytes, std::string name, Done done);
+  // A file of that name is replaced. After an error the file is not there; an ENOSPC is one. `step`
+  // is called, on the file system's thread like `done`, for each chunk that was written or read
+  // back.
+  void write(
+      Slice bytes, std::string name, Done done, std::function<void()> step = [] {});
 
  private:
   void write_chunk();
@@ -40,6 +43,7 @@ class SnapshotWriter {
   std::string name_;
   FileId file_ = FileId::none;
   Done done_;
+  std::function<void()> step_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 

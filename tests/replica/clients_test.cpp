@@ -228,6 +228,37 @@ TEST_SUITE("replica/clients") {
     CHECK(solo.server.clients.take<wire::Reset>(alice).size() == 1);
   }
 
+  TEST_CASE("link: full for more bytes of answers than are kept -> the connection is forgotten") {
+    replica::Options options;
+    SUBCASE("of one connection") {
+      options.answers_bytes_max = 2000;
+    }
+    SUBCASE("of all connections") {
+      options.answers_total_bytes_max = 2000;
+    }
+    Solo solo(options);
+    for (const ConnectionId id : {alice, bob}) {
+      solo.server.say(id, wire::Hello{});
+      solo.server.clients.state[id] = Sent::full;
+    }
+    solo.server.say(bob, wire::StatusQuestion{1});
+    CHECK(solo.replica().status().connections == 2);
+    int answers = 0;
+    while (solo.replica().status().connections == 2 && answers < 10) {
+      solo.server.say(alice, wire::StatusQuestion{1});
+      ++answers;
+    }
+    CHECK(answers >= 1);
+    CHECK(solo.replica().status().connections == 1);
+    CHECK(solo.replica().queues().answers == 1);  // bob's
+    CHECK(solo.replica().queues().all_answer_bytes == solo.replica().queues().answer_bytes);
+
+    solo.server.clients.state.clear();
+    solo.server.tick();
+    CHECK(solo.server.clients.take<wire::StatusAnswer>(bob).size() == 1);
+    CHECK(solo.replica().queues().all_answer_bytes == 0);
+  }
+
   TEST_CASE("connection: gone while its publisher is being opened -> no harm, opened again later") {
     Solo solo;
     wire::Hello hello;

@@ -166,6 +166,20 @@ TEST_SUITE("replica/learner_queue") {
     CHECK(leader.queues.unreported_bytes(peer) == leader.record_bytes);
   }
 
+  TEST_CASE("state: the last part taken again -> nothing, any other one -> the session ends") {
+    LearnerLimits limits;
+    limits.read_bytes_max = 100;
+    limits.window_bytes = 100;  // what is behind the SNAP waits
+    Leader leader(3, limits);
+    const auto state = std::make_shared<std::vector<std::byte>>(150);
+    leader.queues.push_snap(peer, zab::Snap{}, Slice(state, *state));
+    leader.queues.push_range(peer, at(0), at(3));
+    for (const std::uint32_t part : {0, 1, 1, 1}) leader.queues.on_state_taken(peer, part);
+    CHECK(leader.broken.empty());
+    leader.queues.on_state_taken(peer, 0);
+    CHECK(leader.broken == std::vector<ServerId>{peer});
+  }
+
   TEST_CASE("commit: nothing queued -> at once, behind a range -> its frame carries it") {
     Leader leader(3);
     leader.queues.push_range(peer, at(0), at(2));

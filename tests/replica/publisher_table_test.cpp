@@ -116,6 +116,61 @@ TEST_SUITE("replica/publisher_table") {
     CHECK(table.size() == 0);
   }
 
+  TEST_CASE("table: more receipts of all than are kept -> the oldest of all gives way") {
+    PublisherTable table({3, 1'000'000, 4});
+    Records records;
+    table.deliver(records.batch(ann, 1, 1, 10));
+    table.deliver(records.batch(ann, 2, 1, 10));
+    for (Sequence s = 1; s <= 5; ++s) table.deliver(records.batch(ben, s, 1, 10));  // 3 of 5
+
+    CHECK(table.receipts() == 4);
+    CHECK(!table.find(ann)->receipts.find(1));
+    CHECK(table.find(ann)->receipts.find(2));
+    CHECK(table.find(ann)->last_sequence == 2);
+    CHECK(table.find(ben)->receipts.size() == 3);
+
+    PublisherTable copy({3, 1'000'000, 4});
+    std::vector<std::byte> bytes;
+    wire::MsgpackWriter out(bytes);
+    table.encode(out);
+    wire::MsgpackReader in(bytes);
+    REQUIRE(copy.decode(in));
+    CHECK(copy.receipts() == 4);
+    const RecordHeader cat = records.batch(make_uuid(3), 1, 1, 10);
+    for (PublisherTable* each : {&table, &copy}) {  // who came from a snapshot forgets the same one
+      each->deliver(cat);
+      CHECK(each->receipts() == 4);
+      CHECK(each->find(ann)->receipts.size() == 0);
+      CHECK(each->find(ben)->receipts.size() == 3);
+    }
+  }
+
+  TEST_CASE("table: publishers that close -> their receipts count no more") {
+    PublisherTable table({3, 1'000'000, 4});
+    Records records;
+    table.deliver(records.batch(ann, 1, 1, 10));
+    table.deliver(records.batch(ann, 2, 1, 10));
+    table.deliver(records.close(ann, 1, 10));
+    CHECK(table.receipts() == 0);
+    table.deliver(records.batch(ann, 1, 1, 20));  // another life
+    for (Sequence s = 1; s <= 3; ++s) table.deliver(records.batch(ben, s, 1, 20));
+    CHECK(table.receipts() == 4);
+    CHECK(table.find(ann)->receipts.find(1));
+    table.deliver(records.batch(make_uuid(3), 1, 1, 20));
+    CHECK(table.receipts() == 4);
+    CHECK(!table.find(ann)->receipts.find(1));
+  }
+
+  TEST_CASE("table: one publisher for very long -> what stands for all of them stays small") {
+    PublisherTable table({2, 1'000'000, 1000});
+    Records records;
+    table.deliver(records.batch(ann, 1, 1, 10));
+    for (Sequence s = 1; s <= 10'000; ++s) table.deliver(records.batch(ben, s, 1, 10));
+    CHECK(table.receipts() == 3);
+    CHECK(table.find(ann)->receipts.find(1));
+    CHECK(table.ages_kept() < 2000);
+  }
+
   TEST_CASE("ring: finds the batch of every sequence that is kept, and no other") {
     ReceiptRing ring;
     for (Sequence s = 1; s <= 50; s += 5)

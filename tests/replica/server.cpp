@@ -25,7 +25,7 @@ zab::FreshIds Host::fresh_ids() {
 Host::~Host() = default;
 
 replica::ServerState Host::empty_state() const {
-  return replica::ServerState({options.receipts_max, options.publisher_ttl_us});
+  return replica::ServerState(options.publisher_table());
 }
 
 void Host::run(Recovered recovered, storage::HistoryLog& log) {

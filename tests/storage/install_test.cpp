@@ -311,6 +311,23 @@ TEST_SUITE("storage/install") {
     CHECK(s.old_is_there());
   }
 
+  TEST_CASE(
+      "install: a large state -> a step told for each MiB, and the disk does not count as stuck") {
+    Scene s;
+    Installation large = s.installation();
+    const auto state = std::make_shared<std::vector<std::byte>>(3 << 20);
+    large.snapshot.state = Slice(state, *state);
+    s.m.log->install(large);
+    std::uint64_t longest = 0;
+    while (s.m.rewound_told.empty() && s.m.disk.step()) {
+      s.m.tick(100);
+      longest = std::max(longest, s.m.log->oldest_write_age_ms(s.m.now_ms));
+    }
+    CHECK(s.m.rewound_told.size() == 1);
+    CHECK(s.m.install_steps == 8);  // four pieces written, four read back
+    CHECK(longest < 1000);          // the pieces alone need more
+  }
+
   TEST_CASE("install: no space -> waits, and begins again, or is drained meanwhile -> given up") {
     for (const auto operation : {MemoryDisk::Operation::create, MemoryDisk::Operation::write}) {
       for (const bool give_up : {false, true}) {

@@ -76,6 +76,7 @@ class Machine final : public HistoryLog::Listener {
 
   void on_durable(Zxid up_to) override;
   void on_rewound(bool matched) override;
+  void on_install_step() override { ++install_steps; }
   void on_drained(Zxid durable_end) override;
   void on_failed(const Failure& failure) override;
 
@@ -87,6 +88,7 @@ class Machine final : public HistoryLog::Listener {
 
   std::vector<Zxid> durable_told;
   std::vector<bool> rewound_told;
+  int install_steps = 0;
   std::vector<Zxid> drained_told;
   std::optional<Failure> failure_told;
   std::uint64_t now_ms = 1000;
