@@ -172,6 +172,13 @@ void ZmqClientLinks::forget(RoutingId routing, replica::ConnectionId id) {
   by_id_.erase(id);
 }
 
+// Not while its bodies wait in the socket: under a new number they would not count any more.
+void ZmqClientLinks::release(replica::ConnectionId connection) {
+  const auto known = by_id_.find(connection);
+  if (known != by_id_.end() && *known->second.queued == 0)
+    forget(known->second.routing, connection);
+}
+
 // With ROUTER_MANDATORY the first part decides: a full queue or an unknown name shows there, and
 // the parts behind it are taken or dropped with the connection.
 ZmqClientLinks::Sent ZmqClientLinks::send(replica::ConnectionId to,

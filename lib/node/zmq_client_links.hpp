@@ -65,6 +65,7 @@ class ZmqClientLinks final : public replica::ClientLinks {
   void tick(std::uint64_t now_ms);
 
   Sent send(replica::ConnectionId to, const wire::ServerMessage& message, Slice body) override;
+  void release(replica::ConnectionId connection) override;
 
   // True once after a send that found a full queue: somebody should try again soon.
   bool take_blocked() { return std::exchange(blocked_, false); }

@@ -84,7 +84,7 @@ void Replica::on_frame(ConnectionId from, wire::ClientMessage& message, Slice bo
                         [&](const wire::ClosePublisher& m) { on_close_publisher(from, m); },
                         [&](const wire::MoveCursor& m) { on_move_cursor(from, m); },
                         [&](const wire::ListCursors& m) { on_list_cursors(from, m); },
-                        [&](const wire::Bye&) { clients_->forget(from); }},
+                        [&](const wire::Bye&) { clients_->leave(from); }},
              message);
 }
 

@@ -30,6 +30,7 @@ void Clients::heard(ConnectionId id) {
 
 Connection* Clients::add(ConnectionId id) {
   if (Connection* known = find(id)) return known;
+  if (connections_.size() >= options_.connections_max) make_room();
   if (connections_.size() >= options_.connections_max) return nullptr;
   Connection& connection = connections_[id];
   connection.heard_ms = now_ms_;
@@ -60,6 +61,11 @@ void Clients::forget(ConnectionId id) {
   held_bytes_ -= it->second.held_bytes;
   connections_.erase(it);
   if (forgotten_) forgotten_(id);
+}
+
+void Clients::leave(ConnectionId id) {
+  forget(id);
+  links_.release(id);
 }
 
 void Clients::reset(ConnectionId id, const std::string& reason) {
@@ -117,8 +123,16 @@ void Clients::tick(std::uint64_t now_ms) {
   for (ConnectionId id : std::exchange(blocked_, {})) flush_held(id);
   if (now_ms_ - silence_checked_ms_ >= 1000) {
     silence_checked_ms_ = now_ms_;
-    forget_silent();
+    forget_silent(options_.client_timeout_ms);
   }
+}
+
+// A client that was killed says no BYE. Once a second: it is a walk over all of them.
+void Clients::make_room() {
+  constexpr std::uint64_t heartbeats = 3;
+  if (now_ms_ - room_made_ms_ < 1000) return;
+  room_made_ms_ = now_ms_;
+  forget_silent(heartbeats * options_.client_heartbeat_ms);
 }
 
 void Clients::flush_held(ConnectionId id) {
@@ -136,14 +150,14 @@ void Clients::flush_held(ConnectionId id) {
   }
 }
 
-void Clients::forget_silent() {
+void Clients::forget_silent(std::uint64_t silence_ms) {
   std::vector<ConnectionId> silent;
   for (const auto& [id, connection] : connections_) {
-    if (now_ms_ - connection.heard_ms > options_.client_timeout_ms) silent.push_back(id);
+    if (now_ms_ - connection.heard_ms > silence_ms) silent.push_back(id);
   }
   for (ConnectionId id : silent) {
     ++counters_.connections_forgotten;
-    forget(id);
+    leave(id);
   }
 }
 

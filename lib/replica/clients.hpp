@@ -58,9 +58,11 @@ class Clients {
 
   Connection* find(ConnectionId id);
   void heard(ConnectionId id);  // any frame of it is a sign of life
-  // A new connection, or the one that there is; nullptr: connections_max is reached.
+  // A new connection, or the one that there is; nullptr: connections_max is reached. Those that
+  // have missed some heartbeats give way first.
   Connection* add(ConnectionId id);
   void forget(ConnectionId id);
+  void leave(ConnectionId id);  // it says BYE
   std::size_t size() const { return connections_.size(); }
   std::size_t most_held() const;  // answers of one connection
   std::size_t most_held_bytes() const;
@@ -85,7 +87,8 @@ class Clients {
  private:
   void hold(ConnectionId id, Connection& connection, wire::ServerMessage message);
   void flush_held(ConnectionId id);
-  void forget_silent();
+  void forget_silent(std::uint64_t silence_ms);
+  void make_room();
 
   ClientLinks& links_;
   const Options& options_;
@@ -97,6 +100,7 @@ class Clients {
   std::vector<ConnectionId> wanting_;
   std::uint64_t now_ms_ = 0;
   std::uint64_t silence_checked_ms_ = 0;
+  std::uint64_t room_made_ms_ = 0;
   std::uint64_t reset_second_ = 0;
   std::size_t resets_this_second_ = 0;
 };

@@ -111,10 +111,11 @@ void Proposals::answer_old_batch(const Request& request, const Taken& known) {
 }
 
 // Each copy has its own answer, and all of them the same. A learner sends those of what it has
-// forwarded itself.
+// forwarded itself, when it knows the record for its own.
 void Proposals::add_copy(const Request& request, Proposal& proposal) {
   if (proposal.committed) return send_receipt(request.asker, receipt_of(proposal.header));
-  if (is_forwarded(request.asker)) return;
+  const bool same_instance = request.publish.instance == proposal.header.instance;
+  if (is_forwarded(request.asker) && same_instance) return;
   if (proposal.copies.size() >= copies_max) {
     return refuse(request, Code::busy,
                   std::to_string(copies_max) + " copies of sequences " + range_of(request.publish) +

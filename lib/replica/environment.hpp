@@ -30,6 +30,9 @@ class ClientLinks {
   virtual ~ClientLinks() = default;
   // `body` is empty but for DELIVER; it is shared with the socket, not copied.
   virtual Sent send(ConnectionId to, const wire::ServerMessage& message, Slice body) = 0;
+  // It has said BYE, or nothing for long: nothing is sent to it any more unless it speaks again,
+  // perhaps under another number. Its place may be given to somebody else.
+  virtual void release(ConnectionId connection) = 0;
 };
 
 // The identity record's file.

@@ -50,14 +50,16 @@ void Forwards::on_answer(std::uint64_t number, wire::ServerMessage message) {
 }
 
 // The leader took it from us, or from whoever sent another copy: in either case this is its place.
-// Another batch under this sequence is none of ours: the leader refuses that one.
+// Another batch under this sequence is none of ours: the leader refuses that one. Nor is one of
+// another instance: it may be of an earlier life of this publisher, whose sequences began at 1 as
+// well. The leader knows, and answers itself.
 void Forwards::on_delivered(const RecordHeader& header) {
   if (batches_.empty() || header.kind != RecordKind::batch) return;
   const auto [begin, end] = batches_.equal_range({header.publisher, header.first_sequence});
   std::vector<std::uint64_t> delivered;
   for (auto at = begin; at != end; ++at) {
     const auto& publish = std::get<wire::Publish>(requests_.at(at->second).message);
-    if (publish.count == header.count && publish.instance >= header.instance) {
+    if (publish.count == header.count && publish.instance == header.instance) {
       delivered.push_back(at->second);
     }
   }

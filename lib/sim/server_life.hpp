@@ -158,6 +158,7 @@ class Server::Life final : public storage::HistoryLog::Listener,
   void reconnect(ServerId to) override;
   // From the replica to clients, identity file and people.
   Sent send(replica::ConnectionId to, const wire::ServerMessage& message, Slice body) override;
+  void release(replica::ConnectionId) override {}  // the network numbers for ever
   void store(const zab::Identity& identity) override;
   void on_event(const zab::Event& event) override;
   void on_fatal(const std::string& text) override;

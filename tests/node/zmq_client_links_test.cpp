@@ -244,6 +244,8 @@ TEST_SUITE("node/client_links") {
       if (sent == Sent::full) server.receive_until([&, n = 0]() mutable { return ++n > 1; });
     }
     CHECK(kept() <= ZmqClientLinks::send_queue_bytes / size + 1);
+    server.links.release(server.frames[0].from);  // what waits is still its own
+    CHECK(server.links.connections() == 1);
 
     CHECK(server.links.send(server.frames[0].from, wire::ServerPong{}, {}) == Sent::ok);
     for (std::size_t n = 0; n < memory.size(); ++n) CHECK(slow.receive()[1].size() == size);
@@ -287,6 +289,22 @@ TEST_SUITE("node/client_links") {
     client.send({"again"});
     server.receive_frames(2);
     CHECK(server.frames[1].from != server.frames[0].from);
+  }
+
+  TEST_CASE("client links: released -> its place is free, it may speak under another number") {
+    Server server({.connections_max = 1});
+    Client first(server);
+    first.send({"bye"});
+    server.receive_frames(1);
+    const ConnectionId left = server.frames[0].from;
+
+    server.links.release(left);
+
+    CHECK(server.links.connections() == 0);
+    CHECK(server.links.send(left, wire::ServerPong{}, {}) == Sent::gone);
+    first.send({"hello"});
+    server.receive_frames(2);
+    CHECK(server.frames[1].from != left);
   }
 
   TEST_CASE("client links: a routing id chosen by the client -> RESET, nothing is handed on") {

@@ -172,8 +172,31 @@ TEST_SUITE("replica/clients") {
     CHECK(only<wire::Refused>(solo, bob).code == Code::busy);
 
     solo.server.say(alice, wire::Bye{});
+    CHECK(solo.server.clients.released == std::vector{alice});
     solo.server.say(bob, wire::Hello{});
     only<wire::Welcome>(solo, bob);
+  }
+
+  TEST_CASE("connections: connections_max -> one that missed its heartbeats makes room") {
+    replica::Options options;
+    options.connections_max = 2;
+    Solo solo(options);
+    constexpr ConnectionId carol{3};
+    solo.server.say(alice, wire::Hello{});
+    solo.server.say(bob, wire::Hello{});
+    for (int i = 0; i < 40; ++i) {
+      solo.server.tick(100);
+      solo.server.say(bob, wire::ClientPing{});
+    }
+    solo.server.clients.take();
+
+    solo.server.say(carol, wire::Hello{});
+    only<wire::Welcome>(solo, carol);
+    CHECK(solo.server.clients.released == std::vector{alice});
+    solo.server.say(alice, wire::ClientPing{});
+    CHECK(solo.server.clients.take<wire::Reset>(alice).size() == 1);
+    solo.server.say(alice, wire::Hello{});
+    CHECK(only<wire::Refused>(solo, alice).code == Code::busy);  // the others do speak
   }
 
   TEST_CASE("connection: silent for longer than the time-out -> forgotten, RESET when it speaks") {

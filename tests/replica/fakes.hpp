@@ -145,7 +145,10 @@ struct FakeClients final : replica::ClientLinks {
   std::vector<Frame> frames;
   std::map<ConnectionId, Sent> state;  // not ok
 
+  std::vector<ConnectionId> released;
+
   Sent send(ConnectionId to, const wire::ServerMessage& message, Slice body) override;
+  void release(ConnectionId connection) override { released.push_back(connection); }
 
   std::vector<Frame> take() { return std::exchange(frames, {}); }
   // The frames of one kind to one connection, taken out.

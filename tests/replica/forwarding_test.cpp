@@ -175,6 +175,44 @@ TEST_SUITE("replica/forwarding") {
     CHECK(welcome.last_sequence == 3);
   }
 
+  TEST_CASE(
+      "forwarding: a record of the publisher's earlier life is delivered late -> no receipt of "
+      "it") {
+    Forwarding f;
+    f.open(f.leader, bob);
+    f.at(f.follower).disk_works = false;
+    f.at(f.leader).publish(bob, 1, {"old"});
+    f.settle();
+    f.at(f.leader).say(bob, wire::ClosePublisher{1});
+    REQUIRE(f.answer<wire::Closed>(f.leader, bob).instance == 1);
+    const wire::Welcome welcome = f.open(f.follower, alice);
+    REQUIRE(welcome.instance == 2);
+    REQUIRE(welcome.last_sequence == 0);
+
+    f.at(f.follower).publish(alice, 1, {"new"}, 2);
+    f.at(f.follower).disk_works = true;
+
+    CHECK(f.answer<wire::Receipt>(f.follower, alice).base_offset == 2);
+  }
+
+  TEST_CASE("forwarding: a batch in flight, again from a newer instance -> the leader's receipt") {
+    Forwarding f;
+    f.open(f.leader, bob);
+    f.at(f.leader).disk_works = f.at(f.other).disk_works = false;
+    f.at(f.leader).publish(bob, 1, {"a"});
+    f.settle();
+    f.hello(f.follower, alice);
+    f.settle();
+    f.at(f.leader).disk_works = f.at(f.other).disk_works = true;
+    const auto welcome = f.answer<wire::Welcome>(f.follower, alice);
+    REQUIRE(welcome.instance == 2);
+    REQUIRE(welcome.last_sequence == 1);
+    f.at(f.follower).publish(alice, 1, {"a"}, 2);
+    const auto receipt = f.answer<wire::Receipt>(f.follower, alice);
+    CHECK(receipt.base_offset == 1);
+    CHECK(f.last_offset() == 1);
+  }
+
   TEST_CASE("forwarding: CLOSE -> CLOSED, then expired") {
     Forwarding f;
     f.open(f.follower, alice);
@@ -329,7 +367,11 @@ TEST_SUITE("replica/forwarding") {
     CHECK(answers.empty());
 
     record.publisher = publisher;
-    record.instance = 1;  // taken before the publisher was opened again by the same process
+    record.instance = 1;  // of an earlier life of the publisher, or known to the leader alone
+    forwards.on_delivered(record);
+    CHECK(answers.empty());
+
+    record.instance = 2;
     forwards.on_delivered(record);
     CHECK(answers.size() == 1);
     CHECK(forwards.empty());
