@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -81,8 +82,8 @@ class Clients {
   void tick(std::uint64_t now_ms);
 
   // Connections whose publisher waits for a decision; taken out.
-  std::vector<ConnectionId> take_wanting() { return std::exchange(wanting_, {}); }
-  void add_wanting(ConnectionId id) { wanting_.push_back(id); }
+  std::set<ConnectionId> take_wanting() { return std::exchange(wanting_, {}); }
+  void add_wanting(ConnectionId id) { wanting_.insert(id); }
 
  private:
   void hold(ConnectionId id, Connection& connection, wire::ServerMessage message);
@@ -97,7 +98,7 @@ class Clients {
   std::unordered_map<ConnectionId, Connection> connections_;
   std::vector<ConnectionId> blocked_;  // those with held answers
   std::size_t held_bytes_ = 0;
-  std::vector<ConnectionId> wanting_;
+  std::set<ConnectionId> wanting_;  // each once, however often it says HELLO
   std::uint64_t now_ms_ = 0;
   std::uint64_t silence_checked_ms_ = 0;
   std::uint64_t room_made_ms_ = 0;
