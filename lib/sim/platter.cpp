@@ -40,6 +40,7 @@ void Platter::note_items(std::uint32_t file, std::uint64_t position, Bytes rest)
       const auto [known, added] = places_.try_emplace(key_of(header->checksum), place);
       if (!added && known->second.file != file) older_places_[known->first] = known->second;
       known->second = place;
+      noted_[file].push_back(known->first);
     }
     if (size >= rest.size()) return;
     rest = rest.subspan(size);
@@ -59,8 +60,13 @@ void Platter::learn() {
 // A freed file keeps what it holds until a new header is written over its first page: until then a
 // crash may give it its old name back.
 void Platter::forget_file(std::uint32_t file) {
-  std::erase_if(places_, [file](const auto& entry) { return entry.second.file == file; });
-  std::erase_if(older_places_, [file](const auto& entry) { return entry.second.file == file; });
+  for (const std::uint64_t key : noted_[file]) {
+    for (auto* places : {&places_, &older_places_}) {
+      const auto found = places->find(key);
+      if (found != places->end() && found->second.file == file) places->erase(found);
+    }
+  }
+  noted_.erase(file);
   std::erase_if(damage_, [file](const Damage& damage) { return damage.file == file; });
   marks_.erase(file);
   looked_up_.erase(file);

@@ -31,6 +31,7 @@ class Platter {
   void forget() {  // the disk was wiped or replaced
     places_.clear();
     older_places_.clear();
+    noted_.clear();
     marks_.clear();
     looked_up_.clear();
     damage_.clear();
@@ -61,8 +62,10 @@ class Platter {
   std::set<std::uint64_t> valid_marks(std::uint32_t file) const;
 
   const MemoryDisk& disk_;
-  std::unordered_map<std::uint64_t, Place> places_;            // by digest
-  std::unordered_map<std::uint64_t, Place> older_places_;      // of those that were written again
+  std::unordered_map<std::uint64_t, Place> places_;        // by digest
+  std::unordered_map<std::uint64_t, Place> older_places_;  // of those that were written again
+  // Keys of both, by the file that they were noted in: one may stand elsewhere since.
+  std::unordered_map<std::uint32_t, std::vector<std::uint64_t>> noted_;
   std::map<std::uint32_t, std::vector<std::uint64_t>> marks_;  // positions, by file
   // Segments whose name and header were seen to be durable; only a power failure takes them back.
   mutable std::set<std::uint32_t> looked_up_;
