@@ -236,6 +236,7 @@ bool PublisherSession::continue_instance(const wire::Welcome& welcome) {
     return false;
   }
   if (welcome.last_sequence < acknowledged_) {
+    if (ZABMQ_MUTANT(behind_taken_for_lost)) die(forgotten(acknowledged_));
     leave_behind(welcome.last_sequence);
     return false;
   }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "zabmq/mutant.hpp"
+
 namespace zabmq::replica {
 
 using Sent = ClientLinks::Sent;
@@ -103,7 +105,8 @@ void Clients::hold(ConnectionId id, Connection& connection, wire::ServerMessage 
   const bool too_many = connection.held.size() > options_.answers_max;
   const bool too_large =
       connection.held_bytes > options_.answers_bytes_max && connection.held.size() > 1;
-  if (too_many || too_large || held_bytes_ > options_.answers_total_bytes_max) {
+  const bool too_much = too_many || too_large || held_bytes_ > options_.answers_total_bytes_max;
+  if (too_much && !ZABMQ_MUTANT(answers_without_end)) {
     ++counters_.connections_forgotten;
     forget(id);
   }

@@ -11,6 +11,7 @@
 #include "replica/learner_queue.hpp"
 #include "replica/proposals.hpp"
 #include "replica/replica.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::replica {
 
@@ -22,7 +23,8 @@ bool Replica::waits(const Asker& asker) const {
 
 void Replica::answer(const Asker& asker, wire::ServerMessage message) {
   auto* verdict = std::get_if<wire::Refused>(&message);
-  if (leading_ && verdict && verdict->code == Code::expired) {
+  const bool final = verdict && verdict->code == Code::expired;
+  if (leading_ && final && !ZABMQ_MUTANT(verdict_without_round)) {
     return hold_verdict(asker, std::move(*verdict));
   }
   answer_now(asker, std::move(message));

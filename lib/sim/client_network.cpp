@@ -44,7 +44,7 @@ ClientNetwork::ClientNetwork(Timeline& timeline, Trace& trace, Random random,
     : timeline_(timeline),
       trace_(trace),
       random_(random),
-      parameters_({.delay = parameters.delay}),
+      parameters_({.delay = parameters.delay, .client_queue_max = parameters.client_queue_max}),
       deliver_(std::move(deliver)),
       is_up_(std::move(is_up)) {}
 
@@ -55,13 +55,13 @@ ClientNetwork::Connection* ClientNetwork::find(std::uint64_t number) {
 
 Micros ClientNetwork::arrival(const Connection& connection, Micros& last) {
   const Micros when = timeline_.now() + random_.about(parameters_.delay);
-  last = std::max({when, last, connection.stalled_until, parted_until(connection.server)});
+  last = std::max({when, last, connection.stalled_until, end_of(parted_until_, connection.server)});
   return last;
 }
 
-Micros ClientNetwork::parted_until(ServerId server) const {
-  const auto found = parted_until_.find(server);
-  return found == parted_until_.end() ? 0 : found->second;
+Micros ClientNetwork::end_of(const Times& times, ServerId server) {
+  const auto found = times.find(server);
+  return found == times.end() ? 0 : found->second;
 }
 
 // --- the client's side ---
@@ -71,7 +71,7 @@ std::uint64_t ClientNetwork::connect(ClientEnd& client, const std::string& endpo
   ZABMQ_CHECK(server);
   const std::uint64_t number = ++last_number_;
   const Micros usual = timeline_.now() + random_.about(2 * parameters_.delay);
-  const Micros when = std::max(usual, parted_until(*server));
+  const Micros when = std::max(usual, end_of(parted_until_, *server));
   connections_[number] = {.client = &client, .server = *server, .last_up = when};
   timeline_.at(when, [this, number] { establish(number); });
   return number;
@@ -80,7 +80,8 @@ std::uint64_t ClientNetwork::connect(ClientEnd& client, const std::string& endpo
 void ClientNetwork::establish(std::uint64_t number) {
   Connection* connection = find(number);
   if (!connection || !connection->client) return;
-  if (!is_up_(connection->server)) return lose(number, "cannot be reached");
+  const bool shut = timeline_.now() < end_of(shut_until_, connection->server);
+  if (shut || !is_up_(connection->server)) return lose(number, "cannot be reached");
   connection->established = true;
   connection->client->on_connected(number);
 }
@@ -136,6 +137,7 @@ replica::ClientLinks::Sent ClientNetwork::send(ServerId server, replica::Connect
   ++connection->queued_down;
   const std::size_t slot =
       put(down_, down_free_, ToClient{number, wire::encode(message), std::move(body)});
+  connection->last_down = std::max(connection->last_down, connection->unread_until);
   timeline_.at(arrival(*connection, connection->last_down), [this, slot] { arrive_down(slot); });
   return replica::ClientLinks::Sent::ok;
 }
@@ -193,7 +195,8 @@ void ClientNetwork::break_off(std::uint64_t number) {
                   [this, number] { lose(number, "the connection was closed"); });
 }
 
-void ClientNetwork::break_off_all(ServerId server) {
+void ClientNetwork::shut_out(ServerId server, Micros until) {
+  shut_until_[server] = until;
   for (const std::uint64_t number : established()) {
     if (server_of(number) == server) break_off(number);
   }
@@ -208,6 +211,11 @@ void ClientNetwork::partition(ServerId server, Micros until, bool end_connection
     connection.server_open = false;
     timeline_.at(until, [this, number = number] { lose(number, "the connection was closed"); });
   }
+}
+
+void ClientNetwork::stop_reading(std::uint64_t number, Micros until) {
+  Connection& connection = connections_.at(number);
+  connection.unread_until = std::max(connection.unread_until, until);
 }
 
 void ClientNetwork::stall(std::uint64_t number, Micros until) {

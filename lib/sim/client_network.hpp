@@ -61,12 +61,18 @@ class ClientNetwork {
   std::vector<std::uint64_t> established() const;
   ServerId server_of(std::uint64_t connection) const;
   void break_off(std::uint64_t connection);
-  void break_off_all(ServerId server);
   void stall(std::uint64_t connection, Micros until);
+  // The client takes nothing from it; what it sends goes on.
+  void stop_reading(std::uint64_t connection, Micros until);
   // No client reaches this server; connections that end do so in silence.
   void partition(ServerId server, Micros until, bool end_connections);
-  void rejoin(ServerId server) { parted_until_.erase(server); }
-  void heal() { parted_until_.clear(); }
+  // The same, noticed at once: its connections end, and others are refused.
+  void shut_out(ServerId server, Micros until);
+  void let_in(ServerId server) { shut_until_.erase(server); }
+  void heal() {
+    parted_until_.clear();
+    shut_until_.clear();
+  }
 
   static std::string endpoint_of(ServerId server);
 
@@ -77,6 +83,7 @@ class ClientNetwork {
     bool established = false;
     bool server_open = true;
     Micros stalled_until = 0;
+    Micros unread_until = 0;
     Micros last_up = 0;  // arrival at the server of the newest frame
     Micros last_down = 0;
     std::size_t queued_down = 0;
@@ -86,9 +93,10 @@ class ClientNetwork {
     std::vector<std::byte> header;
     Slice body;
   };
+  using Times = std::map<ServerId, Micros>;
   Connection* find(std::uint64_t number);
   Micros arrival(const Connection& connection, Micros& last);
-  Micros parted_until(ServerId server) const;
+  static Micros end_of(const Times& times, ServerId server);
   void establish(std::uint64_t number);
   void lose(std::uint64_t number, const std::string& why);
   void arrive_up(std::size_t slot);
@@ -102,7 +110,8 @@ class ClientNetwork {
   Deliver deliver_;
   IsUp is_up_;
   std::uint64_t last_number_ = 0;
-  std::map<ServerId, Micros> parted_until_;
+  Times parted_until_;
+  Times shut_until_;
   std::map<std::uint64_t, Connection> connections_;
   std::vector<ToServer> up_;
   std::vector<std::size_t> up_free_;

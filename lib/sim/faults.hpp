@@ -17,6 +17,7 @@ enum class Fault : std::uint8_t {
   partition,         // a group is cut off, both ways
   one_way,           // frames from one group to the other are lost or held
   uncommitted_tail,  // a leader dies with proposals that nobody else has, returns to another leader
+  deposed_leader,    // one that is cut off leads on, another one leads; clients ask the old one
   bridge,            // two servers cannot see each other, others see both
   clog,              // one link stops for a while; nothing is lost
   lost_frame,        // one frame between servers
@@ -26,6 +27,7 @@ enum class Fault : std::uint8_t {
   disconnect,        // a connection between servers ends
   deaf_link,         // one stands and carries nothing any more, until it is made anew
   client_disconnect,     // a connection of a client ends
+  client_not_reading,    // one takes nothing from its connection, and goes on asking
   client_restart,        // a client's process
   client_partition,      // all clients are cut off from some servers
   clock_rate,            // a server's clock runs faster or slower

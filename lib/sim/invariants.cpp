@@ -60,7 +60,8 @@ Invariants::NodeId Invariants::find(Digest digest) const {
 
 Invariants::NodeId Invariants::add(const RecordHeader& header, NodeId parent) {
   const auto id = static_cast<NodeId>(nodes_.size());
-  nodes_.push_back({header.zxid, header.checksum, header.end_offset(), header.time, parent});
+  nodes_.push_back(
+      {header.zxid, header.checksum, header.end_offset(), header.time, header.publisher, parent});
   by_digest_[static_cast<std::uint64_t>(header.checksum)] = id;
   return id;
 }
@@ -314,7 +315,6 @@ void Invariants::propose(ServerId server, const zab::Core& core, const RecordHea
     complain("log time", server, to_string(header.zxid) + " is older than what it stands behind");
   }
   const NodeId node = add(header, parent);
-  publishers_.insert(header.publisher);
   if (!proposed_.emplace(header.zxid, node).second) {
     complain("integrity", server, to_string(header.zxid) + " was proposed twice");
   }
@@ -465,6 +465,7 @@ void Invariants::learn_commit(ServerId server, const zab::Core& core) {
   committed_in_.resize(*count, epoch);
   note_admits(known);
   note_floors(known);
+  note_publishers(known);
   if (voters_with(*count, epoch) < quorum_) {
     complain("W5", server,
              "committed " + to_string(zxid) + ", which is on the platters of " +

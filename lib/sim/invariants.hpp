@@ -102,7 +102,9 @@ class Invariants {
   Offset committed_offset() const;
   Offset retained() const { return retained_; }  // greatest offset that a commit let go
   std::size_t epochs_established() const { return established_.size(); }
-  const std::set<Uuid>& publishers() const { return publishers_; }  // ever proposed for
+  // The longest log time that has passed in the committed history without a record of this
+  // publisher, since its first one.
+  LogTime longest_idle(const Uuid& publisher) const;
   std::size_t on_platter(ServerId server) const { return seen(server).on_platter; }
   // The digest at a position of the server's history, for faults that aim at records.
   std::optional<Digest> digest_at(ServerId server, std::size_t position) const;
@@ -115,6 +117,7 @@ class Invariants {
     Digest digest = Digest::none;
     Offset end = 0;
     LogTime time = 0;
+    Uuid publisher;
     NodeId parent = 0;  // 0: the root, before everything
   };
   struct Question {
@@ -166,6 +169,10 @@ class Invariants {
     std::optional<std::size_t> delivered_at_first;
     bool in_broadcast = false;
   };
+  struct Publisher {
+    LogTime last = 0;  // log time of its last record
+    LogTime longest_idle = 0;
+  };
   // What voters have said of an epoch, whatever became of the message: one bit for each server.
   struct Said {
     std::uint32_t promised = 0;      // ACK-E
@@ -198,6 +205,7 @@ class Invariants {
   void note_acknowledged(ServerId server, Epoch epoch);  // ACK-LD
   void note_admits(std::size_t from);
   void note_floors(std::size_t from);
+  void note_publishers(std::size_t from);
   std::size_t voters_with(std::size_t count, Epoch epoch);
   bool counts(ServerId server) const;
   void check_quorum(ServerId leader, std::uint32_t said, bool itself, const std::string& what);
@@ -220,7 +228,8 @@ class Invariants {
   Offset retained_ = 0;
   std::map<Uuid, std::set<Epoch>> admitted_;  // committed; by incarnation, in which epochs
   std::map<Zxid, NodeId> proposed_;           // a zxid is never reused
-  std::set<Uuid> publishers_;
+  std::map<Uuid, Publisher> publishers_;      // of the committed history
+  LogTime newest_time_ = 0;                   // the same
 };
 
 }  // namespace zabmq::sim

@@ -17,6 +17,7 @@ bool gentle(Fault fault) {
     case Fault::pause:
     case Fault::clog:
     case Fault::client_disconnect:
+    case Fault::client_not_reading:
     case Fault::client_restart:
     case Fault::client_partition:
     case Fault::clock_jump:
@@ -74,11 +75,14 @@ void Nemesis::strike(Fault fault) {
     case Fault::deaf_link:
       return strike_link(fault);
     case Fault::client_disconnect:
+    case Fault::client_not_reading:
     case Fault::client_restart:
     case Fault::client_partition:
       return strike_client(fault);
     case Fault::uncommitted_tail:
       return begin_tail();
+    case Fault::deposed_leader:
+      return begin_deposed();
     case Fault::kill_all:
       return take_power(fault, *at_.servers.front());
     default:
@@ -156,6 +160,15 @@ void Nemesis::cut(ServerId from, ServerId to, PeerNetwork::Cut how, Micros until
   });
 }
 
+// From all others, both ways.
+void Nemesis::cut_off(const Server& server, Micros until) {
+  for (auto& other : at_.servers) {
+    if (other.get() == &server) continue;
+    cut(server.id(), other->id(), PeerNetwork::Cut::losing, until);
+    cut(other->id(), server.id(), PeerNetwork::Cut::losing, until);
+  }
+}
+
 void Nemesis::partition(Fault fault) {
   const std::size_t count = at_.servers.size();
   if (count < 2) return;
@@ -165,10 +178,7 @@ void Nemesis::partition(Fault fault) {
   const std::size_t b = (a + 1 + random_.below(count - 1)) % count;
   // a is inside and b outside: somebody is parted from somebody.
   if (fault == Fault::bridge) return separate(fault, {a}, {b}, how, until);
-  Server* const alone = random_.coin() ? leader() : nullptr;
-  if (alone && at_.parameters.weights[static_cast<std::size_t>(Fault::clock_rate)] > 0) {
-    begin_deposed(*alone, until);
-  }
+  const Server* const alone = random_.coin() ? leader() : nullptr;
   std::vector<std::size_t> in;
   std::vector<std::size_t> out;
   for (std::size_t i = 0; i < count; ++i) {
@@ -227,6 +237,9 @@ void Nemesis::strike_client(Fault fault) {
   if (connections.empty()) return;
   const std::uint64_t chosen = connections[random_.below(connections.size())];
   at_.servers[static_cast<std::size_t>(at_.clients.server_of(chosen)) - 1]->hit(fault);
+  if (fault == Fault::client_not_reading) {
+    return at_.clients.stop_reading(chosen, at_.timeline.now() + while_());
+  }
   if (random_.coin()) return at_.clients.break_off(chosen);
   at_.clients.stall(chosen, at_.timeline.now() + while_());
 }

@@ -74,6 +74,7 @@ class Nemesis {
   void separate(Fault fault, const std::vector<std::size_t>& in,
                 const std::vector<std::size_t>& out, PeerNetwork::Cut how, Micros until);
   void cut(ServerId from, ServerId to, PeerNetwork::Cut how, Micros until);
+  void cut_off(const Server& server, Micros until);
   bool may_damage(const Server& server) const;
   void flip_anywhere(Fault fault, Server& server);
   void damage_record(Fault fault, Server& server);
@@ -88,8 +89,9 @@ class Nemesis {
   void begin_tail();
   void watch_tail();
   void strike_truncation(Server& server);
-  void begin_deposed(Server& server, Micros until);
+  void begin_deposed();
   void watch_deposed();
+  void end_deposed();
   bool held_down(const Server& server) const;
   void strike_old_disk(Server& server);
   bool leader_knows_better(const Server& leading, const Server& server) const;
@@ -134,7 +136,7 @@ class Nemesis {
   };
 
   // A leader that is cut off and slow: another one leads, and it does not know. First clients reach
-  // only the others, then only this one.
+  // only the others, and some publishers begin there; then only this one.
   struct Deposed {
     Server* server = nullptr;
     Epoch epoch = Epoch::none;

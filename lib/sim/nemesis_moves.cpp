@@ -85,11 +85,7 @@ void Nemesis::begin_tail() {
   Server* const leading = leader();
   if (tail_ || !leading || !leading->replica()->core().leading_in_broadcast()) return;
   const Micros until = at_.timeline.now() + second;
-  for (auto& other : at_.servers) {
-    if (other.get() == leading) continue;
-    cut(leading->id(), other->id(), PeerNetwork::Cut::losing, until);
-    cut(other->id(), leading->id(), PeerNetwork::Cut::losing, until);
-  }
+  cut_off(*leading, until);
   const Epoch epoch = leading->replica()->core().identity().current;
   tail_ = {leading, epoch, until, Tail::Stage::cut_off, random_.below(40)};
 }
@@ -146,14 +142,16 @@ void Nemesis::strike_truncation(Server& server) {
 // --- a leader that does not know that it was deposed ---
 
 // With a slow clock it takes itself for the leader long after that.
-void Nemesis::begin_deposed(Server& server, Micros until) {
-  if (deposed_ || !may_strike(Fault::clock_rate, server)) return;
-  if (!server.replica()->core().leading_in_broadcast()) return;
-  server.hit(Fault::clock_rate);
-  server.set_clock_rate(slow_clock);
-  at_.clients.break_off_all(server.id());
-  at_.clients.partition(server.id(), until, false);
-  deposed_ = {&server, server.replica()->core().identity().current, until};
+void Nemesis::begin_deposed() {
+  Server* const leading = leader();
+  if (deposed_ || tail_ || !leading || !leading->replica()->core().leading_in_broadcast()) return;
+  if (at_.servers.size() < 3) return;
+  const Micros until = at_.timeline.now() + random_.between(4, 12) * second;
+  quiet_at_ = std::max(quiet_at_, until);
+  cut_off(*leading, until);
+  leading->set_clock_rate(slow_clock);
+  at_.clients.shut_out(leading->id(), until);
+  deposed_ = {leading, leading->replica()->core().identity().current, until};
 }
 
 void Nemesis::watch_deposed() {
@@ -162,22 +160,29 @@ void Nemesis::watch_deposed() {
   const replica::Replica* replica = server.replica();
   const bool leads = replica && replica->core().leading_in_broadcast() &&
                      replica->core().identity().current == deposed_->epoch;
-  if (!leads || now >= deposed_->until) {
-    at_.clients.rejoin(server.id());
-    return deposed_.reset();
-  }
+  if (!leads || now >= deposed_->until) return end_deposed();
   if (deposed_->turns_at == 0) {
     if (at_.invariants.last_committed().epoch <= deposed_->epoch) return;
     deposed_->turns_at = now + random_.about(second);
+    for (auto& publisher : at_.publishers) {
+      if (!random_.coin()) continue;
+      at_.hits.add(Fault::client_restart, ServerState::client);
+      publisher->restart();
+    }
   }
   if (deposed_->turned || now < deposed_->turns_at) return;
   deposed_->turned = true;
-  at_.clients.rejoin(server.id());
+  server.hit(Fault::deposed_leader);
+  at_.clients.let_in(server.id());
   for (auto& other : at_.servers) {
-    if (other.get() == &server) continue;
-    at_.clients.break_off_all(other->id());
-    at_.clients.partition(other->id(), now + second, false);
+    if (other.get() != &server) at_.clients.shut_out(other->id(), deposed_->until);
   }
+}
+
+void Nemesis::end_deposed() {
+  deposed_->server->set_clock_rate(1000);
+  for (auto& server : at_.servers) at_.clients.let_in(server->id());
+  deposed_.reset();
 }
 
 // --- an old copy of a disk ---

@@ -71,6 +71,7 @@ void draw_bounds(Random& random, Parameters& p) {
   p.log.tail_cache_bytes = pick<std::size_t, 3>(random, {4 * kib, 64 * kib, 2048 * kib});
   p.log.spare_segments = random.below(3);
   p.log.waypoint_interval = pick<std::size_t, 2>(random, {4 * kib, 64 * kib});
+  p.log.read_slack = pick<std::size_t, 3>(random, {1 * kib, 4 * kib, 64 * kib});
   p.turn = pick<Micros, 3>(random, {5, 50, 400});
 }
 
@@ -128,7 +129,7 @@ void draw_faults(Random& random, Parameters& p) {
 // its batch was taken too long ago.
 void draw_client_bounds(Random& random, Parameters& p) {
   replica::Options& r = p.replica;
-  if (random.chance(250'000)) r.answers_max = pick<std::size_t, 3>(random, {2, 8, 64});
+  if (random.chance(400'000)) r.answers_max = pick<std::size_t, 3>(random, {2, 8, 64});
   if (random.chance(250'000)) r.receipts_max = pick<std::size_t, 3>(random, {8, 32, 128});
   if (random.chance(125'000)) r.receipts_total_max = pick<std::size_t, 3>(random, {4, 64, 512});
   if (random.chance(250'000)) r.subscriptions_max = 1;
@@ -166,12 +167,6 @@ Parameters draw_parameters(std::uint64_t seed, bool fault_free) {
     p.safety = random.between(3, 10) * second;
   }
   return p;
-}
-
-bool Parameters::publishers_may_expire() const {
-  constexpr Micros run_max = 600 * second;
-  const bool jumps = weights[static_cast<std::size_t>(Fault::clock_jump)] > 0;
-  return replica.publisher_ttl_us <= run_max + (jumps ? 2 * wall_jump_max : 0);  // back and forth
 }
 
 std::string Parameters::text() const {

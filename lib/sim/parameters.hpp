@@ -56,11 +56,9 @@ struct Parameters {
   Micros safety = 30 * second;     // anything may happen
   Micros liveness = 120 * second;  // bound of the time that a healed cluster takes
   Micros fault_every = second;     // about; 0: never
-  Micros wall_jump_max = 0;        // within it no publisher expires, if it is short
+  Micros wall_jump_max = 0;
   std::array<std::uint32_t, fault_kinds> weights{};  // 0: not in this world
 
-  // Log time may go on by so much between two messages that a publisher is forgotten.
-  bool publishers_may_expire() const;
   std::string text() const;  // one line for reports
 };
 

@@ -152,7 +152,8 @@ void PublisherActor::note_late_openings(const Process& process) {
 // goes on with its id.
 void PublisherActor::judge_end(const Error& error, bool may_be_fenced) {
   say(std::string("is over: ") + error.what());
-  if (error.code == Code::expired && around_.parameters.publishers_may_expire()) return;
+  const LogTime ttl = around_.parameters.replica.publisher_ttl_us;
+  if (error.code == Code::expired && around_.longest_idle(id_) > ttl) return;
   if (error.code == Code::refused && may_be_fenced) return;
   around_.report("publisher", std::string("a publisher is over without a reason: ") + error.what());
 }

@@ -68,8 +68,9 @@ struct ClientSurroundings {
   ClientNetwork& network;
   HistoryChecker& history;
   Names& names;
-  std::function<Offset()> committed;  // greatest offset that is
-  std::function<Offset()> retained;   // greatest offset that retention has let go
+  std::function<Offset()> committed;                 // greatest offset that is
+  std::function<LogTime(const Uuid&)> longest_idle;  // of a publisher, in the committed history
+  std::function<Offset()> retained;                  // greatest offset that retention has let go
   // A client saw something that no rule of the history covers.
   std::function<void(const std::string& check, const std::string& text)> report;
   // A client noticed what a correct server does not do, and put up with it.

@@ -35,6 +35,7 @@ World::World(const Parameters& parameters, const RunOptions& options)
       history_,
       names_,
       [this] { return invariants_.committed_offset(); },
+      [this](const Uuid& publisher) { return invariants_.longest_idle(publisher); },
       [this] { return invariants_.retained(); },
       [this](const std::string& check, const std::string& text) { report(check, text); },
       [this](const std::string& check, const std::string& text) {

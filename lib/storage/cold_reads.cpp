@@ -6,14 +6,13 @@
 #include "storage/mark.hpp"
 #include "storage/segmented_log.hpp"
 #include "zabmq/check.hpp"
+#include "zabmq/mutant.hpp"
 
 namespace zabmq::storage {
 namespace {
 
-// Beyond what was asked for and the way from a waypoint: marks, and the last record in full.
-constexpr std::size_t chunk_slack = 64 << 10;
-// The same, when the read begins exactly where it shall.
-constexpr std::size_t mark_slack = 4 << 10;
+// Of `read_slack`, when the read begins exactly where it shall.
+constexpr std::size_t exact_share = 16;
 constexpr std::size_t read_ends_max = 64;
 
 // Whether the record behind `end` is the one that reaches `from`, as far as it can be known.
@@ -121,9 +120,9 @@ void SegmentedLog::scan(std::shared_ptr<Scan> s) {
   for (const Located& end : read_ends_) {
     if (!reaches(end.end, s->from) && end.end.zxid > begin.end.zxid) begin = end;
   }
-  s->chunk_bytes =
-      s->max_bytes +
-      (stands_before(begin.end, s->from) ? mark_slack : options_.waypoint_interval + chunk_slack);
+  s->chunk_bytes = s->max_bytes + (stands_before(begin.end, s->from)
+                                       ? options_.read_slack / exact_share
+                                       : options_.waypoint_interval + options_.read_slack);
   s->cuts = cuts_;
   s->segment = begin.segment;
   s->position = begin.position;
@@ -187,7 +186,7 @@ bool SegmentedLog::take_chunk(Scan& s, const Slice& chunk) {
     const Bytes rest = chunk.bytes().subspan(at);
     // The chunk may end inside a mark, and a mark may be the last thing in the segment.
     const bool cut_off = rest.size() < mark_size && rest.size() < segment.end - s.position;
-    if (cut_off) break;
+    if (cut_off && !ZABMQ_MUTANT(mark_cut_by_chunk)) break;
     if (looks_like_mark(rest)) {
       if (!is_mark_of(segment.header, rest, s.position)) return damaged(s, "not the mark written");
       add_run(s.result, chunk, run, at);

@@ -50,6 +50,9 @@ struct LogOptions {
   std::uint64_t min_free_bytes = 0;          // below it no_space(); 0: two segments
   std::size_t spare_segments = 2;
   std::size_t waypoint_interval = 256 << 10;  // a search reads at most this much in vain
+  // A read from disk takes in so much more than what was asked for and the way from a waypoint:
+  // marks, and the last record in full.
+  std::size_t read_slack = 64 << 10;
   std::uint64_t idle_mark_ms = 100;
   std::uint64_t spare_after_idle_ms = 1000;
   std::uint64_t space_retry_ms = 1000;

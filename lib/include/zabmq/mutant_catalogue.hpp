@@ -143,11 +143,19 @@
     "W11")                                                                                        \
   M(in_flight_ignored, "The leader takes batches without end while none is committed.",           \
     "W11; scenario 70")                                                                           \
+  M(answers_without_end, "Answers to a client that does not read are held without end.", "W11")   \
   M(receipts_without_end, "More batches of a publisher are in flight than receipts are kept.",    \
     "W11")                                                                                        \
   M(publishers_without_end, "The table of publishers grows beyond its bound.", "W11")             \
   M(idle_publishers_stay,                                                                         \
     "Publishers that have expired keep their places until something is proposed.",                \
+    "a bug of our own")                                                                           \
+  M(behind_taken_for_lost,                                                                        \
+    "A publisher believes a deposed leader that its acknowledged messages are lost.",             \
+    "a bug of our own")                                                                           \
+  M(verdict_without_round, "That a publisher is over is told by whoever believes to lead.",       \
+    "found by 25 minutes of zabmq-nemesis")                                                       \
+  M(mark_cut_by_chunk, "A cold read whose chunk ends inside a mark takes it for damage.",         \
     "a bug of our own")                                                                           \
   M(cold_reads_without_end, "Every subscription reads from the disk at once.", "W11")             \
   M(deadline_ignored, "A publish without an answer is never given up.", "promise 6")              \
