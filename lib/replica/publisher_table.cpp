@@ -152,7 +152,7 @@ void PublisherTable::drop_oldest_receipt() {
 void PublisherTable::deliver_publisher(const RecordHeader& header) {
   if (header.flags & record_flag_close) {
     const auto it = entries_.find(header.publisher);
-    if (it != entries_.end()) free(it);
+    if (it != entries_.end() && !ZABMQ_MUTANT(closed_publisher_stays)) free(it);
     return;
   }
   PublisherState& state = touch(header.publisher, header.time).state;
@@ -160,7 +160,9 @@ void PublisherTable::deliver_publisher(const RecordHeader& header) {
 }
 
 void PublisherTable::free(std::unordered_map<Uuid, Entry, UuidHash>::iterator it) {
-  freed_instance_ = std::max(freed_instance_, it->second.state.instance);
+  if (!ZABMQ_MUTANT(instances_begin_anew)) {
+    freed_instance_ = std::max(freed_instance_, it->second.state.instance);
+  }
   receipts_ -= it->second.state.receipts.size();
   order_.erase(it->second.place);
   entries_.erase(it);

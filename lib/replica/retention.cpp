@@ -20,7 +20,8 @@ std::optional<storage::LastRecord> retention_floor(
     const bool passed = !state.slowest_cursor || segment.end.offset <= *state.slowest_cursor ||
                         ZABMQ_MUTANT(cursors_hold_nothing);
     const bool unwanted = bytes > limits.bytes && old && passed;
-    if (!unwanted && bytes <= limits.bytes_max) break;
+    const bool held = !passed && ZABMQ_MUTANT(cursors_hold_for_ever);
+    if (!unwanted && (held || bytes <= limits.bytes_max)) break;
     floor = segment.end;
     bytes -= segment.bytes;
   }

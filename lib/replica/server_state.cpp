@@ -51,7 +51,7 @@ void ServerState::deliver(const RecordHeader& header, Bytes body) {
   if (header.kind == RecordKind::cursor) {
     if (const auto moved = parse_cursor(body)) {
       if (header.flags & record_flag_close) {
-        cursors_.remove(moved->name);
+        if (!ZABMQ_MUTANT(removed_cursor_stays)) cursors_.remove(moved->name);
       } else {
         cursors_.acknowledge(moved->name, moved->offset);
       }

@@ -41,6 +41,7 @@ std::string_view name_of(Fault fault) {
                                                                       "mark_flip",
                                                                       "header_flip",
                                                                       "identity_flip",
+                                                                      "snapshot_flip",
                                                                       "misdirected_write",
                                                                       "lost_write",
                                                                       "wipe",

@@ -46,6 +46,7 @@ enum class Fault : std::uint8_t {
   mark_flip,             // a bit in a mark that a later one proves
   header_flip,           // a bit in the header of a segment that has a mark
   identity_flip,         // a bit in the identity record
+  snapshot_flip,         // a bit in the newest snapshot
   misdirected_write,     // a record's bytes over others that are known to be synced
   lost_write,            // the same, and the place where they belong was never written
   wipe,                  // an empty directory comes back

@@ -20,8 +20,12 @@ constexpr std::size_t learner_items_max = 8;
 
 }  // namespace
 
-Invariants::Invariants(std::size_t servers, Report report)
-    : quorum_(servers / 2 + 1), report_(std::move(report)), nodes_(1), seen_(servers) {}
+Invariants::Invariants(std::size_t servers, LogTime publisher_ttl, Report report)
+    : quorum_(servers / 2 + 1),
+      publisher_ttl_(publisher_ttl),
+      report_(std::move(report)),
+      nodes_(1),
+      seen_(servers) {}
 
 void Invariants::watch(ServerId server, const Platter& platter, const MemoryDisk& disk) {
   seen(server).platter = &platter;
@@ -60,8 +64,12 @@ Invariants::NodeId Invariants::find(Digest digest) const {
 
 Invariants::NodeId Invariants::add(const RecordHeader& header, NodeId parent) {
   const auto id = static_cast<NodeId>(nodes_.size());
-  nodes_.push_back(
-      {header.zxid, header.checksum, header.end_offset(), header.time, header.publisher, parent});
+  const Sequence last_sequence =
+      header.kind == RecordKind::batch ? header.first_sequence + header.count - 1 : 0;
+  const bool closes =
+      header.kind == RecordKind::publisher && (header.flags & record_flag_close) != 0;
+  nodes_.push_back({header.zxid, header.checksum, header.end_offset(), header.time,
+                    header.publisher, last_sequence, closes, parent});
   by_digest_[static_cast<std::uint64_t>(header.checksum)] = id;
   return id;
 }
@@ -268,6 +276,9 @@ void Invariants::appended(ServerId server, const zab::Core& core, Bytes records,
         admits_[node] = admit->incarnation;
       }
       if (header->kind == RecordKind::floor) note_floor(server, node, body);
+      if (header->kind == RecordKind::cursor) {
+        moves_[node] = {*replica::parse_cursor(body), (header->flags & record_flag_close) != 0};
+      }
     }
     if (node == 0 || nodes_[node].parent != parent) {
       complain(
@@ -465,7 +476,7 @@ void Invariants::learn_commit(ServerId server, const zab::Core& core) {
   committed_in_.resize(*count, epoch);
   note_admits(known);
   note_floors(known);
-  note_publishers(known);
+  note_clients(known);
   if (voters_with(*count, epoch) < quorum_) {
     complain("W5", server,
              "committed " + to_string(zxid) + ", which is on the platters of " +

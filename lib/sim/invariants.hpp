@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "replica/records.hpp"
 #include "replica/replica.hpp"
 #include "sim/platter.hpp"
 #include "zab/core.hpp"
@@ -29,7 +30,7 @@ class Invariants {
   // `check` is the name of the rule.
   using Report = std::function<void(const std::string& check, const std::string& text)>;
 
-  Invariants(std::size_t servers, Report report);
+  Invariants(std::size_t servers, LogTime publisher_ttl, Report report);
 
   void watch(ServerId server, const Platter& platter, const MemoryDisk& disk);
 
@@ -102,9 +103,13 @@ class Invariants {
   Offset committed_offset() const;
   Offset retained() const { return retained_; }  // greatest offset that a commit let go
   std::size_t epochs_established() const { return established_.size(); }
-  // The longest log time that has passed in the committed history without a record of this
-  // publisher, since its first one.
-  LogTime longest_idle(const Uuid& publisher) const;
+  // By the committed history: it was closed, or without a record for longer than is promised.
+  bool was_ended(const Uuid& publisher) const;
+  // The same: where a durable cursor stands; nullopt: there is none.
+  std::optional<Offset> cursor(const std::string& name) const;
+  // W10: publishers and cursors are what the committed history makes of them. Precondition: all of
+  // it is delivered there.
+  void check_state(ServerId server, const replica::ServerState& state);
   std::size_t on_platter(ServerId server) const { return seen(server).on_platter; }
   // The digest at a position of the server's history, for faults that aim at records.
   std::optional<Digest> digest_at(ServerId server, std::size_t position) const;
@@ -118,7 +123,9 @@ class Invariants {
     Offset end = 0;
     LogTime time = 0;
     Uuid publisher;
-    NodeId parent = 0;  // 0: the root, before everything
+    Sequence last_sequence = 0;  // of a batch
+    bool closes = false;         // a publisher
+    NodeId parent = 0;           // 0: the root, before everything
   };
   struct Question {
     std::uint64_t number = 0;
@@ -170,8 +177,14 @@ class Invariants {
     bool in_broadcast = false;
   };
   struct Publisher {
-    LogTime last = 0;  // log time of its last record
-    LogTime longest_idle = 0;
+    LogTime time = 0;  // of its last record
+    Sequence last_sequence = 0;
+    bool closed = false;     // now
+    bool was_ended = false;  // at any time
+  };
+  struct Move {
+    replica::CursorMove to;
+    bool removes = false;
   };
   // What voters have said of an epoch, whatever became of the message: one bit for each server.
   struct Said {
@@ -205,7 +218,11 @@ class Invariants {
   void note_acknowledged(ServerId server, Epoch epoch);  // ACK-LD
   void note_admits(std::size_t from);
   void note_floors(std::size_t from);
-  void note_publishers(std::size_t from);
+  // --- invariants_clients.cpp ---
+  void note_clients(std::size_t from);
+  void note_publisher(const Node& node);
+  void note_move(NodeId node);
+  bool idle_for_too_long(const Publisher& publisher) const;
   std::size_t voters_with(std::size_t count, Epoch epoch);
   bool counts(ServerId server) const;
   void check_quorum(ServerId leader, std::uint32_t said, bool itself, const std::string& what);
@@ -214,6 +231,7 @@ class Invariants {
   void check_acknowledgement(ServerId server, const zab::Core& core, const char* message);
 
   const std::size_t quorum_;
+  const LogTime publisher_ttl_;
   Report report_;
   std::vector<Node> nodes_;
   std::unordered_map<std::uint64_t, NodeId> by_digest_;
@@ -229,6 +247,8 @@ class Invariants {
   std::map<Uuid, std::set<Epoch>> admitted_;  // committed; by incarnation, in which epochs
   std::map<Zxid, NodeId> proposed_;           // a zxid is never reused
   std::map<Uuid, Publisher> publishers_;      // of the committed history
+  std::map<NodeId, Move> moves_;              // proposed
+  std::map<std::string, Offset> cursors_;     // of the committed history
   LogTime newest_time_ = 0;                   // the same
 };
 

@@ -1,29 +1,81 @@
-// Invariants: what the committed history says of publishers.
+// Invariants: publishers and durable cursors, as the committed history makes them.
 #include <algorithm>
 
 #include "sim/invariants.hpp"
 
 namespace zabmq::sim {
 
-void Invariants::note_publishers(std::size_t from) {
+void Invariants::note_clients(std::size_t from) {
   for (std::size_t i = from; i < committed_.size(); ++i) {
     const Node& node = nodes_[committed_[i]];
-    if (!is_none(node.publisher)) {
-      const auto [place, added] = publishers_.try_emplace(node.publisher);
-      Publisher& publisher = place->second;
-      if (!added) {
-        publisher.longest_idle = std::max(publisher.longest_idle, newest_time_ - publisher.last);
-      }
-      publisher.last = node.time;
-    }
+    if (!is_none(node.publisher)) note_publisher(node);
+    note_move(committed_[i]);
     newest_time_ = std::max(newest_time_, node.time);
   }
 }
 
-LogTime Invariants::longest_idle(const Uuid& publisher) const {
+// Whoever was ended begins anew, with whatever comes next of it.
+void Invariants::note_publisher(const Node& node) {
+  Publisher& publisher =
+      publishers_.try_emplace(node.publisher, Publisher{node.time}).first->second;
+  if (publisher.closed || idle_for_too_long(publisher)) {
+    publisher.was_ended = true;
+    publisher.last_sequence = 0;
+  }
+  publisher.time = node.time;
+  publisher.closed = node.closes;
+  if (node.last_sequence > 0) publisher.last_sequence = node.last_sequence;
+}
+
+void Invariants::note_move(NodeId node) {
+  const auto found = moves_.find(node);
+  if (found == moves_.end()) return;
+  const Move& move = found->second;
+  if (move.removes) {
+    cursors_.erase(move.to.name);
+  } else {
+    Offset& place = cursors_[move.to.name];
+    place = std::max(place, move.to.offset);
+  }
+}
+
+bool Invariants::idle_for_too_long(const Publisher& publisher) const {
+  return newest_time_ > publisher.time && newest_time_ - publisher.time > publisher_ttl_;
+}
+
+bool Invariants::was_ended(const Uuid& publisher) const {
   const auto found = publishers_.find(publisher);
-  if (found == publishers_.end()) return 0;
-  return std::max(found->second.longest_idle, newest_time_ - found->second.last);
+  if (found == publishers_.end()) return false;
+  const Publisher& ghost = found->second;
+  return ghost.was_ended || ghost.closed || idle_for_too_long(ghost);
+}
+
+std::optional<Offset> Invariants::cursor(const std::string& name) const {
+  const auto found = cursors_.find(name);
+  return found == cursors_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Invariants::check_state(ServerId server, const replica::ServerState& state) {
+  std::size_t living = 0;
+  for (const auto& [id, ghost] : publishers_) {
+    const replica::PublisherState* known = state.publishers().find(id);
+    const bool lives = !ghost.closed && !idle_for_too_long(ghost);
+    living += lives ? 1 : 0;
+    if (lives && known && known->last_sequence == ghost.last_sequence) continue;
+    if (!lives && !known) continue;
+    complain("W10", server,
+             "publisher " + to_string(id) +
+                 (known ? " is known, with " : " is not known, instead of ") +
+                 std::to_string(known ? known->last_sequence : ghost.last_sequence) +
+                 " messages taken; committed are " +
+                 (lives ? std::to_string(ghost.last_sequence) : std::string("none, it was ended")));
+  }
+  if (state.publishers().size() != living) {
+    complain("W10", server, "knows publishers that nothing committed speaks of");
+  }
+  if (state.cursors().all() != cursors_) {
+    complain("W10", server, "its cursors are not those of the committed history");
+  }
 }
 
 }  // namespace zabmq::sim

@@ -218,7 +218,8 @@ void Nemesis::strike_client(Fault fault) {
   if (fault == Fault::client_restart) {
     at_.hits.add(fault, ServerState::client);
     if (random_.coin()) {
-      return at_.publishers[random_.below(at_.publishers.size())]->restart();
+      PublisherActor& publisher = *at_.publishers[random_.below(at_.publishers.size())];
+      return random_.coin() ? publisher.restart() : publisher.close();
     }
     return at_.subscribers[random_.below(at_.subscribers.size())]->restart();
   }

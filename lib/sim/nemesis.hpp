@@ -77,6 +77,7 @@ class Nemesis {
   void cut_off(const Server& server, Micros until);
   bool may_damage(const Server& server) const;
   void flip_anywhere(Fault fault, Server& server);
+  void flip_snapshot(Server& server);
   void damage_record(Fault fault, Server& server);
   std::optional<std::string> file_at(const Server& server, const Platter::Place& place) const;
   void arm_error(Fault fault, Server& server);

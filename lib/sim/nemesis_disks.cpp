@@ -3,8 +3,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
+
+#include "storage/snapshot.hpp"
 
 namespace zabmq::sim {
 namespace {
@@ -52,6 +58,8 @@ void Nemesis::strike_disk(Fault fault, Server& server) {
     case Fault::header_flip:
     case Fault::identity_flip:
       return flip_anywhere(fault, server);
+    case Fault::snapshot_flip:
+      return flip_snapshot(server);
     case Fault::bit_flip:
     case Fault::misdirected_write:
     case Fault::lost_write:
@@ -130,6 +138,29 @@ void Nemesis::flip_anywhere(Fault fault, Server& server) {
   server.hit(fault);
   at_.invariants.damaged(server.id());
   server.flip_bit(name, position);
+  if (!server.up() || random_.coin()) return;
+  server.kill();
+  plan_start(server, 50 * millisecond);
+}
+
+// As long as there is an older one of the same history, no server may miss it: what the older one
+// needs is still there. Otherwise it counts as damage.
+void Nemesis::flip_snapshot(Server& server) {
+  std::map<std::pair<std::uint32_t, Zxid>, std::string> snapshots;
+  for (const auto& [name, file] : server.disk().state().live) {
+    if (const auto place = storage::parse_snapshot_name(name)) snapshots[*place] = name;
+  }
+  if (snapshots.empty()) return;
+  const auto [newest, name] = *snapshots.rbegin();
+  const bool older = std::any_of(snapshots.begin(), std::prev(snapshots.end()), [&](const auto& s) {
+    const auto bytes = std::make_shared<std::vector<std::byte>>(server.disk().content(s.second));
+    const auto parsed = storage::parse_snapshot(Slice(bytes, Bytes{*bytes}));
+    return s.first.first == newest.first && parsed.kind == storage::ParsedSnapshot::Kind::valid;
+  });
+  if (!older && !may_damage(server)) return;
+  server.hit(Fault::snapshot_flip);
+  if (!older) at_.invariants.damaged(server.id());
+  server.flip_bit(name, random_.below(server.disk().content(name).size()));
   if (!server.up() || random_.coin()) return;
   server.kill();
   plan_start(server, 50 * millisecond);

@@ -162,6 +162,7 @@ Parameters draw_parameters(std::uint64_t seed, bool fault_free) {
     draw_client_bounds(random, p);
   } else {
     p.links = {.delay = p.links.delay};
+    p.replica.retention = {};  // nobody asks for what was let go
     p.fault_every = 0;
     p.weights = {};
     p.safety = random.between(3, 10) * second;

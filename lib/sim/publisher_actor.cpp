@@ -44,7 +44,7 @@ void PublisherActor::open_session() {
   unknown_.clear();
   pending_.clear();
   retry_due_ms_.reset();
-  after_opening_done_ = ended_ = false;
+  after_opening_done_ = ended_ = closing_ = closed_ = false;
   const Parameters& p = around_.parameters;
   process_ = {};
   process_.intake = std::make_unique<client::Intake>(client::Intake::Limits{
@@ -85,11 +85,42 @@ void PublisherActor::restart() {
 }
 
 void PublisherActor::forget_id() {
-  key_ = next_key_();
   id_ = random_.uuid();
+  begin_anew();
+}
+
+void PublisherActor::begin_anew() {
+  key_ = next_key_();
   known_last_ = invoked_ = 0;
   refused_.clear();
   older_.reset();
+}
+
+void PublisherActor::close() {
+  if (finishing_ || closing_ || !after_opening_done_ || process_.session->dead()) return restart();
+  say("closes");
+  closing_ = true;
+  process_.session->close(deadline_ms(), [this, life = life_](std::optional<Error> error) {
+    if (life == life_) on_closed(error);
+  });
+}
+
+void PublisherActor::on_closed(const std::optional<Error>& error) {
+  closing_ = false;
+  if (error) return say(std::string("is not closed: ") + error->what());
+  closed_ = true;
+  ++counts_.closed;
+  if (around_.was_ended(id_)) return;
+  around_.suspect("closed",
+                  "a publisher is told that it is closed, and the cluster goes on with it");
+}
+
+// As another one; with its id, from the beginning; or as if it had not been closed.
+void PublisherActor::come_back() {
+  const std::uint64_t as = random_.below(keeps_id_ ? 3 : 2);
+  if (as == 0) forget_id();
+  if (as == 1) begin_anew();
+  open_session();
 }
 
 void PublisherActor::finish_with(std::size_t messages) {
@@ -134,6 +165,7 @@ void PublisherActor::turn() {
   note_late_openings(process_);
   if (process_.session->opened() && !after_opening_done_) after_opening();
   if (ended_) return restart();
+  if (closed_) return come_back();
   if (const std::optional<Error>& dead = process_.session->dead()) {
     judge_end(*dead, keeps_id_ && (has_rival_ || around_.timeline.now() < late_openings_until_));
     if (dead->code == Code::expired) forget_id();  // a clock has jumped by years
@@ -152,8 +184,7 @@ void PublisherActor::note_late_openings(const Process& process) {
 // goes on with its id.
 void PublisherActor::judge_end(const Error& error, bool may_be_fenced) {
   say(std::string("is over: ") + error.what());
-  const LogTime ttl = around_.parameters.replica.publisher_ttl_us;
-  if (error.code == Code::expired && around_.longest_idle(id_) > ttl) return;
+  if (error.code == Code::expired && around_.was_ended(id_)) return;
   if (error.code == Code::refused && may_be_fenced) return;
   around_.report("publisher", std::string("a publisher is over without a reason: ") + error.what());
 }
@@ -186,6 +217,10 @@ void PublisherActor::after_opening() {
   cluster_ = process_.session->cluster();
   history_ = process_.session->history();
   say("opened, goes on behind " + std::to_string(process_.session->resumed_after()));
+  if (invoked_ == 0 && known_last_ == 0 && process_.session->resumed_after() > 0) {
+    around_.report("closed", "a publisher that begins is told that it has published " +
+                                 std::to_string(process_.session->resumed_after()));
+  }
   if (!keeps_id_) return;
   if (!fence_) fence_ = Fence{process_.session->instance(), process_.session->resumed_after()};
   check_fence();
@@ -205,6 +240,8 @@ void PublisherActor::after_opening() {
 void PublisherActor::publish_chain(std::uint64_t life) {
   if (life != life_) return;
   if (after_opening_done_) publish_some();
+  if (around_.parameters.fault_every > 0 && !finishing_ && random_.chance(1000)) close();
+  if (life != life_) return;
   // Towards the end nobody dawdles: a window of one message, refilled every few seconds, would need
   // longer than a healed cluster may take (seed 1795637136411).
   const Micros usual = around_.parameters.clients.publish_every;

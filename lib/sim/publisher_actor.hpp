@@ -56,7 +56,8 @@ struct PublisherCounts {
   std::uint64_t conditions_met = 0;
   std::uint64_t conditions_refused = 0;
   std::uint64_t renumbered = 0;  // messages that waited behind a refused condition
-  std::uint64_t staying = 0;     // messages acknowledged to those that stay where they are
+  std::uint64_t closed = 0;
+  std::uint64_t staying = 0;  // messages acknowledged to those that stay where they are
 
   PublisherCounts& operator+=(const PublisherCounts& other);
 };
@@ -68,9 +69,12 @@ struct ClientSurroundings {
   ClientNetwork& network;
   HistoryChecker& history;
   Names& names;
-  std::function<Offset()> committed;                 // greatest offset that is
-  std::function<LogTime(const Uuid&)> longest_idle;  // of a publisher, in the committed history
-  std::function<Offset()> retained;                  // greatest offset that retention has let go
+  std::function<Offset()> committed;  // greatest offset that is
+  // By the committed history: a publisher that was closed or idle for too long; where a durable
+  // cursor stands.
+  std::function<bool(const Uuid&)> was_ended;
+  std::function<std::optional<Offset>(const std::string&)> cursor;
+  std::function<Offset()> retained;  // greatest offset that retention has let go
   // A client saw something that no rule of the history covers.
   std::function<void(const std::string& check, const std::string& text)> report;
   // A client noticed what a correct server does not do, and put up with it.
@@ -86,6 +90,7 @@ class PublisherActor {
 
   void start();
   void restart();  // the process is killed and comes back
+  void close();    // it ends the publisher in order, and comes back
   // From now on: patient deadlines, and `messages` more acknowledged ones.
   void finish_with(std::size_t messages);
   bool finished() const { return finishing_ && left_ == 0 && pending_.empty() && unknown_.empty(); }
@@ -108,6 +113,9 @@ class PublisherActor {
 
   void open_session();
   void forget_id();
+  void begin_anew();
+  void on_closed(const std::optional<Error>& error);
+  void come_back();
   void leave_running();
   void older_chain(std::uint64_t number);
   bool older_goes_on();
@@ -167,7 +175,9 @@ class PublisherActor {
   Process process_;
   bool after_opening_done_ = false;
   bool turn_planned_ = false;
-  bool ended_ = false;            // by its first failure
+  bool ended_ = false;    // by its first failure
+  bool closing_ = false;  // it publishes nothing any more
+  bool closed_ = false;
   std::deque<Sequence> unknown_;  // open outcomes; the first one is being asked for
   struct Pending {                // taken, and without an outcome
     Sequence sequence = 0;

@@ -52,6 +52,7 @@ PublisherCounts& PublisherCounts::operator+=(const PublisherCounts& other) {
   conditions_met += other.conditions_met;
   conditions_refused += other.conditions_refused;
   renumbered += other.renumbered;
+  closed += other.closed;
   staying += other.staying;
   return *this;
 }
@@ -59,7 +60,7 @@ PublisherCounts& PublisherCounts::operator+=(const PublisherCounts& other) {
 void PublisherActor::publish_some() {
   std::size_t burst = random_.between(1, around_.parameters.clients.burst_max);
   if (finishing_) burst = std::min(burst, left_ - std::min(left_, pending_.size()));
-  if (!unknown_.empty() || process_.session->dead()) return;
+  if (!unknown_.empty() || closing_ || process_.session->dead()) return;
   while (burst > 0) {
     const std::uint64_t deadline = deadline_ms();
     std::vector<Pending> taken = publish(*process_.intake, deadline);

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "sim/server_life.hpp"
+#include "storage/snapshot.hpp"
 #include "zabmq/check.hpp"
 
 namespace zabmq::sim {
@@ -164,6 +166,23 @@ const replica::Replica* Server::replica() const {
 
 bool Server::no_space() const {
   return life_ && !life_->recovering() && life_->log().no_space();
+}
+
+std::vector<storage::SegmentSpan> Server::segments() const {
+  return replica() ? life_->log().segments() : std::vector<storage::SegmentSpan>();
+}
+
+std::optional<Zxid> Server::unwanted_by_snapshots() const {
+  std::optional<Zxid> unwanted;
+  for (const std::string& name : disk_.names()) {
+    if (!storage::parse_snapshot_name(name)) continue;
+    const auto bytes = std::make_shared<std::vector<std::byte>>(disk_.content(name));
+    const auto parsed = storage::parse_snapshot(Slice(bytes, Bytes{*bytes}));
+    if (parsed.kind != storage::ParsedSnapshot::Kind::valid) return std::nullopt;
+    const Zxid begins = parsed.snapshot.retained.zxid;
+    unwanted = std::min(unwanted.value_or(begins), begins);
+  }
+  return unwanted;
 }
 
 void Server::hit(Fault fault, ServerState state) {

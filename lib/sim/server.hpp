@@ -98,6 +98,10 @@ class Server {
   ServerId id() const { return id_; }
   const replica::Replica* replica() const;  // null: down or recovering
   bool no_space() const;
+  std::vector<storage::SegmentSpan> segments() const;  // the closed ones
+  // Up to where nothing is wanted by any of its snapshots; nullopt: one of them is damaged, or
+  // there is none.
+  std::optional<Zxid> unwanted_by_snapshots() const;
   std::uint64_t forwarded() const;  // requests to its leaders, in all of its lives
 
  private:

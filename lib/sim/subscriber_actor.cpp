@@ -15,6 +15,7 @@ SubscriberActor::SubscriberActor(const ClientSurroundings& around, Random random
       random_(random),
       next_key_(std::move(next_key)),
       acknowledged_(std::move(acknowledged)),
+      removal_(around.network, around.timeline, random_.fork(), around.parameters.servers),
       link_(around_.network, around_.timeline, [this] {
         take_input();
         plan_turn();
@@ -97,7 +98,7 @@ void SubscriberActor::begin() {
 
 void SubscriberActor::ask_chain() {
   if (finishing_) return;
-  ask();
+  if (!removing_) ask();
   around_.timeline.after(random_.about(300 * millisecond), [this] { ask_chain(); });
 }
 
@@ -111,6 +112,10 @@ void SubscriberActor::ask() {
 }
 
 void SubscriberActor::start() {
+  const bool may_remove = durable_ && durable_->confirmed && !finishing_;
+  if (may_remove && around_.parameters.fault_every > 0 && random_.chance(200'000)) {
+    return remove_cursor();
+  }
   topics_.clear();
   if (random_.chance(300'000)) topics_ = {"t" + std::to_string(random_.below(3))};
   slow_ = !finishing_ && random_.chance(300'000);
@@ -124,7 +129,8 @@ void SubscriberActor::start() {
     options.from = at_offset(acknowledged_().offset + 100'000);
   }
   options.topics = filters_of_topics();
-  if (durable_ && !beyond_ && random_.coin()) options.cursor = durable_->name;
+  const bool again = durable_ && (durable_->before_removal || random_.coin());
+  if (again && !beyond_) options.cursor = durable_->name;
   options.until_end = !beyond_ && !finishing_ && random_.chance(500'000);
   open_session(std::move(options));
 }
@@ -136,6 +142,7 @@ void SubscriberActor::finish() {
 
 void SubscriberActor::restart() {
   if (drained_) return drain(*drained_);
+  if (removing_) return;
   if (next_ == 0 || random_.chance(200'000)) return start();
   client::SubscriberSession::Options options;
   options.from = at_offset(next_);
@@ -143,6 +150,29 @@ void SubscriberActor::restart() {
   beyond_ = false;
   options.topics = filters_of_topics();
   open_session(std::move(options));
+}
+
+// What it had acknowledged without an answer may still come, and make the cursor anew.
+void SubscriberActor::remove_cursor() {
+  say("removes its cursor");
+  stop();
+  link_.serve(nullptr);
+  removing_ = true;
+  removal_.remove(durable_->name, [this](std::uint64_t asked) { on_cursor_removed(asked); });
+}
+
+// The next one of that name begins as any other does. Where another question may still remove that
+// as well, the name is not used again.
+void SubscriberActor::on_cursor_removed(std::uint64_t asked) {
+  removing_ = false;
+  ++cursors_removed_;
+  say("its cursor is removed");
+  if (asked > 1) {
+    durable_ = DurableCursor{"c" + std::to_string(random_.next())};
+  } else {
+    durable_ = DurableCursor{.name = durable_->name, .before_removal = durable_->sent()};
+  }
+  start();
 }
 
 void SubscriberActor::stop() {
@@ -233,7 +263,9 @@ void SubscriberActor::tell_start() {
   started_ = true;
   next_ = first_one;
   say("starts at " + std::to_string(first_one));
-  if (with_cursor_ && durable_->acknowledged) {
+  const bool made_anew = with_cursor_ && !durable_->acknowledged && durable_->before_removal &&
+                         around_.cursor(durable_->name);
+  if (made_anew || (with_cursor_ && durable_->acknowledged)) {
     judge_cursor_start(first_one);
   } else {
     judge_start(first_one);
@@ -247,11 +279,11 @@ void SubscriberActor::tell_start() {
 // It exists, if it was confirmed, and stands somewhere between that and what was ever sent.
 void SubscriberActor::judge_cursor_start(Offset first_one) {
   if (!confirmed_before_) return;  // it may exist, or not
-  if (first_one > *confirmed_before_ && first_one <= *durable_->acknowledged + 1) return;
+  if (first_one > *confirmed_before_ && first_one <= durable_->sent() + 1) return;
   around_.report("start", "cursor " + durable_->name + " began at " + std::to_string(first_one) +
                               ", where " + std::to_string(*confirmed_before_) +
                               " was confirmed, and nothing above " +
-                              std::to_string(*durable_->acknowledged) + " was acknowledged");
+                              std::to_string(durable_->sent()) + " was acknowledged");
 }
 
 void SubscriberActor::judge_start(Offset first_one) {
@@ -354,7 +386,7 @@ void SubscriberActor::follow_cursor() {
       durable_->confirmed = confirmed;
       ++durable_->confirmations;
     }
-    if (*confirmed > durable_->acknowledged.value_or(0)) {
+    if (*confirmed > durable_->sent()) {
       around_.report("cursor", "cursor " + durable_->name + " stands at " +
                                    std::to_string(*confirmed) + ", which nobody acknowledged");
     }

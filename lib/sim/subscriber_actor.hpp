@@ -2,6 +2,7 @@
 // was given: fast or slow, restarted, moved to other servers, or one that only drains a server.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "client/delivery.hpp"
 #include "client/subscriber_session.hpp"
 #include "sim/client_link.hpp"
+#include "sim/cursor_removal.hpp"
 #include "sim/history_checker.hpp"
 #include "sim/publisher_actor.hpp"
 
@@ -26,6 +28,10 @@ struct DurableCursor {
   std::optional<Offset> confirmed =
       std::nullopt;  // the greatest one that the cluster said is durable
   std::uint64_t confirmations = 0;
+  // What was sent before it was removed, and may still arrive late.
+  std::optional<Offset> before_removal = std::nullopt;
+
+  Offset sent() const { return std::max(acknowledged.value_or(0), before_removal.value_or(0)); }
 };
 
 class SubscriberActor {
@@ -49,6 +55,7 @@ class SubscriberActor {
   // It has everything up to `end`; or asked for something behind it, and waits.
   bool satisfied_with(Offset end) const { return next_ > end || (beyond_ && next_ == 0); }
   std::string status() const;
+  std::uint64_t cursors_removed() const { return cursors_removed_; }
 
  private:
   struct Mark {
@@ -57,6 +64,8 @@ class SubscriberActor {
   using Item = std::variant<client::Delivery, Mark>;
 
   void start();  // anywhere, by chance
+  void remove_cursor();
+  void on_cursor_removed(std::uint64_t asked);
   void ask_chain();
   void ask();
   void open_session(client::SubscriberSession::Options options);
@@ -92,6 +101,9 @@ class SubscriberActor {
 
   // A durable cursor, of this program alone.
   std::optional<DurableCursor> durable_;
+  CursorRemoval removal_;
+  bool removing_ = false;
+  std::uint64_t cursors_removed_ = 0;
   bool with_cursor_ = false;                // this session uses it
   std::optional<Offset> confirmed_before_;  // when it began
 

@@ -10,7 +10,7 @@ World::World(const Parameters& parameters, const RunOptions& options)
     : parameters_(parameters),
       options_(options),
       random_(parameters.seed),
-      invariants_(parameters.servers,
+      invariants_(parameters.servers, parameters.replica.publisher_ttl_us,
                   [this](const std::string& check, const std::string& text) {
                     if (!options_.client_rules) report(check, text);
                   }),
@@ -35,7 +35,8 @@ World::World(const Parameters& parameters, const RunOptions& options)
       history_,
       names_,
       [this] { return invariants_.committed_offset(); },
-      [this](const Uuid& publisher) { return invariants_.longest_idle(publisher); },
+      [this](const Uuid& publisher) { return invariants_.was_ended(publisher); },
+      [this](const std::string& name) { return invariants_.cursor(name); },
       [this] { return invariants_.retained(); },
       [this](const std::string& check, const std::string& text) { report(check, text); },
       [this](const std::string& check, const std::string& text) {
@@ -109,6 +110,7 @@ RunResult World::run() {
   if (!failed()) run_liveness();
   if (!failed()) drain();
   if (!failed()) judge();
+  if (!failed()) rest();
   RunResult result;
   result.seed = parameters_.seed;
   result.events = trace_.events();
@@ -123,6 +125,7 @@ RunResult World::run() {
   result.hits = hits_;
   result.old_copies_found = nemesis_->old_copies_found();
   for (const auto& publisher : publishers_) result.publishers += publisher->counts();
+  for (const auto& actor : subscribers_) result.cursors_removed += actor->cursors_removed();
   for (const auto& server : servers_) result.forwarded += server->forwarded();
   result.findings = findings_;
   result.trace.assign(trace_.lines().begin(), trace_.lines().end());
@@ -282,6 +285,45 @@ void World::judge() {
   if (!options_.client_rules) check_states();
 }
 
+// Nobody asks for anything any more, so nothing is held; what may go has gone.
+void World::rest() {
+  const replica::Options& options = parameters_.replica;
+  if (options.retention.bytes_max >= replica::RetentionLimits{}.bytes || options_.client_rules)
+    return;
+  run_while((std::max(options.retention_hold_ms, options.client_timeout_ms) + 5000) * millisecond,
+            [] { return false; });
+  if (!failed()) check_sizes();
+}
+
+// W11: the leader retains what its options allow; the others, whose files begin and end elsewhere,
+// some files more.
+void World::check_sizes() {
+  constexpr std::uint64_t files_more = 2;
+  for (const ServerId id : drained_) {
+    const replica::Replica* replica = at(id).replica();
+    if (!replica || replica->core().phase() != Phase::broadcast) continue;
+    const Zxid retained = replica->state().retained().zxid;
+    std::uint64_t bytes = 0;
+    for (const storage::SegmentSpan& file : at(id).segments()) {
+      if (file.end.zxid > retained) bytes += file.bytes;
+    }
+    const bool leads = replica->core().role() == Role::leading;
+    const std::uint64_t bound = parameters_.replica.retention.bytes_max +
+                                (leads ? 0 : files_more * parameters_.log.segment_size);
+    if (bytes > bound) {
+      report("size", "server " + to_string(id) + " retains " + std::to_string(bytes) +
+                         " bytes of log, at most " + std::to_string(bound));
+    }
+    if (const std::optional<Zxid> unwanted = at(id).unwanted_by_snapshots();
+        unwanted && !at(id).segments().empty() && at(id).segments().front().end.zxid <= *unwanted) {
+      report("size", "server " + to_string(id) + " keeps files up to " +
+                         to_string(at(id).segments().front().end.zxid) +
+                         ", which none of its snapshots wants: all begin behind " +
+                         to_string(*unwanted));
+    }
+  }
+}
+
 // W10: at the same delivered point every server's state is the same, to the byte of a snapshot.
 void World::check_states() {
   const replica::ServerState* reference = nullptr;
@@ -290,6 +332,9 @@ void World::check_states() {
     const replica::Replica* replica = at(id).replica();
     if (!replica) continue;
     if (reference && replica->state().delivered() != reference->delivered()) continue;
+    if (replica->state().delivered() == invariants_.last_committed()) {
+      invariants_.check_state(id, replica->state());
+    }
     if (!reference) {
       reference = &replica->state();
       bytes = reference->encode();

@@ -54,6 +54,7 @@ struct RunResult {
   HitTable hits;
   std::uint64_t old_copies_found = 0;  // of the disks put back
   PublisherCounts publishers;
+  std::uint64_t cursors_removed = 0;
   std::uint64_t forwarded = 0;    // requests, from followers to leaders
   std::vector<Finding> findings;  // the first one is what counts
   std::vector<std::string> trace;
@@ -87,6 +88,8 @@ class World {
   void drain();
   void judge();
   void check_states();
+  void rest();
+  void check_sizes();
   Place acknowledged() const;
   Server& at(ServerId id) { return *servers_[static_cast<std::size_t>(id) - 1]; }
   void take_history_findings();

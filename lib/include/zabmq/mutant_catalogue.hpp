@@ -43,6 +43,7 @@
   M(cursor_answered_early, "A cursor's move is answered before it is committed.",                 \
     "M1's like, for the state beside the log")                                                    \
   M(cursors_hold_nothing, "Retention does not wait for cursors.", "JetStream's interest policy")  \
+  M(cursors_hold_for_ever, "What a cursor holds stays above the hard bound as well.", "W11")       \
   M(vote_by_delivered, "Votes tell the last delivered zxid, not the last durable one.",           \
     "zab.md 6; ZOOKEEPER-2845")                                                                   \
   M(ack_e_before_promise, "ACK-E leaves before acceptedEpoch is durable.", "ZOOKEEPER-335")       \
@@ -147,6 +148,10 @@
   M(receipts_without_end, "More batches of a publisher are in flight than receipts are kept.",    \
     "W11")                                                                                        \
   M(publishers_without_end, "The table of publishers grows beyond its bound.", "W11")             \
+  M(closed_publisher_stays, "A publisher that was closed keeps its place.", "W10")                \
+  M(instances_begin_anew, "A publisher that was closed may be opened as an instance of before.",  \
+    "zombie producers")                                                                           \
+  M(removed_cursor_stays, "A durable cursor that was removed goes on holding.", "W10")            \
   M(idle_publishers_stay,                                                                         \
     "Publishers that have expired keep their places until something is proposed.",                \
     "a bug of our own")                                                                           \

@@ -74,6 +74,8 @@ std::string report_of(const Tally& tally, double seconds, unsigned jobs) {
       n(p.renumbered));
   text += format("publishers that stay at followers: %llu messages; %llu requests forwarded\n",
                  n(p.staying), n(tally.forwarded));
+  text += format("%llu publishers closed in order; %llu durable cursors removed\n", n(p.closed),
+                 n(tally.cursors_removed));
   text +=
       format("old copies of disks: %llu put back, %llu found out (the others were taken away)\n",
              n(tally.hits.of(Fault::old_disk)), n(tally.old_copies_found));

@@ -56,6 +56,7 @@ Tally tally_of(const RunResult& result, double cpu_seconds) {
   tally.old_copies_found = result.old_copies_found;
   tally.publishers = result.publishers;
   tally.forwarded = result.forwarded;
+  tally.cursors_removed = result.cursors_removed;
   for (const Finding& finding : result.findings) {
     tally.violations.push_back({finding.check, result.seed, finding.event, finding.text});
   }
@@ -84,6 +85,7 @@ void Tally::add(const Tally& other) {
   old_copies_found += other.old_copies_found;
   publishers += other.publishers;
   forwarded += other.forwarded;
+  cursors_removed += other.cursors_removed;
   violations.insert(violations.end(), other.violations.begin(), other.violations.end());
 }
 
@@ -114,6 +116,8 @@ Json to_json(const Tally& tally) {
   json["renumbered"] = p.renumbered;
   json["staying"] = p.staying;
   json["forwarded"] = tally.forwarded;
+  json["closed"] = p.closed;
+  json["cursors_removed"] = tally.cursors_removed;
   json["violations"] = Json::array();
   for (const Violation& v : tally.violations) {
     json["violations"].push_back(
@@ -149,6 +153,8 @@ Tally tally_from(const Json& json) {
   p.renumbered = json.at("renumbered");
   p.staying = json.at("staying");
   tally.forwarded = json.at("forwarded");
+  p.closed = json.at("closed");
+  tally.cursors_removed = json.at("cursors_removed");
   for (const Json& v : json.at("violations")) {
     tally.violations.push_back({v.at("check"), v.at("seed"), v.at("event"), v.at("text")});
   }

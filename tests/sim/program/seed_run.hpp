@@ -42,6 +42,7 @@ struct Tally {
   std::uint64_t old_copies_found = 0;
   PublisherCounts publishers;
   std::uint64_t forwarded = 0;
+  std::uint64_t cursors_removed = 0;
   std::vector<Violation> violations;
 
   void add(const Tally& other);
