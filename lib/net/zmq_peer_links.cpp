@@ -12,6 +12,7 @@
 #include "net/outbox.hpp"
 #include "net/session_links.hpp"
 #include "wire/hand_over.hpp"
+#include "wire/zmq_inbox.hpp"
 #include "zabmq/check.hpp"
 
 namespace zabmq::net {
@@ -58,10 +59,6 @@ std::uint32_t connection_of(const zmq::message_t& name) {
 bool send_part(zmq::socket_t& socket, zmq::message_t& part, bool more) {
   const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
   return zmq_msg_send(part.handle(), socket.handle(), flags) >= 0;
-}
-
-bool receive_part(zmq::socket_t& socket, zmq::message_t& part) {
-  return zmq_msg_recv(part.handle(), socket.handle(), ZMQ_DONTWAIT) >= 0;
 }
 
 zmq::message_t to_message(const Slice& records) {
@@ -136,7 +133,8 @@ class ZmqPeerLinks::Sockets final : public Transport {
       : context_(context),
         options_(options),
         links_(options.self, ids_of(options.peers), options.nonces, *this),
-        router_(open_router(context, options)) {}
+        router_(open_router(context, options)),
+        inbox_(router_.handle()) {}
   ~Sockets() override;
 
   void bind(const std::string& endpoint);
@@ -146,7 +144,9 @@ class ZmqPeerLinks::Sockets final : public Transport {
   void drop_queued(ServerId to) override;
   void reconnect(ServerId to) override;
 
-  void poll_items(std::vector<zmq_pollitem_t>& items);
+  void poll_items(std::vector<pollfd>& items) const;
+  void polled(std::span<const pollfd> items);
+  bool has_input();
   std::size_t receive(std::size_t frames_max, Listener& listener);
 
   SessionLinks& links() { return links_; }
@@ -158,6 +158,7 @@ class ZmqPeerLinks::Sockets final : public Transport {
   struct Peer {
     zmq::socket_t dealer;
     zmq::socket_t monitor;
+    wire::ZmqInbox news;  // the monitor's
     Outbox outbox;
     bool connected = false;
   };
@@ -177,6 +178,7 @@ class ZmqPeerLinks::Sockets final : public Transport {
   std::uint64_t dialled_ = 0;
   SessionLinks links_;
   zmq::socket_t router_;
+  wire::ZmqInbox inbox_;  // the router's
   std::map<ServerId, Peer> peers_;
   std::map<std::uint32_t, Life> speakers_;  // by connection, of its last readable frame
   std::string endpoint_;
@@ -201,7 +203,8 @@ void ZmqPeerLinks::Sockets::bind(const std::string& endpoint) {
 void ZmqPeerLinks::Sockets::connect(std::string& at) {
   for (const auto& [id, endpoint] : options_.peers) {
     at = endpoint;
-    Peer fresh{.dealer = {}, .monitor = {}, .outbox = Outbox(options_.outbox_bytes_max)};
+    Peer fresh{
+        .dealer = {}, .monitor = {}, .news = {}, .outbox = Outbox(options_.outbox_bytes_max)};
     dial(id, peers_.try_emplace(id, std::move(fresh)).first->second);
   }
 }
@@ -235,6 +238,7 @@ void ZmqPeerLinks::Sockets::watch(ServerId id, Peer& peer) {
   peer.monitor = zmq::socket_t(context_, zmq::socket_type::pair);
   peer.monitor.set(zmq::sockopt::linger, 0);
   peer.monitor.connect(address);
+  peer.news = wire::ZmqInbox(peer.monitor.handle());
 }
 
 bool ZmqPeerLinks::Sockets::connected(ServerId id) const {
@@ -285,28 +289,42 @@ bool ZmqPeerLinks::Sockets::send_front(Peer& peer) {
   return send_part(peer.dealer, body, false);
 }
 
-void ZmqPeerLinks::Sockets::poll_items(std::vector<zmq_pollitem_t>& items) {
-  items.push_back({router_.handle(), 0, ZMQ_POLLIN, 0});
-  for (auto& [id, peer] : peers_) {
-    items.push_back({peer.monitor.handle(), 0, ZMQ_POLLIN, 0});
-    if (!peer.outbox.empty()) items.push_back({peer.dealer.handle(), 0, ZMQ_POLLOUT, 0});
+// A DEALER is waited for while it is behind: send_front has asked it, so its descriptor tells when
+// there is room.
+void ZmqPeerLinks::Sockets::poll_items(std::vector<pollfd>& items) const {
+  items.push_back(inbox_.poll_item());
+  for (const auto& [id, peer] : peers_) items.push_back(peer.news.poll_item());
+  for (const auto& [id, peer] : peers_) {
+    if (!peer.outbox.empty()) items.push_back({peer.dealer.get(zmq::sockopt::fd), POLLIN, 0});
   }
+}
+
+void ZmqPeerLinks::Sockets::polled(std::span<const pollfd> items) {
+  inbox_.polled(items[0]);
+  std::size_t at = 0;
+  for (auto& [id, peer] : peers_) peer.news.polled(items[++at]);
+}
+
+bool ZmqPeerLinks::Sockets::has_input() {
+  bool any = inbox_.has_input();
+  for (auto& [id, peer] : peers_) any |= peer.news.has_input();
+  return any;
 }
 
 std::size_t ZmqPeerLinks::Sockets::receive(std::size_t frames_max, Listener& listener) {
   for (auto& [id, peer] : peers_) read_news(id, peer, listener);
   std::size_t frames = 0;
-  while (frames < frames_max && receive_frame(listener)) ++frames;
+  while (frames < frames_max && inbox_.may_have() && receive_frame(listener)) ++frames;
   for (auto& [id, peer] : peers_) flush(peer);
   return frames;
 }
 
 void ZmqPeerLinks::Sockets::read_news(ServerId id, Peer& peer, Listener& listener) {
   zmq::message_t part;
-  while (receive_part(peer.monitor, part)) {
+  while (peer.news.may_have() && peer.news.receive(part.handle())) {
     std::uint16_t event = 0;
     if (part.size() >= sizeof event) std::memcpy(&event, part.data(), sizeof event);
-    while (part.more() && receive_part(peer.monitor, part)) continue;  // the address
+    while (part.more() && peer.news.receive(part.handle())) continue;  // the address
     peer.connected = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
     if (peer.connected) continue;
     // Whatever the socket had taken may be lost, and what follows must not follow a hole.
@@ -319,23 +337,23 @@ void ZmqPeerLinks::Sockets::read_news(ServerId id, Peer& peer, Listener& listene
 void ZmqPeerLinks::Sockets::drop_rest(bool more) {
   while (more) {
     zmq::message_t surplus;
-    more = receive_part(router_, surplus) && surplus.more();
+    more = inbox_.receive(surplus.handle()) && surplus.more();
   }
 }
 
 // One message: the connection's name, the header part and, with PROPOSE, the records.
 bool ZmqPeerLinks::Sockets::receive_frame(Listener& listener) {
   zmq::message_t name;
-  if (!receive_part(router_, name)) return false;
+  if (!inbox_.receive(name.handle())) return false;
   const std::uint32_t connection = connection_of(name);
   const auto known = speakers_.find(connection);
   const std::optional<Life> claimed =
       known == speakers_.end() ? std::nullopt : std::optional(known->second);
   zmq::message_t header;
   zmq::message_t records;
-  bool readable = name.more() && receive_part(router_, header);
+  bool readable = name.more() && inbox_.receive(header.handle());
   if (readable && header.more()) {
-    readable = receive_part(router_, records) && !records.empty() && !records.more();
+    readable = inbox_.receive(records.handle()) && !records.empty() && !records.more();
   }
   drop_rest(records.more());
   if (!readable) {
@@ -395,8 +413,14 @@ bool ZmqPeerLinks::send(ServerId to, const zab::Message& message) {
 bool ZmqPeerLinks::send_records(ServerId to, const zab::Message& message, Slice records) {
   return sockets_->links().send_records(to, message, std::move(records));
 }
-void ZmqPeerLinks::poll_items(std::vector<zmq_pollitem_t>& items) const {
+void ZmqPeerLinks::poll_items(std::vector<pollfd>& items) const {
   sockets_->poll_items(items);
+}
+void ZmqPeerLinks::polled(std::span<const pollfd> items) {
+  sockets_->polled(items);
+}
+bool ZmqPeerLinks::has_input() {
+  return sockets_->has_input();
 }
 std::size_t ZmqPeerLinks::receive(std::size_t frames_max, Listener& listener) {
   return sockets_->receive(frames_max, listener);

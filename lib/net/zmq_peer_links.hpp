@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@
 #include "zabmq/slice.hpp"
 #include "zabmq/types.hpp"
 
-struct zmq_pollitem_t;
+struct pollfd;
 namespace zmq {
 class context_t;
 }
@@ -54,12 +55,15 @@ class ZmqPeerLinks final : public PeerLinks {
   bool send(ServerId to, const zab::Message& message) override;
   bool send_records(ServerId to, const zab::Message& message, Slice records) override;
 
-  // Appends what zmq_poll has to wait for; it changes from turn to turn.
-  void poll_items(std::vector<zmq_pollitem_t>& items) const;
+  // Appends what poll(2) has to wait for; it changes from turn to turn.
+  void poll_items(std::vector<pollfd>& items) const;
+  // What poll found, of the same items in the same order.
+  void polled(std::span<const pollfd> items);
+  // True: do not wait, there is something that poll may not tell of.
+  bool has_input();
 
   // Everything that is due: news of connections, then received frames, `frames_max` at most, then
-  // what waited for a socket to take it. Returns the number of frames; when it is the maximum,
-  // there may be more.
+  // what waited for a socket to take it. Returns the number of frames.
   std::size_t receive(std::size_t frames_max, Listener& listener);
 
   // Monotonic time, several times in deaf_ms: connections that carry nothing are made anew.

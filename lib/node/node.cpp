@@ -1,9 +1,13 @@
 // Node: the composition, and the loop.
 #include "node/node.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 #include <zmq.hpp>
@@ -21,8 +25,8 @@
 namespace zabmq::node {
 namespace {
 
-constexpr long tick_ms = 8;   // the protocol wants to know the time at least every 10 ms
-constexpr long retry_ms = 1;  // a client's queue was full
+constexpr int tick_ms = 8;   // the protocol wants to know the time at least every 10 ms
+constexpr int retry_ms = 1;  // a client's queue was full
 constexpr std::size_t client_bytes_per_turn = 8 << 20;
 constexpr std::uint64_t lonely_interval_ms = 5000;  // how often a server without leader says so
 constexpr std::size_t frames_per_turn = 256;  // of clients, and of peers: no side starves the other
@@ -110,10 +114,8 @@ class Node::Parts final : public ZmqClientLinks::Listener,
   struct Due {  // who has something to say
     bool stop = false;
     bool completions = false;
-    bool clients = false;
-    bool peers = false;
   };
-  Due wait(long timeout_ms);
+  Due wait(int timeout_ms);
   bool turn(const Due& due);
   void tick(std::uint64_t now_ms);
   void watch_space();
@@ -156,7 +158,7 @@ class Node::Parts final : public ZmqClientLinks::Listener,
   std::unique_ptr<replica::Replica> replica_;
 
   std::optional<Ending> ending_;
-  std::vector<zmq_pollitem_t> items_;
+  std::vector<pollfd> items_;
   std::uint64_t now_ms_ = 0;
   std::uint64_t led_ms_ = 0;  // when there was a leader, or this was last told
   bool no_space_ = false;
@@ -210,7 +212,7 @@ Ending Node::Parts::run() {
   const Server& self = *config_.servers.find(config_.self);
   say(LogLevel::info, "start",
       "listening client=" + self.client_endpoint() + " peer=" + self.peer_endpoint());
-  long timeout_ms = 0;
+  int timeout_ms = 0;
   while (!ending_) {
     const Due due = wait(timeout_ms);
     if (due.stop) return stop();
@@ -220,20 +222,19 @@ Ending Node::Parts::run() {
   return *ending_;
 }
 
-Node::Parts::Due Node::Parts::wait(long timeout_ms) {
+Node::Parts::Due Node::Parts::wait(int timeout_ms) {
   items_.clear();
-  items_.push_back({nullptr, stop_.fd(), ZMQ_POLLIN, 0});
-  items_.push_back({nullptr, directory_->completion_fd(), ZMQ_POLLIN, 0});
-  items_.push_back({clients_.handle(), 0, ZMQ_POLLIN, 0});
+  items_.push_back({stop_.fd(), POLLIN, 0});
+  items_.push_back({directory_->completion_fd(), POLLIN, 0});
+  items_.push_back(clients_.poll_item());
   peers_->poll_items(items_);
-  const int ready = zmq_poll(items_.data(), static_cast<int>(items_.size()), timeout_ms);
-  ZABMQ_CHECK(ready >= 0 || zmq_errno() == EINTR);
+  const bool may_wait = !clients_.has_input() && !peers_->has_input();
+  const int ready = ::poll(items_.data(), items_.size(), may_wait ? timeout_ms : 0);
+  ZABMQ_CHECK(ready >= 0 || errno == EINTR);
   if (ready <= 0) return {};
-  const auto is_ready = [](const zmq_pollitem_t& item) { return item.revents != 0; };
-  return {.stop = is_ready(items_[0]),
-          .completions = is_ready(items_[1]),
-          .clients = is_ready(items_[2]),
-          .peers = std::any_of(items_.begin() + 3, items_.end(), is_ready)};
+  clients_.polled(items_[2]);
+  peers_->polled(std::span(items_).subspan(3));
+  return {.stop = items_[0].revents != 0, .completions = items_[1].revents != 0};
 }
 
 // Everything that is due, once: first what the disk and the others have to say, then one step over
@@ -241,12 +242,10 @@ Node::Parts::Due Node::Parts::wait(long timeout_ms) {
 // before it believes what has waited for it.
 bool Node::Parts::turn(const Due& due) {
   tick(steady_ms());
-  bool more = false;
   if (due.completions) directory_->run_completions();
-  if (due.peers) more |= peers_->receive(frames_per_turn, *replica_) == frames_per_turn;
-  if (due.clients) more |= clients_.receive(*this, frames_per_turn, client_bytes_per_turn);
-  more |= replica_->step();
-  return more;
+  peers_->receive(frames_per_turn, *replica_);
+  clients_.receive(*this, frames_per_turn, client_bytes_per_turn);
+  return replica_->step();
 }
 
 // Under load turns are far shorter than the clock's grain.

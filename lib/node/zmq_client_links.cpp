@@ -67,25 +67,24 @@ ZmqClientLinks::ZmqClientLinks(zmq::context_t& context, const Options& options)
   socket_.set(zmq::sockopt::linger, 200);
   socket_.set(zmq::sockopt::backlog, 1024);
   socket_.set(zmq::sockopt::ipv6, options.ipv6);
+  inbox_ = wire::ZmqInbox(socket_.handle());
 }
 
 int ZmqClientLinks::bind(const std::string& endpoint) {
   return zmq_bind(socket_.handle(), endpoint.c_str()) == 0 ? 0 : zmq_errno();
 }
 
-bool ZmqClientLinks::receive(Listener& listener, std::size_t messages_max, std::size_t bytes_max) {
+void ZmqClientLinks::receive(Listener& listener, std::size_t messages_max, std::size_t bytes_max) {
   bytes_received_ = 0;
   for (std::size_t n = 0; n < messages_max && bytes_received_ < bytes_max; ++n) {
-    if (!receive_part(routing_)) return false;
+    if (!inbox_.may_have() || !receive_part(routing_)) return;
     if (!receive_message(listener)) ++counters_.malformed;
   }
-  return true;
 }
 
 // A message's parts arrive together: only the first one can be missing.
 bool ZmqClientLinks::receive_part(zmq::message_t& part) {
-  const int size = zmq_msg_recv(part.handle(), socket_.handle(), ZMQ_DONTWAIT);
-  if (size >= 0) return true;
+  if (inbox_.receive(part.handle())) return true;
   ZABMQ_CHECK(zmq_errno() == EAGAIN || zmq_errno() == EINTR || zmq_errno() == ETERM);
   return false;
 }
@@ -217,6 +216,7 @@ ZmqClientLinks::Sent ZmqClientLinks::full() {
 }
 
 bool ZmqClientLinks::send_part(zmq::message_t& part, int flags) {
+  inbox_.sent();
   return zmq_msg_send(part.handle(), socket_.handle(), flags | ZMQ_DONTWAIT) >= 0;
 }
 

@@ -16,6 +16,7 @@
 #include <zmq.hpp>
 
 #include "replica/replica.hpp"
+#include "wire/zmq_inbox.hpp"
 #include "zabmq/slice.hpp"
 
 namespace zabmq::node {
@@ -59,9 +60,15 @@ class ZmqClientLinks final : public replica::ClientLinks {
   void close() { socket_.close(); }
   void* handle() { return socket_.handle(); }
 
+  // What poll(2) has to wait for, and what it found.
+  pollfd poll_item() const { return inbox_.poll_item(); }
+  void polled(const pollfd& item) { inbox_.polled(item); }
+  // True: do not wait, there is something that poll may not tell of.
+  bool has_input() { return inbox_.has_input(); }
+
   // Hands waiting messages to `listener`, at most `messages_max` and, but for the last one, less
-  // than `bytes_max` of bodies. True: there may be more.
-  bool receive(Listener& listener, std::size_t messages_max, std::size_t bytes_max);
+  // than `bytes_max` of bodies.
+  void receive(Listener& listener, std::size_t messages_max, std::size_t bytes_max);
   void tick(std::uint64_t now_ms);
 
   Sent send(replica::ConnectionId to, const wire::ServerMessage& message, Slice body) override;
@@ -101,6 +108,7 @@ class ZmqClientLinks final : public replica::ClientLinks {
 
   Options options_;
   zmq::socket_t socket_;
+  wire::ZmqInbox inbox_;
   std::unordered_map<RoutingId, Connection> by_routing_;
   std::unordered_map<replica::ConnectionId, Link> by_id_;
   std::uint64_t last_id_ = 0;

@@ -81,7 +81,7 @@ const std::map<std::string, Rules, std::less<>>& table() {
 bool is_outermost(const std::string& path) {
   const std::string name = path.substr(path.rfind('/') + 1);
   return starts_with_any(name, {"posix_", "zmq_"}) &&
-         starts_with_any(path, {"lib/storage/", "lib/net/", "lib/client/"});
+         starts_with_any(path, {"lib/storage/", "lib/wire/", "lib/net/", "lib/client/"});
 }
 
 std::optional<Include> include_of(std::string_view line) {

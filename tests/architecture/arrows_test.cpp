@@ -98,6 +98,7 @@ TEST_SUITE("architecture/arrows") {
         {"lib/storage/posix_file_system.cpp", "#include <sys/uio.h>"},
         {"lib/storage/posix_file_system.cpp", "#include <thread>"},
         {"lib/net/zmq_peer_links.cpp", "#include <zmq.hpp>"},
+        {"lib/wire/zmq_inbox.hpp", "#include <zmq.h>"},
         {"lib/replica/replica.hpp", "#include \"storage/history_log.hpp\""},
         {"lib/wire/client_frame.cpp", "#include <msgpack.hpp>"},
         {"lib/include/zabmq/client.hpp", "#include <chrono>"},

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -14,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 #include <zmq.hpp>
@@ -84,14 +86,28 @@ class Server : public Notes {
   std::unique_ptr<ZmqPeerLinks> links_;
 };
 
+// Waits until one of the servers has something to do.
+inline void wait_for_any(const std::vector<Server*>& servers, int timeout_ms) {
+  std::vector<pollfd> items;
+  std::vector<std::size_t> ends;
+  for (Server* server : servers) {
+    server->links().poll_items(items);
+    ends.push_back(items.size());
+    if (server->links().has_input()) timeout_ms = 0;
+  }
+  REQUIRE(poll(items.data(), items.size(), timeout_ms) >= 0);
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < servers.size(); begin = ends[i++]) {
+    servers[i]->links().polled(std::span(items).subspan(begin, ends[i] - begin));
+  }
+}
+
 // Lets the servers run, asleep while there is nothing to do, until the condition holds.
 inline bool run_until(const std::vector<Server*>& servers, const std::function<bool()>& condition) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
-    std::vector<zmq_pollitem_t> items;
-    for (Server* server : servers) server->links().poll_items(items);
-    zmq_poll(items.data(), static_cast<int>(items.size()), 10);
+    wait_for_any(servers, 10);
     for (Server* server : servers) server->turn();
   }
   return true;

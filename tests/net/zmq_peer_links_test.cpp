@@ -26,9 +26,9 @@ std::uint64_t fill(Pair& p) {
   const Slice records = slice_of(1 << 20, 1);
   for (std::uint64_t sent = 1;; ++sent) {
     REQUIRE(p.leader->links().send_records(two, propose_of(sent), records));
-    std::vector<zmq_pollitem_t> items;
+    std::vector<pollfd> items;
     p.leader->links().poll_items(items);
-    if (items.size() == 3 && zmq_poll(&items[2], 1, 100) == 0) return sent;
+    if (items.size() == 3 && poll(&items[2], 1, 100) == 0) return sent;
     p.leader->turn();
   }
 }
@@ -413,10 +413,8 @@ TEST_SUITE("net/zmq_peer_links") {
     p.establish();
     for (int i = 0; i < 20; ++i) p.learner->links().send(one, zab::Pong{});
     REQUIRE(run_until({p.learner.get()}, [&] {
-      std::vector<zmq_pollitem_t> items;
-      p.leader->links().poll_items(items);
-      items.resize(1);
-      return zmq_poll(items.data(), 1, 10) == 1;
+      wait_for_any({p.leader.get()}, 10);
+      return p.leader->links().has_input();
     }));
     std::size_t frames = 0;
     REQUIRE(run_until({p.learner.get()}, [&] {
@@ -435,7 +433,7 @@ TEST_SUITE("net/zmq_peer_links") {
     for (std::uint64_t i = 1; i <= 2000; ++i) {
       REQUIRE(p.leader->links().send_records(two, propose_of(i), slice_of(3000, 1)));
     }
-    std::vector<zmq_pollitem_t> items;
+    std::vector<pollfd> items;
     p.leader->links().poll_items(items);
     CHECK(items.size() == 3);  // ROUTER, the monitor, and the DEALER that is behind
     REQUIRE(p.run([&] { return p.learner->messages.size() == 2001; }));
