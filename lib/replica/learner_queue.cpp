@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "replica/records.hpp"
 #include "zabmq/check.hpp"
@@ -60,8 +61,20 @@ void LearnerQueues::push(ServerId to, zab::Message message) {
     const auto* last = std::get_if<zab::Message>(&items.back());
     if (!last || std::holds_alternative<zab::Commit>(*last)) return;
   }
+  const bool held = std::holds_alternative<zab::Commit>(message);
   items.emplace_back(std::move(message));
-  pump(to);
+  if (held) {
+    holds_commits_ = true;
+  } else {
+    pump(to);
+  }
+}
+
+void LearnerQueues::send_commits() {
+  if (!std::exchange(holds_commits_, false)) return;
+  std::vector<ServerId> peers;
+  for (const auto& [peer, session] : sessions_) peers.push_back(peer);
+  for (ServerId peer : peers) pump(peer);  // which may end its session
 }
 
 void LearnerQueues::push_snap(ServerId to, zab::Snap snap, Slice state) {

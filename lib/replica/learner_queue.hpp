@@ -45,7 +45,10 @@ class LearnerQueues {
   bool is_open(ServerId peer) const { return sessions_.contains(peer); }
 
   void set_committed(Zxid committed) { committed_ = committed; }
+  // A COMMIT of its own is held until send_commits(): receipts go out first, and a range that is
+  // pushed meanwhile takes the commit point along.
   void push(ServerId to, zab::Message message);
+  void send_commits();
   void push_range(ServerId to, Zxid after, Zxid up_to);
   // A heartbeat does not queue: a slow disk read must not silence us.
   void send_ping(ServerId to, zab::Ping ping);
@@ -110,6 +113,7 @@ class LearnerQueues {
   LearnerLimits limits_;
   Broken broken_;
   Zxid committed_;
+  bool holds_commits_ = false;
   std::uint64_t sessions_opened_ = 0;
   std::map<ServerId, Session> sessions_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();  // completions may outlive us

@@ -304,6 +304,7 @@ bool Replica::step() {
   propose_groups();
   settle_core();  // the group's streams, in parallel with our own write
   env_.log.flush();
+  learners_->send_commits();
 
   bool more = delivery_->step();
   if (state_.delivered() != announced_) {
@@ -315,6 +316,7 @@ bool Replica::step() {
   start_round();
   if (!switching_) more |= subscriptions_->serve();
   settle_core();
+  learners_->send_commits();
   return more || core_pending_ || (proposals_->waiting() && may_form_group());
 }
 

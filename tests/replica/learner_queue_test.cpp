@@ -180,11 +180,12 @@ TEST_SUITE("replica/learner_queue") {
     CHECK(leader.broken == std::vector<ServerId>{peer});
   }
 
-  TEST_CASE("commit: nothing queued -> at once, behind a range -> its frame carries it") {
+  TEST_CASE("commit: nothing queued -> by itself, behind a range -> its frame carries it") {
     Leader leader(3);
     leader.queues.push_range(peer, at(0), at(2));
     leader.queues.set_committed(at(2));
     leader.queues.push(peer, zab::Commit{at(2)});
+    leader.queues.send_commits();
     CHECK(leader.sent() ==
           Names{"PROPOSE 1..1 commit 0.0", "PROPOSE 2..2 commit 0.0", "COMMIT 1.2"});
 
@@ -213,12 +214,44 @@ TEST_SUITE("replica/learner_queue") {
     CHECK(sent[4] == "COMMIT 1.3");
   }
 
+  TEST_CASE("commit: a range in the same step -> it takes the commit point along") {
+    Leader leader(3);
+    leader.queues.push_range(peer, at(0), at(2));
+    leader.sent();
+    leader.queues.set_committed(at(2));
+    leader.queues.push(peer, zab::Commit{at(2)});
+    CHECK(leader.sent().empty());
+    leader.queues.push_range(peer, at(2), at(3));
+    leader.queues.send_commits();
+    CHECK(leader.sent() == Names{"PROPOSE 3..3 commit 1.2"});
+  }
+
+  TEST_CASE("commits: held for several learners -> each gets its own, once") {
+    Leader leader(2);
+    leader.queues.open(other);
+    for (ServerId id : {peer, other}) {
+      leader.queues.push_range(id, at(0), at(1));
+      leader.queues.push(id, zab::Commit{at(1)});
+    }
+    leader.links.take();
+    leader.queues.set_committed(at(1));
+    leader.queues.send_commits();
+    leader.queues.send_commits();
+    const auto sent = leader.links.take();
+    REQUIRE(sent.size() == 2);
+    for (const FakePeers::Sent& s : sent) {
+      CHECK(std::get<zab::Commit>(s.message).commit == at(1));
+    }
+    CHECK(sent[0].to != sent[1].to);
+  }
+
   TEST_CASE("commit: never beyond the last record sent on this session") {
     Leader leader(3);
     leader.queues.set_committed(at(3));
     leader.queues.push(peer, zab::Diff{at(1)});
     leader.queues.push(peer, zab::UpToDate{Epoch{1}, at(3)});
     leader.queues.push(peer, zab::Commit{at(3)});
+    leader.queues.send_commits();
     CHECK(leader.sent() == Names{"DIFF", "UPTODATE 1.1", "COMMIT 1.1"});
   }
 
