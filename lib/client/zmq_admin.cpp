@@ -58,14 +58,14 @@ class Asking {
   }
 
   void wait() {
-    std::vector<zmq::pollitem_t> items;
+    std::vector<Connection*> connections;
     std::uint64_t wait_ms = poll_slice_ms;
     const std::uint64_t now = steady_now_ms();
     for (const Asked& asked : asked_) {
-      asked.connection->add_poll_items(items);
+      connections.push_back(asked.connection.get());
       wait_ms = std::min(wait_ms, asked.deadline_ms - std::min(asked.deadline_ms, now));
     }
-    zmq_poll(items.data(), static_cast<int>(items.size()), static_cast<long>(wait_ms));
+    client::wait_for_input(connections, wait_ms);
   }
 
   void receive(Asked& asked) {

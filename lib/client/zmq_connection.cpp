@@ -85,6 +85,8 @@ void Connection::open(const std::string& endpoint) {
     monitor_->set(zmq::sockopt::linger, 0);
     monitor_->connect(address);
     socket_->connect(endpoint);
+    inbox_ = wire::ZmqInbox(socket_->handle());
+    news_ = wire::ZmqInbox(monitor_->handle());
   } catch (const zmq::error_t& error) {
     lose(std::string("cannot connect: ") + error.what());
   }
@@ -100,6 +102,7 @@ void Connection::close() {
     zmq_socket_monitor(socket_->handle(), nullptr, 0);
   }
   polite_ = false;
+  inbox_ = news_ = {};
   monitor_.reset();
   socket_.reset();
 }
@@ -121,6 +124,7 @@ void Connection::flush() {
 // The first part decides: without a connection, or with a full queue, it is not taken.
 bool Connection::send(Outgoing& outgoing) {
   const int more = outgoing.body ? ZMQ_SNDMORE : 0;
+  inbox_.sent();
   zmq::message_t header(outgoing.header.data(), outgoing.header.size());
   if (zmq_msg_send(header.handle(), socket_->handle(), ZMQ_DONTWAIT | more) < 0) return false;
   if (!outgoing.body) return true;
@@ -132,11 +136,11 @@ bool Connection::send(Outgoing& outgoing) {
 }
 
 bool Connection::receive_part(zmq::message_t& part) {
-  return zmq_msg_recv(part.handle(), socket_->handle(), ZMQ_DONTWAIT) >= 0;
+  return inbox_.receive(part.handle());
 }
 
 std::optional<Connection::Received> Connection::receive() {
-  if (!socket_ || lost_) return std::nullopt;
+  if (lost_ || !inbox_.may_have()) return std::nullopt;
   zmq::message_t header;
   if (!receive_part(header)) return std::nullopt;
   zmq::message_t body;
@@ -154,7 +158,7 @@ std::optional<Connection::Received> Connection::malformed(const std::string& wha
 
 Connection::Event Connection::take_event() {
   const bool was_established = established_;
-  while (socket_ && !lost_ && read_monitor()) {
+  while (!lost_ && news_.may_have() && read_monitor()) {
   }
   if (lost_) return Event::lost;
   return established_ && !was_established ? Event::established : Event::none;
@@ -164,8 +168,8 @@ Connection::Event Connection::take_event() {
 bool Connection::read_monitor() {
   zmq::message_t event;
   zmq::message_t address;
-  if (zmq_msg_recv(event.handle(), monitor_->handle(), ZMQ_DONTWAIT) < 0) return false;
-  if (event.more()) zmq_msg_recv(address.handle(), monitor_->handle(), ZMQ_DONTWAIT);
+  if (!news_.receive(event.handle())) return false;
+  if (event.more()) news_.receive(address.handle());
   std::uint16_t number = 0;
   ZABMQ_CHECK(event.size() >= sizeof number);
   std::memcpy(&number, event.data(), sizeof number);
@@ -177,12 +181,26 @@ bool Connection::read_monitor() {
   return true;
 }
 
-void Connection::add_poll_items(std::vector<zmq::pollitem_t>& items) {
-  if (!socket_ || lost_) return;
-  const short wanted =
-      static_cast<short>(outgoing_.empty() ? ZMQ_POLLIN : ZMQ_POLLIN | ZMQ_POLLOUT);
-  items.push_back({socket_->handle(), 0, wanted, 0});
-  items.push_back({monitor_->handle(), 0, ZMQ_POLLIN, 0});
+Connection::PollItems Connection::poll_items() const {
+  if (lost_) return {wire::ZmqInbox().poll_item(), wire::ZmqInbox().poll_item()};
+  return {inbox_.poll_item(), news_.poll_item()};
+}
+
+void Connection::polled(std::span<const pollfd, 2> items) {
+  inbox_.polled(items[0]);
+  news_.polled(items[1]);
+}
+
+bool Connection::has_input() {
+  if (!socket_ || lost_) return false;
+  const bool any = inbox_.has_input() || news_.has_input();
+  return any || (!outgoing_.empty() && inbox_.has_room());
+}
+
+void Connection::look_again() {
+  if (!socket_) return;
+  inbox_.look_again();
+  news_.look_again();
 }
 
 }  // namespace zabmq::client

@@ -3,17 +3,20 @@
 // Used by one thread.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 #include <zmq.hpp>
 
 #include "client/client_output.hpp"
 #include "wire/client_frame.hpp"
+#include "wire/zmq_inbox.hpp"
 #include "zabmq/slice.hpp"
 
 namespace zabmq::client {
@@ -44,8 +47,13 @@ class Connection {
   Event take_event();
   const std::string& why_lost() const { return why_lost_; }
 
-  // What to poll for; none without a connection.
-  void add_poll_items(std::vector<zmq::pollitem_t>& items);
+  // What poll(2) has to wait for, and what it found. ZeroMQ tells there only what is new since it
+  // was last asked: so first has_input(), and when that is true, no wait.
+  using PollItems = std::array<pollfd, 2>;
+  PollItems poll_items() const;
+  void polled(std::span<const pollfd, 2> items);
+  bool has_input();
+  void look_again();  // one of the descriptors was readable
 
  private:
   struct Outgoing {
@@ -64,6 +72,8 @@ class Connection {
   std::shared_ptr<zmq::context_t> context_;
   std::optional<zmq::socket_t> socket_;
   std::optional<zmq::socket_t> monitor_;
+  wire::ZmqInbox inbox_;           // the socket's
+  wire::ZmqInbox news_;            // the monitor's
   std::deque<Outgoing> outgoing_;  // bounded by the sessions: batches_max and some small ones
   bool lost_ = false;
   bool established_ = false;

@@ -83,9 +83,8 @@ class Asking {
         trouble_ = endpoint + ": " + connection.why_lost();
         return std::nullopt;
       }
-      std::vector<zmq::pollitem_t> items;
-      connection.add_poll_items(items);
-      zmq_poll(items.data(), static_cast<int>(items.size()), poll_slice_ms);
+      Connection* const connections[] = {&connection};
+      client::wait_for_input(connections, poll_slice_ms);
     }
     return std::nullopt;
   }

@@ -2,11 +2,13 @@
 // the session asks for goes to the connection.
 #pragma once
 
+#include <poll.h>
+
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
-#include <zmq.hpp>
 
 #include "client/zmq_connection.hpp"
 #include "client/zmq_wakeup.hpp"
@@ -51,11 +53,25 @@ bool perform_outputs(Session& session, Connection& connection) {
 }
 
 inline void wait_for_input(Connection& connection, ZmqWakeup& wakeup, std::uint64_t wait_ms) {
-  std::vector<zmq::pollitem_t> items;
-  items.push_back({nullptr, wakeup.fd(), ZMQ_POLLIN, 0});
-  connection.add_poll_items(items);
-  zmq_poll(items.data(), static_cast<int>(items.size()), static_cast<long>(wait_ms));
-  if ((items.front().revents & ZMQ_POLLIN) != 0) wakeup.clear();
+  const auto [socket, monitor] = connection.poll_items();
+  pollfd items[] = {{wakeup.fd(), POLLIN, 0}, socket, monitor};
+  poll(items, std::size(items), connection.has_input() ? 0 : static_cast<int>(wait_ms));
+  connection.polled(std::span(items).last<2>());
+  if (items[0].revents != 0) wakeup.clear();
+}
+
+// The same for several, without a wake-up.
+inline void wait_for_input(std::span<Connection* const> connections, std::uint64_t wait_ms) {
+  std::vector<pollfd> items;
+  for (Connection* connection : connections) {
+    const auto [socket, monitor] = connection->poll_items();
+    items.insert(items.end(), {socket, monitor});
+    if (connection->has_input()) wait_ms = 0;
+  }
+  poll(items.data(), items.size(), static_cast<int>(wait_ms));
+  for (std::size_t i = 0; i < connections.size(); ++i) {
+    connections[i]->polled(std::span(items).subspan(2 * i).first<2>());
+  }
 }
 
 }  // namespace zabmq::client

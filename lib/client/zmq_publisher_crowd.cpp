@@ -105,6 +105,7 @@ class PublisherCrowd::Impl {
     const int count = epoll_pwait2(epoll_, events.data(), events_of_a_turn, &bound, nullptr);
     for (int i = 0; i < count; ++i) {
       Member& member = *static_cast<Member*>(events[static_cast<std::size_t>(i)].data.ptr);
+      member.connection.look_again();
       if (!member.touched) touch(member);
     }
     if (steady_now_ms() >= swept_ms_ + sweep_ms) sweep();
@@ -162,7 +163,7 @@ class PublisherCrowd::Impl {
     touched_.push_back(&member);
   }
 
-  // Every session gets its tick, and every connection is asked whether it still stands.
+  // Every session gets its tick, and hears what has become of its connection.
   void sweep() {
     swept_ms_ = steady_now_ms();
     for (std::size_t i = 0; i < started_; ++i) {
@@ -184,8 +185,8 @@ class PublisherCrowd::Impl {
     }
   }
 
-  // Without asking for the connection's events, which costs as much again: once it has opened, the
-  // sweep does.
+  // Without asking for the connection's events, which costs as much again: once it has opened, that
+  // is left to the sweep, which asks only those that were touched.
   void receive(Member& member, std::uint64_t now) {
     if (!member.session.opened()) return feed(member.session, member.connection, now);
     while (const auto frame = member.connection.receive()) {
@@ -208,14 +209,10 @@ class PublisherCrowd::Impl {
 
   // The descriptors of a connection that was closed have left the epoll by themselves.
   void watch(Member& member) {
-    std::vector<zmq::pollitem_t> items;
-    member.connection.add_poll_items(items);
-    for (const zmq::pollitem_t& item : items) {
-      int fd = -1;
-      std::size_t size = sizeof fd;
-      ZABMQ_CHECK(zmq_getsockopt(item.socket, ZMQ_FD, &fd, &size) == 0);
+    for (const pollfd& item : member.connection.poll_items()) {
+      if (item.fd < 0) continue;
       epoll_event event{.events = EPOLLIN, .data = {.ptr = &member}};
-      ZABMQ_CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0);
+      ZABMQ_CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, item.fd, &event) == 0);
     }
   }
 

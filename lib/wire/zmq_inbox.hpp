@@ -18,17 +18,18 @@ namespace zabmq::wire {
 
 class ZmqInbox {
  public:
-  ZmqInbox() = default;
-  explicit ZmqInbox(void* socket) : socket_(socket) {
+  ZmqInbox() = default;  // of no socket: nothing ever comes
+  explicit ZmqInbox(void* socket) : socket_(socket), quiet_(false) {
     std::size_t size = sizeof descriptor_;
     ZABMQ_CHECK(zmq_getsockopt(socket_, ZMQ_FD, &descriptor_, &size) == 0);
   }
 
-  pollfd poll_item() const { return {descriptor_, POLLIN, 0}; }
+  pollfd poll_item() const { return {descriptor_, POLLIN, 0}; }  // of no socket: poll skips it
   void polled(const pollfd& item) {
-    if (item.revents != 0) quiet_ = false;
+    if (item.revents != 0) look_again();
   }
-  void sent() { quiet_ = false; }
+  void look_again() { quiet_ = false; }
+  void sent() { look_again(); }
 
   // False: `receive` would have nothing.
   bool may_have() const { return !quiet_; }
@@ -37,6 +38,9 @@ class ZmqInbox {
     if (!quiet_) quiet_ = (events() & ZMQ_POLLIN) == 0;
     return !quiet_;
   }
+  // Whether it would take a part: told by the descriptor once, too, as soon as it changes. To be
+  // asked after has_input(), which may be told of it.
+  bool has_room() const { return (events() & ZMQ_POLLOUT) != 0; }
 
   // The next part, without waiting. False: there is none.
   bool receive(zmq_msg_t* part) {
@@ -50,12 +54,13 @@ class ZmqInbox {
     int events = 0;
     std::size_t size = sizeof events;
     // Interrupted, or at the context's end: it has not looked.
-    return zmq_getsockopt(socket_, ZMQ_EVENTS, &events, &size) == 0 ? events : ZMQ_POLLIN;
+    const bool asked = zmq_getsockopt(socket_, ZMQ_EVENTS, &events, &size) == 0;
+    return asked ? events : ZMQ_POLLIN | ZMQ_POLLOUT;
   }
 
   void* socket_ = nullptr;
   int descriptor_ = -1;
-  bool quiet_ = false;
+  bool quiet_ = true;
 };
 
 }  // namespace zabmq::wire

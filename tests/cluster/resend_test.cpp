@@ -72,8 +72,8 @@ class Watch {
     return leader;
   }
 
-  void add_poll_items(std::vector<zmq::pollitem_t>& items) {
-    for (const auto& server : servers_) server->link.add_poll_items(items);
+  void add_links(std::vector<client::Connection*>& links) {
+    for (const auto& server : servers_) links.push_back(&server->link.link());
   }
 
  private:
@@ -157,10 +157,10 @@ class Scene {
 
  private:
   void turn() {
-    std::vector<zmq::pollitem_t> items;
-    watch_.add_poll_items(items);
-    for (const auto& publisher : publishers_) publisher->add_poll_items(items);
-    zmq_poll(items.data(), static_cast<int>(items.size()), turn_ms);
+    std::vector<client::Connection*> links;
+    watch_.add_links(links);
+    for (const auto& publisher : publishers_) publisher->add_links(links);
+    client::wait_for_input(links, turn_ms);
     tally.now_ms = client::steady_now_ms();
     watch_.turn(tally.now_ms);
     for (const auto& publisher : publishers_) publisher->turn();

@@ -66,8 +66,8 @@ void ResendingPublisher::turn() {
   send_copies();
 }
 
-void ResendingPublisher::add_poll_items(std::vector<zmq::pollitem_t>& items) {
-  for (Server& server : servers_) server.link.add_poll_items(items);
+void ResendingPublisher::add_links(std::vector<client::Connection*>& links) {
+  for (Server& server : servers_) links.push_back(&server.link.link());
 }
 
 std::string ResendingPublisher::state() const {

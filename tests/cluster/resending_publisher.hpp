@@ -60,7 +60,7 @@ class ResendingPublisher {
   void make_no_more() { making_ = false; }
   bool done() const { return !making_ && batches_.empty(); }
   bool is_open() const { return instance_ != 0; }
-  void add_poll_items(std::vector<zmq::pollitem_t>& items);
+  void add_links(std::vector<client::Connection*>& links);
   std::string state() const;
 
   static std::string topic_of(std::uint32_t number) { return "of/" + std::to_string(number); }

@@ -39,7 +39,7 @@ class ServerLink {
   bool is_greeting() const { return state_ == State::greeting; }
   // Its number, from 1; what was sent on an earlier one is answered no more. 0: there is none.
   std::uint64_t connection() const { return state_ == State::none ? 0 : number_; }
-  void add_poll_items(std::vector<zmq::pollitem_t>& items) { connection_.add_poll_items(items); }
+  client::Connection& link() { return connection_; }
 
  private:
   enum class State : std::uint8_t { none, paused, greeting, open };
