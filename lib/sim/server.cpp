@@ -182,6 +182,7 @@ std::optional<Zxid> Server::unwanted_by_snapshots() const {
     const Zxid begins = parsed.snapshot.retained.zxid;
     unwanted = std::min(unwanted.value_or(begins), begins);
   }
+  if (unwanted && is_none(*unwanted)) return std::nullopt;  // all is wanted, from the beginning on
   return unwanted;
 }
 
