@@ -66,10 +66,11 @@ Invariants::NodeId Invariants::add(const RecordHeader& header, NodeId parent) {
   const auto id = static_cast<NodeId>(nodes_.size());
   const Sequence last_sequence =
       header.kind == RecordKind::batch ? header.first_sequence + header.count - 1 : 0;
-  const bool closes =
-      header.kind == RecordKind::publisher && (header.flags & record_flag_close) != 0;
+  const bool publisher = header.kind == RecordKind::publisher;
+  const bool closes = publisher && (header.flags & record_flag_close) != 0;
+  const Instance opens = publisher && !closes ? header.instance : 0;
   nodes_.push_back({header.zxid, header.checksum, header.end_offset(), header.time,
-                    header.publisher, last_sequence, closes, parent});
+                    header.publisher, last_sequence, closes, opens, parent});
   by_digest_[static_cast<std::uint64_t>(header.checksum)] = id;
   return id;
 }

@@ -125,6 +125,7 @@ class Invariants {
     Uuid publisher;
     Sequence last_sequence = 0;  // of a batch
     bool closes = false;         // a publisher
+    Instance opens = 0;          // a publisher's, else 0
     NodeId parent = 0;           // 0: the root, before everything
   };
   struct Question {
@@ -181,6 +182,7 @@ class Invariants {
     Sequence last_sequence = 0;
     bool closed = false;     // now
     bool was_ended = false;  // at any time
+    Instance instance = 0;   // the newest one that was ever opened
   };
   struct Move {
     replica::CursorMove to;

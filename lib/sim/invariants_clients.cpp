@@ -22,6 +22,12 @@ void Invariants::note_publisher(const Node& node) {
     publisher.was_ended = true;
     publisher.last_sequence = 0;
   }
+  if (node.opens > 0 && node.opens <= publisher.instance) {
+    report_("instance", "publisher " + to_string(node.publisher) + " is opened as instance " +
+                            std::to_string(node.opens) + ", and was as " +
+                            std::to_string(publisher.instance) + " before");
+  }
+  publisher.instance = std::max(publisher.instance, node.opens);
   publisher.time = node.time;
   publisher.closed = node.closes;
   if (node.last_sequence > 0) publisher.last_sequence = node.last_sequence;
