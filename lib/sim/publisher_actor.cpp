@@ -89,11 +89,15 @@ void PublisherActor::forget_id() {
   begin_anew();
 }
 
+// Nothing that an older process of the publisher before heard is this one's (seed 1795685535562).
 void PublisherActor::begin_anew() {
   key_ = next_key_();
-  known_last_ = invoked_ = 0;
+  known_last_ = invoked_ = newest_invoked_ = 0;
   refused_.clear();
+  if (older_) note_late_openings(*older_);
   older_.reset();
+  older_acknowledged_ = older_instance_ = 0;
+  fence_.reset();
 }
 
 void PublisherActor::close() {
