@@ -132,7 +132,7 @@ SERVER_FRAMES = {
     67: "REFUSED about:about id code:code outcome:outcome text:text last_sequence hole:flag"
         " leader_endpoint:endpoint not_leading:flag first_offset last_offset"
         " expect_last_offset:optional",
-    68: "SUBSCRIBED subscription next end has_end:flag",
+    68: "SUBSCRIBED subscription next end has_end:flag from_cursor:flag",
     69: "DELIVER subscription after up_to",
     70: "GAP subscription first",
     71: "COVERED subscription up_to",
@@ -1278,6 +1278,7 @@ class Delivery(NamedTuple):
     last: int
     messages: int  # what it took from the credit, to be given back when the caller has it all
     bytes: int
+    since: int = 0  # what is older lies before the start
     gap: tuple[int, int] | None = None  # nothing but this: what was due is not there
 
 
@@ -1339,6 +1340,7 @@ class Subscriber:
         self._cluster, self._history = start.cluster, start.history
         self._subscription = 0
         self._next = 0          # what is to be sent next; 0: the first SUBSCRIBED will tell
+        self._since = start.time  # what is older is left out
         self._end: int | None = None  # until_end
         self._first_batch = True      # since SUBSCRIBED: it may begin below _next
         self._complete = self._over = False
@@ -1466,7 +1468,7 @@ class Subscriber:
                 offset = batch.offset + i
                 if delivery.first <= offset <= delivery.last:
                     self._position = offset + 1
-                    if batch.time >= self._start.time and self._wanted(topic):
+                    if batch.time >= delivery.since and self._wanted(topic):
                         yield Message(offset, batch.zxid, batch.time, topic, payload, headers)
 
     def _wanted(self, topic: str) -> bool:
@@ -1590,6 +1592,8 @@ class Subscriber:
             if not subscribed.has_end:
                 self._on_bad("it did not tell the end")
             self._end = subscribed.end
+        if subscribed.from_cursor:
+            self._since = 0
         self._open = True
         self._position = self._position or subscribed.next
         if self._cursor is not None and not self._next:
@@ -1604,7 +1608,8 @@ class Subscriber:
                                       first=available))
         if available <= due or not available:
             self._on_bad("it keeps what it says it does not")
-        self._deliveries.append(Delivery([], available, available - 1, 0, 0, (due, available)))
+        self._since = 0  # all that is kept is younger, or it was a cursor that lies below
+        self._deliveries.append(Delivery([], available, available - 1, 0, 0, gap=(due, available)))
         if len(self._deliveries) == 1:
             self._messages = iter(())
         self._next, self._open = available, False
@@ -1633,7 +1638,8 @@ class Subscriber:
         self._route.succeeded()
         last = frame.up_to if self._end is None else min(frame.up_to, self._end)
         self._deliveries.append(
-            Delivery(batches, self._next, last, frame.up_to - frame.after, len(body)))
+            Delivery(batches, self._next, last, frame.up_to - frame.after, len(body),
+                     self._since))
         if len(self._deliveries) == 1:
             self._messages = self._walk(self._deliveries[0])
         self._next = due

@@ -30,8 +30,7 @@ std::optional<std::string> wrong_with_records(Bytes records, Offset next, Offset
   return std::nullopt;
 }
 
-MessageCursor::MessageCursor(std::vector<std::string> topics, LogTime since)
-    : topics_(std::move(topics)), since_(since) {}
+MessageCursor::MessageCursor(std::vector<std::string> topics) : topics_(std::move(topics)) {}
 
 void MessageCursor::start(Delivery delivery) {
   delivery_ = std::move(delivery);
@@ -53,7 +52,7 @@ const Message* MessageCursor::next() {
     --left_;
     if (offset < delivery_.first || offset > delivery_.last) continue;
     next_offset_ = offset + 1;
-    if (header_.time < since_ || !wanted(read->topic)) continue;
+    if (header_.time < delivery_.since || !wanted(read->topic)) continue;
     message_ = {.offset = offset,
                 .zxid = header_.zxid,
                 .time = header_.time,

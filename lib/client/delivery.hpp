@@ -20,8 +20,9 @@ namespace zabmq::client {
 // Verified records and the part of them that the subscriber is to see.
 struct Delivery {
   Slice records;
-  Offset first = 0;  // messages below were delivered before, or lie before the start
-  Offset last = 0;   // messages above lie behind the end that was asked for
+  Offset first = 0;   // messages below were delivered before, or lie before the start
+  Offset last = 0;    // messages above lie behind the end that was asked for
+  LogTime since = 0;  // what is older lies before the start that was asked for
   std::uint64_t credit_messages = 0;  // given back when the subscriber is through with it
   std::uint64_t credit_bytes = 0;
   std::optional<Gap> gap = std::nullopt;  // nothing but this: what was due is not there
@@ -37,8 +38,7 @@ std::optional<std::string> wrong_with_records(Bytes records, Offset next, Offset
 // Walks deliveries and keeps the messages of the wanted topics.
 class MessageCursor {
  public:
-  // Filters, none: all topics; and what is older than `since` is left out.
-  explicit MessageCursor(std::vector<std::string> topics, LogTime since = 0);
+  explicit MessageCursor(std::vector<std::string> topics);  // filters; none: all topics
 
   void start(Delivery delivery);  // the one before is dropped, and with it what its messages show
   // The next message; nullptr: the delivery is through, or malformed.
@@ -53,7 +53,6 @@ class MessageCursor {
   bool wanted(std::string_view topic);
 
   const std::vector<std::string> topics_;
-  const LogTime since_;
   Delivery delivery_;
   Bytes rest_;  // records behind the open batch
   RecordHeader header_;

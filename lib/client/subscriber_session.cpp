@@ -19,6 +19,7 @@ SubscriberSession::SubscriberSession(Options options, std::uint64_t now_ms)
     history_ = from->token.history;
     options_.from = FromOffset{from->token.offset};
   }
+  if (const auto* from = std::get_if<FromTime>(&options_.from)) since_ = from->time;
   if (options_.cursor) acks_.emplace(*options_.cursor);
 }
 
@@ -201,6 +202,7 @@ void SubscriberSession::on(const wire::Subscribed& subscribed, std::uint64_t) {
     if (!subscribed.has_end) return on_bad_delivery("it did not tell the end");
     end_ = subscribed.end;
   }
+  if (subscribed.from_cursor) since_ = 0;
   if (acks_ && next_ == 0) acks_->want(subscribed.next - 1);  // so that a new cursor exists
   next_ = subscribed.next;
   link_ = Link::open;
@@ -281,6 +283,7 @@ void SubscriberSession::on_gap(Offset first, const std::string& text, std::uint6
     return end(std::move(error));
   }
   if (first == 0 || first <= due) return on_bad_delivery("it keeps what it says it does not");
+  since_ = 0;  // all that is kept is younger, or it was a cursor that lies below
   deliveries_.push_back({.records = {}, .first = first, .last = first - 1, .gap = Gap{due, first}});
   next_ = first;
   check_complete();
@@ -313,6 +316,7 @@ void SubscriberSession::deliver(const wire::Deliver& frame, Slice body) {
   deliveries_.push_back({.records = std::move(body),
                          .first = next_,
                          .last = std::min(frame.up_to, end_.value_or(frame.up_to)),
+                         .since = since_,
                          .credit_messages = static_cast<std::uint64_t>(messages),
                          .credit_bytes = static_cast<std::uint64_t>(bytes)});
   next_ = frame.up_to + 1;

@@ -129,6 +129,7 @@ class SubscriberSession {
   std::uint64_t subscription_ = 0;  // of the newest SUBSCRIBE
   Offset next_ = 0;                 // 0: the first SUBSCRIBED will tell
   std::optional<Offset> end_;       // until_end
+  LogTime since_ = 0;               // a start at a time: what is older is left out
   bool first_batch_ = true;         // since SUBSCRIBED: it may begin below next_
   bool complete_ = false;
   std::uint64_t served_ms_ = 0;  // when a server was last known to serve us

@@ -66,11 +66,6 @@ SubscriberSession::Options session_options(const SubscriberOptions& options) {
   return session;
 }
 
-LogTime start_time(const From& from) {
-  const auto* since = std::get_if<FromTime>(&from);
-  return since ? since->time : 0;
-}
-
 struct Consumed {
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
@@ -136,7 +131,7 @@ class Subscriber::Impl {
 
 Subscriber::Impl::Impl(SubscriberOptions options)
     : options_(std::move(options)),
-      cursor_(options_.topics, start_time(options_.from)),
+      cursor_(options_.topics),
       session_(session_options(options_), steady_now_ms()) {
   thread_ = std::thread([this] { run(); });
 }

@@ -50,6 +50,7 @@ void Subscriptions::resolve_cursor(Subscription& s, End end) {
   const std::optional<Offset> acknowledged = delivered_.cursors().find(*s.cursor);
   s.cursor.reset();
   if (!acknowledged) return resolve(s, end);
+  s.from_cursor = true;
   s.start = StartKind::offset;
   s.start_offset = *acknowledged + 1;
   resolve_offset(s, end);
@@ -149,7 +150,8 @@ void Subscriptions::start_behind(Subscription& s, Offset covered) {
 
 void Subscriptions::announce(Subscription& s) {
   const std::uint64_t id = s.id;
-  const wire::Subscribed answer{s.name, s.covered + 1, s.end.value_or(0), s.end.has_value()};
+  const wire::Subscribed answer{s.name, s.covered + 1, s.end.value_or(0), s.end.has_value(),
+                                s.from_cursor};
   const ClientLinks::Sent sent = clients_.try_send(s.connection, answer, Slice{});
   if (sent == ClientLinks::Sent::gone) return;  // and so is the subscription
   if (sent == ClientLinks::Sent::full) return on_link_full(s);

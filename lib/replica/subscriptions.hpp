@@ -83,6 +83,7 @@ class Subscriptions {
     Zxid start_zxid;
     LogTime start_time = 0;
     std::optional<std::string> cursor;  // if it exists, it says where to start
+    bool from_cursor = false;           // and did
     bool until_end = false;
     State state = State::asking;
     Parked parked = Parked::no;

@@ -193,7 +193,7 @@ void SubscriberActor::drain(ServerId server) {
 
 void SubscriberActor::open_session(client::SubscriberSession::Options options) {
   ++life_;
-  if (started_) around_.history.end(around_.timeline.now(), key_);
+  if (told_) around_.history.end(around_.timeline.now(), key_);
   key_ = next_key_();
   if (options.endpoints.empty()) {
     options.endpoints = endpoints();
@@ -205,11 +205,11 @@ void SubscriberActor::open_session(client::SubscriberSession::Options options) {
   with_cursor_ = options.cursor.has_value();
   if (durable_) confirmed_before_ = durable_->confirmed;
   until_end_ = options.until_end;
-  started_ = failed_ = false;
+  started_ = told_ = failed_ = false;
   queue_.clear();
   next_ = 0;
   acknowledged_before_ = acknowledged_().offset;
-  cursor_.emplace(options.topics);  // a time ahead leaves messages out: the history would miss them
+  cursor_.emplace(options.topics);
   session_ = std::make_unique<client::SubscriberSession>(std::move(options), now_ms());
   link_.serve(session_.get());
   turn_chain(life_);
@@ -273,7 +273,27 @@ void SubscriberActor::tell_start() {
   if (with_cursor_) {  // the session creates it there
     durable_->acknowledged = std::max(durable_->acknowledged.value_or(0), first_one - 1);
   }
+  // A time that lies ahead leaves messages out: which is the first one shows when it comes.
+  const bool may_exclude =
+      std::holds_alternative<FromTime>(from_) && !(with_cursor_ && confirmed_before_);
+  if (!may_exclude) tell_first(first_one);
+}
+
+void SubscriberActor::tell_first(Offset first_one) {
+  told_ = true;
   around_.history.subscribe(around_.timeline.now(), key_, first_one, topics_);
+}
+
+// The first message of a start at a time: whatever lies before it is older, or of other topics.
+void SubscriberActor::tell_first_in_time(const Message& message) {
+  const LogTime since = std::get<FromTime>(from_).time;
+  if (!with_cursor_ && message.time < since) {
+    around_.report("start", "time " + std::to_string(since) + " gave offset " +
+                                std::to_string(message.offset) + ", which is older: it is of " +
+                                std::to_string(message.time));
+  }
+  if (!with_cursor_ && topics_.empty()) judge_time_start(since, message.offset);
+  tell_first(message.offset);
 }
 
 // It exists, if it was confirmed, and stands somewhere between that and what was ever sent.
@@ -340,7 +360,7 @@ bool SubscriberActor::consume() {
     Item item = std::move(queue_.front());
     queue_.pop_front();
     if (const auto* mark = std::get_if<Mark>(&item)) {
-      around_.history.mark(around_.timeline.now(), key_, mark->up_to);
+      if (told_) around_.history.mark(around_.timeline.now(), key_, mark->up_to);
       next_ = std::max(next_, mark->up_to + 1);
     } else {
       take(std::get<client::Delivery>(std::move(item)));
@@ -369,6 +389,7 @@ void SubscriberActor::take(client::Delivery delivery) {
   cursor_->start(std::move(delivery));
   while (const Message* message = cursor_->next()) {
     const MessageName name = name_of(message->payload);
+    if (!told_) tell_first_in_time(*message);
     remember(*message);
     around_.history.deliver(around_.timeline.now(), key_, message->offset, message->zxid,
                             name.publisher, around_.names.sequence_of(name), message->topic,

@@ -79,6 +79,8 @@ class SubscriberActor {
   void turn();
   void take_input();
   void tell_start();
+  void tell_first(Offset first_one);
+  void tell_first_in_time(const Message& message);
   void judge_start(Offset first_one);
   void judge_cursor_start(Offset first_one);
   void follow_cursor();
@@ -120,7 +122,8 @@ class SubscriberActor {
   std::map<Offset, Seen> seen_;  // some messages, in all of its lives
   From from_ = first();
   std::optional<ServerId> drained_;  // the one server whose whole history is wanted
-  bool started_ = false;             // the history knows where it begins
+  bool started_ = false;             // it knows where it begins
+  bool told_ = false;                // and the history does
   Offset acknowledged_before_ = 0;
   std::deque<Item> queue_;
   Offset next_ = 0;         // the next offset to consume; 0: not known

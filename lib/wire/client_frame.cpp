@@ -91,9 +91,10 @@ struct LayoutOf<Refused>
              Field<&Refused::first_offset>, Field<&Refused::last_offset>,
              Field<&Refused::expect_last_offset>> {};
 template <>
-struct LayoutOf<Subscribed>
-    : Layout<Command::subscribed, Field<&Subscribed::subscription>, Field<&Subscribed::next>,
-             Field<&Subscribed::end>, Field<&Subscribed::has_end>> {};
+struct LayoutOf<Subscribed> : Layout<Command::subscribed, Field<&Subscribed::subscription>,
+                                     Field<&Subscribed::next>, Field<&Subscribed::end>,
+                                     Field<&Subscribed::has_end>, Field<&Subscribed::from_cursor>> {
+};
 template <>
 struct LayoutOf<Deliver> : Layout<Command::deliver, Field<&Deliver::subscription>,
                                   Field<&Deliver::after>, Field<&Deliver::up_to>> {};

@@ -204,6 +204,7 @@ struct Subscribed {
   Offset next = 0;  // first offset that will be delivered
   Offset end = 0;   // until_end: last offset committed when it was asked; may be next - 1
   bool has_end = false;
+  bool from_cursor = false;  // the cursor exists and gave `next`: `start` does not count
   friend bool operator==(const Subscribed&, const Subscribed&) = default;
 };
 

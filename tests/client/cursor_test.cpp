@@ -48,6 +48,18 @@ class Fixture {
          RecordBuilder(after + 1).batch_of(messages).take());
     session.take_deliveries();
   }
+  // How many of them a subscriber is given; their log time is 1 s and a little.
+  int messages_of_delivery(Offset after, std::size_t messages) {
+    give(wire::Deliver{subscribes.back().subscription, after, after + messages},
+         RecordBuilder(after + 1).batch_of(messages).take());
+    int count = 0;
+    for (Delivery& delivery : session.take_deliveries()) {
+      MessageCursor cursor({});
+      cursor.start(std::move(delivery));
+      while (cursor.next()) ++count;
+    }
+    return count;
+  }
   void confirm(Offset offset) { give(wire::CursorMoved{moves.back().request, offset}); }
   void refuse(Code code) {
     wire::Refused refused;
@@ -173,6 +185,36 @@ TEST_SUITE("client/cursor") {
     REQUIRE(deliveries[0].gap);
     CHECK(deliveries[0].gap->from == 0);
     CHECK(deliveries[0].gap->first_available == 100);
+  }
+
+  // Found by review: the time went on leaving out what the cursor had not acknowledged.
+  TEST_CASE("cursor: it exists, and the start is at a time -> nothing behind it is left out") {
+    for (const bool exists : {true, false}) {
+      Fixture f({.endpoints = {"tcp://a"}, .from = at_time(9'000'000), .cursor = "billing"});
+      for (int i = 0; i < 200 && !f.greeting; ++i) f.advance(10);
+      f.give(wire::Welcome{});
+      f.give(wire::Subscribed{
+          .subscription = f.subscribes.back().subscription, .next = 1, .from_cursor = exists});
+      CHECK(f.messages_of_delivery(0, 3) == (exists ? 3 : 0));
+      f.greeting = false;
+      f.lose();
+      f.open(4);
+      CHECK(f.messages_of_delivery(3, 2) == (exists ? 2 : 0));
+    }
+  }
+
+  // Whatever is kept behind a floor is younger than a time that lies below it.
+  TEST_CASE("cursor: overtaken by retention, and the start is at a time -> nothing is left out") {
+    Fixture f({.endpoints = {"tcp://a"},
+               .from = at_time(9'000'000),
+               .jumps_gaps = true,
+               .cursor = "billing"});
+    for (int i = 0; i < 200 && !f.greeting; ++i) f.advance(10);
+    f.give(wire::Welcome{});
+    f.give(wire::Gap{f.subscribes.back().subscription, 100});
+    f.give(wire::Subscribed{.subscription = f.subscribes.back().subscription, .next = 100});
+    f.session.take_deliveries();
+    CHECK(f.messages_of_delivery(99, 2) == 2);
   }
 
   TEST_CASE("cursor: a refusal for good -> ends the subscription, by name") {

@@ -125,8 +125,8 @@ TEST_SUITE("client/delivery") {
     REQUIRE(first);
     second = *parse_record(records.bytes().subspan(record_size(first->body_size)));
     REQUIRE(second.time > first->time);
-    MessageCursor cursor({}, second.time);
-    cursor.start({.records = records, .first = 1, .last = 4});
+    MessageCursor cursor({});
+    cursor.start({.records = records, .first = 1, .last = 4, .since = second.time});
     CHECK(all(cursor) == Texts{"3 t 3", "4 t 4"});
     CHECK(cursor.next_offset() == 5);
   }

@@ -5,6 +5,7 @@ from fake_server import (CLUSTER, HELLO, HISTORY, PUBLISH, SUBSCRIBE, FakeServer
 from support import BOUND, Cluster, ClusterTest, eventually, free_ports, zabmq
 
 GAP, SUBSCRIBED, DELIVER = 70, 68, 69
+MOVE_CURSOR = 10
 
 
 class Conditions(FakeServerTest):
@@ -70,13 +71,15 @@ class Conditions(FakeServerTest):
         self.assertEqual(future.result(BOUND).offset, 1)
 
 
-class Gaps(FakeServerTest):
+class SubscribeTest(FakeServerTest):
     def subscribe(self, **options):
         opening = self.start(zabmq.Subscriber, self.server.endpoint, timeout=BOUND, **options)
         self.hello, _ = self.server.expect(HELLO)
         self.server.welcome()
         return opening, self.server.expect(SUBSCRIBE)[0]
 
+
+class Gaps(SubscribeTest):
     def test_below_what_is_kept_the_subscriber_stops(self):
         opening, request = self.subscribe(start=zabmq.at_offset(2))
         self.server.send(GAP, request[0], 4)
@@ -89,7 +92,7 @@ class Gaps(FakeServerTest):
         self.server.send(GAP, request[0], 4)
         request, _ = self.server.expect(SUBSCRIBE)
         self.assertEqual(request[1:3], [2, 4])
-        self.server.send(SUBSCRIBED, request[0], 4, 0, False)
+        self.server.send(SUBSCRIBED, request[0], 4, 0, False, False)
         subscriber = opening.result(BOUND)
         self.addCleanup(subscriber.close)
         self.server.send(DELIVER, request[0], 3, 4, body=record(4, ["x"]))
@@ -104,11 +107,44 @@ class Gaps(FakeServerTest):
             start=zabmq.at_token(f"{CLUSTER.hex()}.{HISTORY.hex()}.5"))
         self.assertEqual(self.hello[2:4], [CLUSTER, HISTORY])
         self.assertEqual(request[1:3], [2, 5])
-        self.server.send(SUBSCRIBED, request[0], 5, 0, False)
+        self.server.send(SUBSCRIBED, request[0], 5, 0, False, False)
         opening.result(BOUND).close()
         for text in ("", "5", "a.b.5", f"{CLUSTER.hex()}.{HISTORY.hex()}.0"):
             with self.assertRaises(zabmq.Error):
                 zabmq.at_token(text)
+
+
+class CursorsAndTimes(SubscribeTest):
+    """What is older than a start at a time is left out, unless a cursor decided the start."""
+
+    def first_of(self, exists):
+        opening, request = self.subscribe(start=zabmq.at_time(2000), cursor="c")  # records: 1000
+        self.server.send(SUBSCRIBED, request[0], 4, 0, False, exists)
+        subscriber = opening.result(BOUND)
+        self.addCleanup(subscriber.close)
+        waiting = self.start(subscriber.next, BOUND)
+        self.server.expect(MOVE_CURSOR)
+        self.server.send(DELIVER, request[0], 3, 4, body=record(4, ["old"]))
+        self.server.send(DELIVER, request[0], 4, 5, body=record(5, ["new"], time=3000))
+        return waiting.result(BOUND).payload
+
+    def test_a_cursor_that_exists_leaves_nothing_out_whatever_the_time(self):
+        self.assertEqual(self.first_of(exists=True), b"old")
+
+    def test_a_new_cursor_begins_at_the_time(self):
+        self.assertEqual(self.first_of(exists=False), b"new")
+
+    def test_a_cursor_below_what_is_kept_leaves_nothing_out(self):
+        opening, request = self.subscribe(start=zabmq.at_time(2000), cursor="c",
+                                          on_gap=lambda due, available: None)
+        self.server.send(GAP, request[0], 4)
+        request, _ = self.server.expect(SUBSCRIBE)
+        self.server.send(SUBSCRIBED, request[0], 4, 0, False, False)
+        subscriber = opening.result(BOUND)
+        self.addCleanup(subscriber.close)
+        waiting = self.start(subscriber.next, BOUND)
+        self.server.send(DELIVER, request[0], 3, 4, body=record(4, ["old"]))
+        self.assertEqual(waiting.result(BOUND).payload, b"old")
 
 
 class RealServers(ClusterTest):

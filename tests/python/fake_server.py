@@ -87,10 +87,11 @@ class FakeServerTest(unittest.TestCase):
         return error
 
 
-def record(offset: int, payloads: list[str], *, kind: int = 1, topic: str = "t") -> bytes:
+def record(offset: int, payloads: list[str], *, kind: int = 1, topic: str = "t",
+           time: int = 1000) -> bytes:
     """A record as a DELIVER has it; without payloads of a kind that is no batch."""
     body = b"".join(zabmq.encode_message(topic, payload, None) for payload in payloads)
     header = struct.pack("<4s4B2I2I3Q16s2Q8s2Q16s", b"ZBR1", 1, 16, kind, 0, len(body),
-                         len(payloads), 1, 0, offset, offset, 1000, bytes(16), 1, 1, b"\xff" * 8,
+                         len(payloads), 1, 0, offset, offset, time, bytes(16), 1, 1, b"\xff" * 8,
                          zabmq.checksum(body), 0, bytes(16))
     return header + zabmq.checksum(header).to_bytes(8, "little") + body + bytes(-len(body) % 8)

@@ -443,7 +443,7 @@ class SubscribingRules(FakeServerTest):
         self.server.expect(HELLO)
         self.server.welcome(opened=False)
         elements, _ = self.server.expect(SUBSCRIBE)
-        self.server.send(68, elements[0], next, end or 0, end is not None)
+        self.server.send(68, elements[0], next, end or 0, end is not None, False)
         subscriber = opening.result(BOUND)
         self.addCleanup(subscriber.close)
         self.subscription = elements[0]
@@ -460,7 +460,7 @@ class SubscribingRules(FakeServerTest):
         elements, _ = self.server.expect(SUBSCRIBE)
         self.subscription = elements[0]
         self.assertEqual(elements[1:6], [2, next_offset, 0, 0, False])
-        self.server.send(68, self.subscription, next_offset, 0, False)
+        self.server.send(68, self.subscription, next_offset, 0, False, False)
         return elements
 
     def texts(self, count, subscriber):
@@ -619,7 +619,7 @@ class SubscribingRules(FakeServerTest):
         self.server.expect(HELLO)
         self.server.welcome(opened=False)
         elements, _ = self.server.expect(SUBSCRIBE)
-        self.server.send(68, elements[0], 2, 0, False)
+        self.server.send(68, elements[0], 2, 0, False, False)
         self.expect_resume(1)
         self.deliver(0, 1, record(1, ["one"]))
         self.assertEqual(rest.result(BOUND), ["one"])

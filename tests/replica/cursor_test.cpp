@@ -270,7 +270,9 @@ TEST_SUITE("replica/cursor") {
     c.settle();
     CHECK(c.at(c.other).clients.take<wire::Subscribed>(bob).empty());
     c.at(c.other).disk_works = true;
-    CHECK(c.answer<wire::Subscribed>(c.other).next == 5);
+    const auto answer = c.answer<wire::Subscribed>(c.other);
+    CHECK(answer.next == 5);
+    CHECK(answer.from_cursor);
   }
 
   TEST_CASE("cursor: without a quorum -> unavailable, to who moves it and to who subscribes") {

@@ -97,7 +97,7 @@ inline std::vector<ServerMessage> server_frames() {
               .not_leading = true,
               .first_offset = 11,
               .last_offset = 99},
-      Subscribed{.subscription = 9, .next = 18, .end = 1234, .has_end = true},
+      Subscribed{.subscription = 9, .next = 18, .end = 1234, .has_end = true, .from_cursor = true},
       Deliver{.subscription = 9, .after = 17, .up_to = 617},
       Gap{.subscription = 9, .first = 500},
       Covered{.subscription = 9, .up_to = 617},

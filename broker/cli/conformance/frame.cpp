@@ -21,7 +21,7 @@ const std::map<Command, Layout>& layouts() {
       {Command::welcome, {"WELCOME", "niinnnsfnnnnn"}},
       {Command::receipt, {"RECEIPT", "nnnnn"}},
       {Command::refused, {"REFUSED", "nnnnsnfsfnn"}},
-      {Command::subscribed, {"SUBSCRIBED", "nnnf"}},
+      {Command::subscribed, {"SUBSCRIBED", "nnnff"}},
       {Command::deliver, {"DELIVER", "nnn"}},
       {Command::gap, {"GAP", "nn"}},
       {Command::covered, {"COVERED", "nn"}},
