@@ -23,7 +23,7 @@ bool Replica::waits(const Asker& asker) const {
 
 void Replica::answer(const Asker& asker, wire::ServerMessage message) {
   auto* verdict = std::get_if<wire::Refused>(&message);
-  const bool final = verdict && verdict->code == Code::expired;
+  const bool final = verdict && is_verdict(*verdict);
   if (leading_ && final && !ZABMQ_MUTANT(verdict_without_round)) {
     return hold_verdict(asker, std::move(*verdict));
   }

@@ -205,6 +205,7 @@ class Replica final : public net::PeerLinks::Listener,
   void on_list_cursors(ConnectionId from, const wire::ListCursors& question);
 
   // verdicts.cpp
+  static bool is_verdict(const wire::Refused& refused);
   void hold_verdict(const Asker& asker, wire::Refused verdict);
   void on_verdict_round(std::uint64_t question, bool confirmed);
   void withdraw_verdicts(ServerId learner);

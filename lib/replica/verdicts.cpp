@@ -1,6 +1,6 @@
-// Verdicts: that a publisher is unknown ends it for good, so it is told only by a leader that a
-// quorum still follows. One that was deposed and does not know it would tell it of publishers that
-// were opened at its successor.
+// Verdicts: what a client believes for good is told only by a leader that a quorum still follows:
+// that a publisher is unknown, that a condition does not hold, that an acknowledged offset does not
+// exist. One that was deposed and does not know it would tell it of what its successor has.
 #include <utility>
 
 #include "replica/clients.hpp"
@@ -9,10 +9,17 @@
 
 namespace zabmq::replica {
 
+bool Replica::is_verdict(const wire::Refused& refused) {
+  return refused.code == Code::expired || refused.expect_last_offset ||
+         (refused.about == wire::About::cursor && refused.code == Code::refused);
+}
+
+// Everything else that is answered meanwhile may overtake it.
 void Replica::hold_verdict(const Asker& asker, wire::Refused verdict) {
   if (verdicts_.size() >= options_.connections_max) {
     verdict.code = Code::busy;
-    verdict.text = "too many publishers that are not known here: try again";
+    verdict.text = "too many refusals wait to be confirmed by a quorum: try again";
+    verdict.expect_last_offset.reset();
     return answer_now(asker, std::move(verdict));
   }
   const std::uint64_t question = verdict_questions | ++verdicts_held_;
@@ -25,8 +32,10 @@ void Replica::on_verdict_round(std::uint64_t question, bool confirmed) {
   if (held.empty()) return;
   Verdict& verdict = held.mapped();
   if (!confirmed || !leading_ || verdict.epoch != core_.identity().current) {
+    if (verdict.answer.code == Code::expired) verdict.answer.outcome = Outcome::maybe;
     verdict.answer.code = Code::unavailable;
-    verdict.answer.outcome = Outcome::maybe;
+    verdict.answer.expect_last_offset.reset();
+    verdict.answer.last_offset = 0;
     verdict.answer.text = "this server could not confirm that it still leads: ask another one";
   }
   answer_now(verdict.asker, std::move(verdict.answer));

@@ -80,6 +80,70 @@ TEST_SUITE("replica/verdict") {
     }));
   }
 
+  // Found by review: at its successor the condition may hold, and the offset exist.
+  TEST_CASE("cluster: a condition, a cursor beyond the end, at a leader nobody follows -> open") {
+    Cluster three(3);
+    const ServerId leader = three.wait_for_leader();
+    Server& server = three.at(leader);
+    wire::Hello hello;
+    hello.publisher = make_uuid(99);
+    server.say(alice, hello);
+    REQUIRE(three.wait([&] { return !server.clients.take<wire::Welcome>(alice).empty(); }));
+    server.say(bob, wire::Hello{});
+    const auto refusal_of = [&](ConnectionId who) {
+      std::vector<wire::Refused> refusals;
+      REQUIRE(three.wait([&] {
+        refusals = server.clients.take<wire::Refused>(who);
+        return !refusals.empty();
+      }));
+      return refusals.back();
+    };
+    const auto ask = [&] {
+      server.publish(alice, 1, {"a"}, 1, 7);
+      server.say(bob, wire::MoveCursor{1, "billing", 7, false});
+    };
+    ask();
+    CHECK(refusal_of(alice).expect_last_offset == Offset{7});
+    CHECK(refusal_of(bob).code == Code::refused);
+
+    three.isolate(leader, true);
+    ask();
+    three.settle();
+    CHECK(server.clients.take<wire::Refused>(alice).empty());
+    CHECK(server.clients.take<wire::Refused>(bob).empty());
+    for (const ConnectionId who : {alice, bob}) {
+      const wire::Refused answer = refusal_of(who);
+      CHECK(answer.code == Code::unavailable);
+      CHECK(answer.outcome == Outcome::no);
+      CHECK_FALSE(answer.expect_last_offset);
+      CHECK(answer.last_offset == 0);
+    }
+  }
+
+  // Many writers with conditions: all refusals of a moment share one round.
+  TEST_CASE("cluster: refused conditions share their quorum round") {
+    Cluster three(3);
+    const ServerId leader = three.wait_for_leader();
+    Server& server = three.at(leader);
+    wire::Hello hello;
+    hello.publisher = make_uuid(99);
+    server.say(alice, hello);
+    REQUIRE(three.wait([&] { return !server.clients.take<wire::Welcome>(alice).empty(); }));
+    int pings = 0;
+    three.tamper = [&](ServerId from, ServerId, zab::Message& message, Slice&) {
+      pings += from == leader && std::holds_alternative<zab::Ping>(message) ? 1 : 0;
+      return true;
+    };
+    constexpr std::size_t copies = 50;
+    for (std::size_t i = 0; i < copies; ++i) server.publish(alice, 1, {"a"}, 1, 7);
+    std::size_t refusals = 0;
+    CHECK(three.wait([&] {
+      refusals += server.clients.take<wire::Refused>(alice).size();
+      return refusals == copies;
+    }));
+    CHECK(pings < 20);
+  }
+
   // CLOSE of a publisher that only the successor knows: told to be done, its entry would stay.
   TEST_CASE("cluster: CLOSE of an unknown publisher at a leader that nobody follows -> open") {
     Cluster three(3);
