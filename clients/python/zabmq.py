@@ -502,7 +502,7 @@ class Publisher:
         self.id: bytes = session.publisher
         self._cluster, self._history = session.cluster, session.history
         self._known_last = session.last
-        self.instance = 0             # 0: a new one is to be opened
+        self.instance = session.instance  # 0: a new one is to be opened
         self._openings = 0            # HELLOs that may each have opened an instance
         self._receipts_seen = False   # of this instance
         self._new_instance_needed = False
@@ -524,7 +524,7 @@ class Publisher:
         self._suspended = False  # outcomes are open, and nothing is sent before retry() asks
         self._resolved: deque[tuple[Batch, Frame | Error]] = deque(maxlen=BATCHES_MAX)
         self._outcomes: list[tuple[Future, Receipt | Error | None]] = []  # to be told, in order
-        self._last_refusal: str | None = None  # the code of one that asks to try again later
+        self._last_refusal: Error | None = None  # that asks to try again later
         self._closing: tuple[Future, float] | None = None
         self._close_sent = self._close_ever_sent = self._stopping = self._progress_stored = False
         self._connection: Connection | None = None
@@ -773,7 +773,9 @@ class Publisher:
             try:
                 self._on_frame(received[0])
             except Leave as why:  # frames behind this one may still answer batches
-                leave = why if why.to or not leave else leave
+                if not leave or (why.to and leave.to in ("", self._connection.endpoint)
+                                 and why.to != self._connection.endpoint):
+                    leave = why  # to another server; else the first is what the others came of
         if leave and self._connection:
             raise leave
 
@@ -784,8 +786,8 @@ class Publisher:
                                else Error("unavailable", "no", why))
         oldest = self._batches or self._queue
         if oldest and oldest[0].deadline <= now and not self._is_resting():
-            self._give_up(Error(self._last_refusal or "unavailable", "no",
-                                f"no receipt before the deadline: {self._route.trouble}"))
+            why = self._last_refusal or Error("unavailable", "no", self._route.trouble)
+            self._give_up(Error(why.code, "no", f"no receipt before the deadline: {why.text}"))
 
     def _watch_connection(self, now: float) -> None:
         if self._connection:
@@ -827,7 +829,7 @@ class Publisher:
     def _go_elsewhere_from_behind(self, last: int) -> NoReturn:
         """The server was the leader, and does not know yet that another one is."""
         self._go_to_leader(f"it is behind: it knows of {last} messages of this publisher, and "
-                           f"{self._acknowledged} were acknowledged", "")
+                           f"{max(self._acknowledged, self._known_last)} were acknowledged", "")
 
     # -- frames --
 
@@ -857,10 +859,9 @@ class Publisher:
         if last < reached and self.instance:
             self._go_elsewhere_from_behind(last)
         if last < reached:  # the answer to a transaction: nothing can be missing in it
-            return self._die(Error(
-                "expired", "maybe", "the cluster has forgotten this publisher, which had reached "
-                f"sequence {reached}: whether anything behind that was taken cannot be told; open "
-                "a new one"))
+            return self._die(self._forgotten(reached))
+        if self.instance and not self._opened:  # a session file's is known: not forgotten
+            self._reopen()
         if self.instance == 0:
             if self._opened and last >= self._next_sequence:
                 return self._die(Error(
@@ -887,11 +888,17 @@ class Publisher:
         elif welcome.leader_endpoint not in ("", self._route.endpoint, self._unreachable):
             raise Leave("it forwards to the leader", to=welcome.leader_endpoint)
 
+    @staticmethod
+    def _forgotten(reached: int) -> Error:
+        return Error("expired", "maybe", "the cluster has forgotten this publisher, which had "
+                     f"reached sequence {reached} at least: whether anything behind that was taken "
+                     "cannot be told; open a new one")
+
     def _on_connection_refused(self, refused: Frame) -> None:
         if self._connection.welcomed:
             raise Leave(refused.text)
         if self.instance and refused.code == "refused" and refused.id > self.instance:
-            if self._fenced_by_itself():
+            if not self._opened or self._fenced_by_itself():
                 self._reopen()
             for batch in self._batches:  # what lies above last_sequence was never taken
                 batch.maybe &= not 0 < refused.last_sequence < batch.first
@@ -899,6 +906,8 @@ class Publisher:
         if self.instance and refused.code == "expired":
             if self._close_ever_sent:  # the entry went away before the answer came: by our CLOSE
                 return self._finish_close(None)
+            if not self._opened:
+                return self._die(self._forgotten(self._known_last))
             return self._die(Error("expired", "no", refused.text))
         if refused.code not in FINAL + ("protocol",):
             self._go_to_leader(refused.text, refused.leader_endpoint)
@@ -948,7 +957,8 @@ class Publisher:
         if refused.not_leading or refused.code in ("unavailable", "unknown_outcome"):
             self._go_to_leader(refused.text, refused.leader_endpoint)
         if refused.code in ("busy", "no_space"):
-            self._last_refusal = refused.code
+            self._last_refusal = Error(refused.code, "no",
+                                       f"{self._route.endpoint}: {refused.text}")
             raise Leave(refused.text, to=self._route.endpoint, pause=1.0)
         if refused.code == "refused":
             if self._fenced_by_itself():

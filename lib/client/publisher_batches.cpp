@@ -142,7 +142,8 @@ void PublisherSession::on_publish_refused(const wire::Refused& refused, std::uin
   answered_ms_ = now_ms;
   InFlight* flight = find(refused.id);
   if (!flight || flight->state != InFlight::State::sent || flight->answered()) return;
-  trouble_ = endpoint_ + ": " + refused.text;
+  const bool follows = refused.hole && last_refusal_;  // from what was refused before it
+  if (!follows) trouble_ = endpoint_ + ": " + refused.text;
   --unanswered_;
   flight->state = InFlight::State::refused;
   if (refused.outcome == Outcome::maybe) flight->maybe = true;
@@ -153,7 +154,7 @@ void PublisherSession::on_publish_refused(const wire::Refused& refused, std::uin
   switch (refused.code) {
     case Code::busy:
     case Code::no_space:
-      last_refusal_ = Error(refused.code, Outcome::no, refused.text);
+      last_refusal_ = Error(refused.code, Outcome::no, trouble_);
       return hold(route_.again_at(now_ms), now_ms);
     case Code::unavailable:
     case Code::unknown_outcome:

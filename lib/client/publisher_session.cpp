@@ -12,7 +12,8 @@ namespace zabmq::client {
 PublisherSession::PublisherSession(Options options)
     : options_(std::move(options)),
       route_(options_.endpoints, options_.seed),
-      next_(route_.first(0)) {
+      next_(route_.first(0)),
+      instance_(options_.known_instance) {
   ZABMQ_CHECK(!is_none(options_.publisher));
 }
 
@@ -24,7 +25,8 @@ void PublisherSession::tick(std::uint64_t now_ms) {
   watch_connection(now_ms);
   if (deadline_passed(now_ms)) {
     give_up(last_refusal_ ? last_refusal_->code : Code::unavailable,
-            "no receipt before its deadline: " + trouble_);
+            "no receipt before its deadline: " +
+                (last_refusal_ ? std::string(last_refusal_->what()) : trouble_));
   }
   settle_waiters(now_ms);
   if (new_instance_needed_ && reported_ == 0 && link_ == Link::open) reopen();
@@ -115,8 +117,8 @@ void PublisherSession::leave_for_leader(const std::string& endpoint, const std::
 // As long as there is nobody else messages wait for their deadlines.
 void PublisherSession::leave_behind(Sequence last) {
   leave(Leave::without_leader, "is behind: it knows of " + std::to_string(last) +
-                                   " messages of this publisher, and " +
-                                   std::to_string(acknowledged_) + " were acknowledged");
+                                   " messages of this publisher, and " + std::to_string(reached()) +
+                                   " were acknowledged");
 }
 
 void PublisherSession::perform_leave(std::uint64_t now_ms) {
@@ -203,9 +205,8 @@ std::string PublisherSession::better_server(const wire::Welcome& welcome) {
 bool PublisherSession::open_instance(const wire::Welcome& welcome) {
   const Sequence last = welcome.last_sequence;
   // The answer to a transaction: nothing that was taken before can be missing in it.
-  const Sequence reached = opened_ ? acknowledged_ : options_.known_last;
-  if (last < reached) {
-    die(forgotten(reached));
+  if (last < reached()) {
+    die(forgotten());
     return false;
   }
   if (opened_ && last >= next_cut_) {
@@ -229,14 +230,20 @@ bool PublisherSession::open_instance(const wire::Welcome& welcome) {
   return true;
 }
 
+// A session file's instance is only asked for: that the cluster knows it, so has not forgotten the
+// publisher, is what a new one may be opened on.
 bool PublisherSession::continue_instance(const wire::Welcome& welcome) {
-  if (welcome.instance > instance_) {
+  if (!opened_ && welcome.last_sequence >= reached()) {
+    reopen();
+    return false;
+  }
+  if (welcome.instance > instance_ && opened_) {
     die_fenced("fenced: opened again as instance " + std::to_string(welcome.instance),
                welcome.last_sequence);
     return false;
   }
-  if (welcome.last_sequence < acknowledged_) {
-    if (ZABMQ_MUTANT(behind_taken_for_lost)) die(forgotten(acknowledged_));
+  if (welcome.last_sequence < reached()) {
+    if (ZABMQ_MUTANT(behind_taken_for_lost)) die(forgotten());
     leave_behind(welcome.last_sequence);
     return false;
   }
@@ -246,9 +253,10 @@ bool PublisherSession::continue_instance(const wire::Welcome& welcome) {
 
 void PublisherSession::on_greeting_refused(const wire::Refused& refused) {
   if (instance_ != 0 && refused.code == Code::refused && refused.id > instance_) {
-    return die_fenced(refused.text, refused.last_sequence);
+    return opened_ ? die_fenced(refused.text, refused.last_sequence) : reopen();
   }
   if (instance_ != 0 && refused.code == Code::expired) {
+    if (!opened_) return die(forgotten());
     // The entry went away between our CLOSE and its answer: it was the CLOSE.
     if (closing_ && closing_->ever_sent) return finish_close(std::nullopt);
     return die(Error(refused.code, Outcome::no, refused.text));
@@ -371,11 +379,11 @@ void PublisherSession::die_fenced(const std::string& text, Sequence last) {
   die(Error(Code::refused, Outcome::no, text));
 }
 
-Error PublisherSession::forgotten(Sequence reached) {
+Error PublisherSession::forgotten() const {
   return {Code::expired, Outcome::maybe,
           "the cluster has forgotten this publisher, which had reached sequence " +
-              std::to_string(reached) +
-              ": whether anything behind that was taken cannot be told; open a new one"};
+              std::to_string(reached()) +
+              " at least: whether anything behind that was taken cannot be told; open a new one"};
 }
 
 void PublisherSession::abandon() {

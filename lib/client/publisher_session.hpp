@@ -50,7 +50,8 @@ class PublisherSession {
     Uuid publisher;
     Uuid cluster = {};  // from a session file; all zero: any
     Uuid history = {};
-    Sequence known_last = 0;  // known to have been taken
+    Sequence known_last = 0;      // known to have been taken
+    Instance known_instance = 0;  // opened by an earlier process; 0: the publisher is new
     // The first message that fails ends the publisher, so that what the cluster took is an unbroken
     // beginning of what was published.
     bool ends_at_failure = false;
@@ -174,7 +175,9 @@ class PublisherSession {
   void die(Error error);
   void die_fenced(const std::string& text, Sequence last);
   bool fenced_by_ourselves() const;
-  static Error forgotten(Sequence reached);
+  Error forgotten() const;
+  // What is known to have been taken.
+  Sequence reached() const { return opened_ ? acknowledged_ : options_.known_last; }
 
   // Batches (publisher_batches.cpp).
   InFlight* find(Sequence first);

@@ -198,6 +198,7 @@ PublisherSession::Options Publisher::Impl::session_options() const {
     session.cluster = file_->record().cluster;
     session.history = file_->record().history;
     session.known_last = file_->record().last;
+    session.known_instance = file_->record().instance;
     session.ends_at_failure = true;
   }
   return session;

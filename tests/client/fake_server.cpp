@@ -125,6 +125,12 @@ void FakeServer::on_frame(const std::string& from, const wire::ClientMessage& me
 
 void FakeServer::on_hello(const std::string& from, const wire::Hello& hello) {
   connections_[from] = {.publisher = hello.publisher};
+  if (hello.instance != 0 && leads() && !cluster_->publishers.contains(hello.publisher)) {
+    wire::Refused refused;
+    refused.about = wire::About::connection;
+    refused.code = Code::expired;
+    return send(from, refused);
+  }
   wire::Welcome welcome;
   welcome.cluster = welcome.history = cluster_id();
   welcome.server = ServerId{static_cast<std::uint32_t>(id.load())};

@@ -452,6 +452,28 @@ TEST_SUITE("client/publisher_outcomes") {
     REQUIRE((closed && *closed));
     CHECK(f.byes == 1);
   }
+
+  // Found by review: what stands behind a batch that the full disk refused is refused as a hole.
+  TEST_CASE("deadline: refused for the disk, the rest as holes -> the disk is named") {
+    PublisherFixture f;
+    f.open();
+    f.put("1", 500);
+    f.put("2", 500);
+    wire::Refused full = f.refusal(1, Code::no_space);
+    full.text = "the leader's disk is nearly full";
+    wire::Refused hole = f.hole(2, 0);
+    hole.text = "sequence 2 leaves a hole";
+    f.give_all({full, hole});
+    CHECK(f.session.trouble().find("nearly full") != std::string::npos);
+    f.advance(600);
+    const auto outcomes = f.take_outcomes();
+    REQUIRE(outcomes.size() == 2);
+    for (const auto& told : outcomes) {
+      REQUIRE(told.error);
+      CHECK(std::string(told.error->what()).find("nearly full") != std::string::npos);
+      CHECK(std::string(told.error->what()).find("hole") == std::string::npos);
+    }
+  }
 }
 
 }  // namespace zabmq::client

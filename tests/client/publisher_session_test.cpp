@@ -157,6 +157,43 @@ TEST_SUITE("client/publisher_session") {
     CHECK(f.session.dead()->code == Code::expired);
   }
 
+  // Found by review: `last` is 0 until a receipt was seen, so a forgotten publisher looked new, and
+  // what its killed process had published was appended again.
+  TEST_CASE("opening: a session file's instance is asked for first, expired -> over") {
+    PublisherFixture f({.endpoints = three_servers, .publisher = uuid(7), .known_instance = 4});
+    CHECK(f.hellos.back().instance == 4);
+    wire::Refused refused;
+    refused.about = wire::About::connection;
+    refused.code = Code::expired;
+    f.give(refused);
+    REQUIRE(f.session.dead());
+    CHECK(f.session.dead()->code == Code::expired);
+    CHECK(f.session.dead()->outcome == Outcome::maybe);
+    CHECK(f.hellos.size() == 1);
+  }
+
+  TEST_CASE("opening: a session file's instance is known, or fenced -> a new one is opened") {
+    for (const bool fenced : {true, false}) {
+      PublisherFixture f({.endpoints = three_servers, .publisher = uuid(7), .known_instance = 4});
+      f.session.lost("gone");  // before any answer
+      f.turn();
+      f.wait_for_connect();
+      CHECK(f.hellos.back().instance == 4);
+      wire::Refused refused;
+      refused.about = wire::About::connection;
+      refused.code = Code::refused;
+      refused.id = 5;
+      if (fenced) f.give(refused);
+      if (!fenced) f.open(4, 10);
+      CHECK_FALSE(f.session.opened());
+      f.advance(10);
+      CHECK(f.hellos.back().instance == 0);
+      f.open(6, 12);
+      CHECK(f.session.opened());
+      CHECK(f.session.resumed_after() == 12);
+    }
+  }
+
   TEST_CASE("later HELLOs name cluster, history and instance") {
     PublisherFixture f;
     f.open(5, 0);

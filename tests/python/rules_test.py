@@ -1,4 +1,5 @@
 # Rules test: docs/wire.md rule by rule, with a server that does what real ones do at bad times.
+import os
 import tempfile
 import threading
 import unittest
@@ -403,6 +404,49 @@ class PublishingRules(FakeServerTest):
         self.assert_error("expired", "no", future)
         error = self.assert_error("expired", "no", self.start(publisher.publish, "t", "4"))
         self.assertIn("forgotten", error.text)
+
+    def session_file(self, instance, last):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = os.path.join(directory.name, "session")
+        session = zabmq.Session(bytes(range(0x40, 0x50)), CLUSTER, HISTORY, instance, last)
+        with open(path, "w") as file:
+            file.write(session.to_text())
+        return path
+
+    def test_rule_11_a_session_file_without_a_receipt_is_asked_for_before_it_goes_on(self):
+        opening = self.start(zabmq.Publisher, self.server.endpoint, timeout=BOUND,
+                             session_file=self.session_file(instance=4, last=0))
+        self.assertEqual(self.server.expect(HELLO)[0][6], 4)
+        self.server.refuse(0, 0, "expired")
+        self.assert_error("expired", "maybe", opening)
+
+    def test_a_session_file_goes_on_as_a_new_instance_when_its_own_is_known_or_fenced(self):
+        for fenced in (False, True):
+            opening = self.start(zabmq.Publisher, self.server.endpoint, timeout=BOUND,
+                                 session_file=self.session_file(instance=4, last=10))
+            self.assertEqual(self.server.expect(HELLO)[0][6], 4)
+            if fenced:
+                self.server.refuse(0, 5, "refused")
+            else:
+                self.server.welcome(instance=4, last=12)
+            self.assertEqual(self.server.expect(HELLO)[0][6], 0)
+            self.server.welcome(instance=6, last=12)
+            publisher = opening.result(BOUND)
+            self.assertEqual((publisher.resumed_after, publisher.instance), (12, 6))
+            publisher.stop()
+
+    def test_a_full_disk_is_named_not_the_holes_behind_it(self):
+        publisher = self.open()
+        futures = [publisher.publish_async("t", "1", timeout=0.8)]
+        self.expect_publish(1)
+        futures.append(publisher.publish_async("t", "2", timeout=0.8))
+        self.expect_publish(2)
+        self.server.refuse(1, 1, "no_space", text="the disk is nearly full")
+        self.server.refuse(1, 2, "refused", hole=True, text="a hole")
+        for future in futures:
+            error = self.assert_error("no_space", "no", future)
+            self.assertIn("nearly full", error.text)
 
     @mock.patch.object(zabmq, "ANSWER_PATIENCE", 2 * BOUND)
     def test_a_silent_server_is_left(self):
