@@ -18,10 +18,11 @@ namespace {
 using cli::conformance::List;
 using cli::conformance::Value;
 
-constexpr std::uint64_t hello = 1, publish = 2, subscribe = 3, unsubscribe = 5, ping = 6, bye = 9,
-                        move_cursor = 10, welcome = 65, receipt = 66, refused = 67, subscribed = 68,
-                        deliver = 69, covered = 71, pong = 72, reset = 73, closed = 74,
-                        status_answer = 75, cursor_moved = 76, cursors = 77;
+constexpr std::uint64_t hello = 1, publish = 2, subscribe = 3, credit = 4, unsubscribe = 5,
+                        ping = 6, bye = 9, move_cursor = 10, welcome = 65, receipt = 66,
+                        refused = 67, subscribed = 68, deliver = 69, covered = 71, pong = 72,
+                        reset = 73, closed = 74, status_answer = 75, cursor_moved = 76,
+                        cursors = 77;
 constexpr std::uint64_t plenty = 1 << 20;
 constexpr std::array ids{1, 2, 3};
 constexpr Millis run_bound{60000};
@@ -150,6 +151,7 @@ void break_subscribing_rules(Breaches& all) {
   all["C68"] = to_server(set(subscribe, 8, plenty));
   all["C69"] = to_client(lose_frames(covered));
   all["C70"] = to_server(lose_frames(unsubscribe));
+  all["C72"] = to_server(lose_frames(credit));
   all["C74"] = to_server(set(subscribe, 9, List{}));
 }
 

@@ -65,9 +65,9 @@ void copies(Context& context) {
   require_same(first, publisher.publish(1, 2));
   for (int i = 0; i < 3; ++i) publisher.send(4, publisher.messages(4));
   const BatchReceipt fourth = publisher.receipt(4, 1, "RECEIPT");
-  publisher.send(4, publisher.messages(4));
-  // Copies that were sent before the first answer may share it.
-  require_same(fourth, publisher.receipt(4, 1, "RECEIPT for each copy that came behind it"));
+  for (int i = 1; i < 3; ++i) {
+    require_same(fourth, publisher.receipt(4, 1, "RECEIPT for each copy"));
+  }
 }
 
 void hole(Context& context) {

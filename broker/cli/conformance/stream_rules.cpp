@@ -155,10 +155,13 @@ void two_at_once(Context& context) {
   const Offset second = publisher.publish(2).base_offset;
   Connection link(context);
   link.hello();
-  Stream one(link, from_offset(second), {}, 1);
+  Stream one(link, from_offset(second), {.among_others = true}, 1);
   one.take();
   Stream other(link, from_offset(first), {.among_others = true}, 2);
   other.take("DELIVER of the second subscription");
+  publisher.publish(3);
+  one.credit(1, 1 << 20);
+  one.take("DELIVER of the first subscription, which goes on beside the second");
 }
 
 // In version 1 filtering is the client's: what it does not want proves that there is no gap.
