@@ -387,6 +387,27 @@ TEST_SUITE("client/sockets") {
     CHECK(take(subscriber, 2000) == numbers(1, 2000));
   }
 
+  TEST_CASE("subscriber: push, a thread that does nothing but poll with a handler") {
+    Cluster cluster;
+    Publisher publisher(cluster.publisher());
+    Subscriber subscriber(cluster.subscriber());
+    std::atomic<std::uint64_t> handled{0};
+    std::atomic<bool> stopping{false};
+    Strings texts;
+    std::thread pushing([&] {
+      while (!stopping) {
+        subscriber.poll([&](const Message& m) { texts.emplace_back(m.text()), ++handled; }, 100,
+                        Millis{50});
+      }
+    });
+    for (int i = 1; i <= 1000; ++i) publisher.publish("t", std::to_string(i));
+    const auto until = std::chrono::steady_clock::now() + long_enough;
+    while (handled < 1000 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    stopping = true;
+    pushing.join();
+    CHECK(texts == numbers(1, 1000));
+  }
+
   TEST_CASE("subscriber: topics, poll and the loop of an until-end subscription") {
     Cluster cluster;
     Publisher publisher(cluster.publisher());

@@ -121,8 +121,11 @@ class Subscriber {
   // until_end subscription (see at_end()).
   const Message* next(std::optional<Millis> timeout = std::nullopt);
 
-  // Calls `handler` for up to `limit` messages, waiting up to `timeout` for the first. Returns how
-  // many.
+  // Push on top of pull: calls `handler` for up to `limit` messages, waiting up to `timeout` for
+  // the first. Returns how many. Handlers run on the thread that polls, and nowhere else; a program
+  // that wants them pushed gives a thread of its own to a loop around poll, which decides what an
+  // error or a slow handler means, and when to stop:
+  //   while (running) subscriber.poll(handle, 1000, Millis{100});
   std::size_t poll(const std::function<void(const Message&)>& handler, std::size_t limit,
                    Millis timeout);
 
