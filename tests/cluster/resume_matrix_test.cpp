@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -109,10 +110,14 @@ struct Start {
   Offset least = 0;  // the first message must be one of these
   Offset most = 0;
 };
+constexpr Offset the_floor = ~Offset{0} - 1;  // as `most`: the first one that is kept by then
 
 class Reader {
  public:
-  Reader(Start start, const std::string& endpoint) : start_(std::move(start)) {
+  using Floor = std::function<Offset()>;  // the first offset that its server keeps now
+
+  Reader(Start start, const std::string& endpoint, Floor floor)
+      : start_(std::move(start)), floor_(std::move(floor)) {
     SubscriberOptions options;
     options.endpoints = {endpoint};
     options.timeout = answer_bound;
@@ -143,6 +148,13 @@ class Reader {
     if (gap.from != 0 && last_ != 0 && gap.from != last_ + 1) {
       problem_ = "a gap from " + std::to_string(gap.from) + " behind " + std::to_string(last_);
     }
+    // The floor only rises: what was told is not above what it is by now.
+    const Offset due = gap.from != 0 ? gap.from : started_ ? last_ + 1 : start_.least;
+    if (due >= gap.first_available || gap.first_available > floor_()) {
+      problem_ = "a gap from " + std::to_string(due) + " to " +
+                 std::to_string(gap.first_available) + ", where all from " +
+                 std::to_string(floor_()) + " on are kept";
+    }
     last_ = gap.first_available - 1;
     started_ = true;
   }
@@ -151,8 +163,8 @@ class Reader {
         std::stoull(std::string(message.text().substr(0, message.text().find(' '))));
     if (said != message.offset)
       problem_ = "offset " + std::to_string(message.offset) + " says " + std::to_string(said);
-    const bool begins =
-        !started_ && message.offset >= start_.least && message.offset <= start_.most;
+    const bool begins = !started_ && message.offset >= start_.least &&
+                        message.offset <= (start_.most == the_floor ? floor_() : start_.most);
     if (!begins && !(started_ && message.offset == last_ + 1) && problem_.empty()) {
       problem_ = "offset " + std::to_string(message.offset) +
                  (started_ ? " behind " + std::to_string(last_)
@@ -164,6 +176,7 @@ class Reader {
   }
 
   Start start_;
+  Floor floor_;
   std::string problem_;
   bool started_ = false;
   bool told_gap_ = false;
@@ -219,8 +232,9 @@ class Matrix {
     if (when == When::load || when == When::retention) load.emplace(source);
     std::vector<std::unique_ptr<Reader>> readers;
     for (Start& start : starts) {
-      readers.push_back(
-          std::make_unique<Reader>(std::move(start), cluster.endpoint(static_cast<int>(server))));
+      readers.push_back(std::make_unique<Reader>(
+          std::move(start), cluster.endpoint(static_cast<int>(server)),
+          [&cluster, server] { return cluster.status_of(server).first_offset; }));
     }
     if (where == Where::lagging) cluster.servers().kill(server, SIGCONT);
     for (const auto& reader : readers) {
@@ -285,7 +299,7 @@ class Matrix {
     const Offset first_one = first_of(endpoints, first());
     const Offset no_bound = ~Offset{0};
     std::vector<Start> starts{
-        {start_names[0], first(), {}, first_one, when == When::retention ? no_bound : first_one},
+        {start_names[0], first(), {}, first_one, when == When::retention ? the_floor : first_one},
         {start_names[1], fresh(), {}, source.published() + 1, no_bound},
         {start_names[2], at_offset(offset), {}, offset, offset},
         {start_names[3], at_zxid(place.zxid), {}, by_zxid, by_zxid},
