@@ -166,6 +166,7 @@ void MemoryDisk::forget_handles() {
   reader_.clear();
   faults_.clear();
   open_.clear();
+  growing_.clear();
   locked_ = false;
   // Files without a name, now or durably, are nobody's any more.
   std::set<std::uint32_t> named;
@@ -387,11 +388,15 @@ void MemoryDisk::write(FileId file, std::uint64_t position, std::vector<Slice> s
                        Done done) {
   const auto id = static_cast<std::uint32_t>(file);
   ZABMQ_CHECK(open_.contains(id));
-  submit(writer_, [this, id, position, slices = std::move(slices), sync, done = std::move(done),
-                   written = false]() mutable {
+  std::uint64_t end = position;
+  for (const Slice& slice : slices) end += slice.size();
+  growing_[id] = std::max(growing_[id], end);
+  submit(writer_, [this, id, position, slices = std::move(slices), end, sync,
+                   done = std::move(done), written = false]() mutable {
     if (!written) {
       written = true;
       IoStatus status = write_to_cache(id, position, slices);
+      if (growing_[id] <= end || !status) growing_.erase(id);
       if (status && sync) return false;
       done(std::move(status));
       return true;
@@ -507,7 +512,12 @@ void MemoryDisk::defer(std::function<void()> call) {
 }
 
 std::uint64_t MemoryDisk::free_bytes() {
-  const std::uint64_t used = used_bytes();
+  std::uint64_t used = used_bytes();
+  for (const auto& [id, end] : growing_) {
+    const auto file = state_.files.find(id);
+    const std::uint64_t size = file == state_.files.end() ? 0 : file->second.cache.size();
+    used += end - std::min(end, size);
+  }
   return capacity_ > used ? capacity_ - used : 0;
 }
 

@@ -184,7 +184,8 @@ class MemoryDisk final : public storage::FileSystem {
     std::uint64_t bytes = 0;
     std::set<std::uint32_t> files;  // those with a name
   };
-  mutable std::optional<Used> used_;  // until something comes or goes
+  std::map<std::uint32_t, std::uint64_t> growing_;  // where writes end that wait
+  mutable std::optional<Used> used_;                // until something comes or goes
   std::uint64_t next_order_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t bytes_read_ = 0;

@@ -64,7 +64,8 @@ class FileSystem {
   // the call that caused it.
   virtual void defer(std::function<void()> call) = 0;
 
-  // Free bytes for unprivileged writers; polled, cheap.
+  // Free bytes for unprivileged writers, less those by which writes that were submitted make files
+  // longer; polled, cheap.
   virtual std::uint64_t free_bytes() = 0;
 };
 

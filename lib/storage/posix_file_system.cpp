@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -65,7 +66,8 @@ struct File {
     name_ = to;
   }
 
-  std::atomic<int> fd{-1};  // set by the log thread for files that it creates
+  std::atomic<int> fd{-1};   // set by the log thread for files that it creates
+  std::uint64_t length = 0;  // once all that was submitted is written; of the submitting thread
 
  private:
   mutable std::mutex mutex_;
@@ -246,7 +248,12 @@ class PosixFileSystem::Parts {
   int directory_fd = -1;
   std::uint32_t last_id = 0;
   std::map<FileId, FilePtr> files;
+  // Bytes by which files became longer: submitted, and written since; what statvfs said, and how
+  // many of them it may know.
+  std::uint64_t growth_submitted = 0;
+  std::atomic<std::uint64_t> growth_written{0};
   std::uint64_t free = 0;
+  std::uint64_t free_knows = 0;
   std::chrono::steady_clock::time_point free_read_at{};
   Completions completions;
   std::unique_ptr<Worker> writer;
@@ -335,6 +342,7 @@ IoStatus PosixFileSystem::open(const std::string& name, FileId& file, std::uint6
   struct stat info {};
   if (::fstat(opened->fd, &info) != 0) return last_error("fstat", name);
   size = static_cast<std::uint64_t>(info.st_size);
+  opened->length = size;
   file = p.keep(std::move(opened));
   return {};
 }
@@ -346,9 +354,17 @@ IoStatus PosixFileSystem::read_now(FileId file, std::uint64_t position, std::spa
 
 void PosixFileSystem::write(FileId file, std::uint64_t position, std::vector<Slice> slices,
                             bool sync, Done done) {
-  parts_->submit(
-      [f = parts_->file(file), position, slices = std::move(slices), sync] {
+  Parts& p = *parts_;
+  const FilePtr f = p.file(file);
+  std::uint64_t end = position;
+  for (const Slice& slice : slices) end += slice.size();
+  const std::uint64_t growth = end - std::min(end, f->length);
+  f->length += growth;
+  p.growth_submitted += growth;
+  p.submit(
+      [f, position, slices = std::move(slices), sync, growth, &written = p.growth_written] {
         IoStatus status = write_all(*f, position, slices);
+        written += growth;
         if (status && sync && ::fdatasync(f->fd) != 0) status = last_error("fdatasync", f->name());
         return status;
       },
@@ -420,12 +436,13 @@ std::uint64_t PosixFileSystem::free_bytes() {
   const auto now = std::chrono::steady_clock::now();
   if (p.free_read_at == std::chrono::steady_clock::time_point{} ||
       now - p.free_read_at >= free_bytes_age_max) {
+    p.free_knows = p.growth_written;
     struct statvfs info {};
     if (::fstatvfs(p.directory_fd, &info) == 0)
       p.free = std::uint64_t{info.f_bavail} * info.f_frsize;
     p.free_read_at = now;
   }
-  return p.free;
+  return p.free - std::min(p.free, p.growth_submitted - p.free_knows);
 }
 
 }  // namespace zabmq::storage

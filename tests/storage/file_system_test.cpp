@@ -132,6 +132,26 @@ TEST_SUITE("storage/file system") {
       CHECK(place.fs().free_bytes() > 0);
     }
 
+    // A server that writes at full speed would meet ENOSPC before the next look.
+    SUBCASE("a write is submitted, and makes its file longer -> no longer counted as free") {
+      constexpr std::uint64_t growth = 1 << 20;
+      const auto zeros = std::make_shared<std::vector<std::byte>>(growth);
+      bool counted = false;
+      for (int tries = 0; tries < 20 && !counted; ++tries) {  // others use this disk as well
+        const FileId file = place.fs().create("f" + std::to_string(tries), w.done());
+        REQUIRE(w.wait());
+        const std::uint64_t before = place.fs().free_bytes();
+        place.fs().write(file, 0, {Slice(zeros, *zeros)}, false, w.done());
+        counted = place.fs().free_bytes() == before - growth;
+        REQUIRE(w.wait());
+        const std::uint64_t written = place.fs().free_bytes();
+        place.fs().write(file, 0, {Slice(zeros, *zeros)}, false, w.done());
+        counted = counted && place.fs().free_bytes() == written;
+        REQUIRE(w.wait());
+      }
+      CHECK(counted);
+    }
+
     SUBCASE("the directory is open -> nobody else can open it") {
       const IoStatus status = place.another().open_directory();
       CHECK(status.error == EWOULDBLOCK);
