@@ -239,7 +239,7 @@ void Replica::on_publish(ConnectionId from, const wire::Publish& publish, Slice 
         from, refused(wire::About::publish, publish.first_sequence, Code::protocol, Outcome::no,
                       "HELLO on this connection named no publisher"));
   }
-  if (forwards() && body.size() <= options_.batch.batch_max) {
+  if (forwards()) {
     return forward(from, publisher, publish, std::move(body));
   }
   this->publish({.connection = from}, publisher, publish, std::move(body));
@@ -247,7 +247,7 @@ void Replica::on_publish(ConnectionId from, const wire::Publish& publish, Slice 
 
 void Replica::publish(const Asker& from, const Uuid& publisher, const wire::Publish& publish,
                       Slice body) {
-  if (auto refusal = refusal_of(publish, body)) {
+  if (auto refusal = refusal_of(publisher, publish, body)) {
     ++counters_.publishes_refused;
     return answer(from, *std::move(refusal));
   }
@@ -266,17 +266,23 @@ std::string Replica::too_busy() const {
 
 // Everything that can be said of a batch before its turn comes. Whatever is wrong with it concerns
 // its publisher alone.
-std::optional<wire::Refused> Replica::refusal_of(const wire::Publish& publish, const Slice& body) {
+std::optional<wire::Refused> Replica::refusal_of(const Uuid& publisher,
+                                                 const wire::Publish& publish, const Slice& body) {
   const std::uint64_t id = publish.first_sequence;
   const auto refusal = [id](Code code, std::string text) {
     return refused(wire::About::publish, id, code, Outcome::no, std::move(text));
   };
-  if (body.size() > options_.batch.batch_max) {
+  if (!core_.leading_in_broadcast()) return not_leading(wire::About::publish, id);
+  // Limits that were lowered since are nothing to a batch that was taken: it did happen.
+  const std::optional<Taken> known = proposals_->taken(publisher);
+  const bool old = known && publish.first_sequence <= known->last_sequence;
+  wire::BatchLimits limits = options_.batch;
+  if (old) limits.payload_max = limits.batch_max = body.size();
+  if (body.size() > limits.batch_max) {
     return refusal(Code::too_large, "a batch of " + std::to_string(body.size()) +
                                         " bytes is over the limit of " +
                                         std::to_string(options_.batch.batch_max));
   }
-  if (!core_.leading_in_broadcast()) return not_leading(wire::About::publish, id);
   const bool sequences_fit = publish.first_sequence > 0 && publish.count > 0 &&
                              publish.count <= wire::batch_count_max &&
                              publish.first_sequence <= ~Sequence{0} - publish.count;
@@ -285,7 +291,7 @@ std::optional<wire::Refused> Replica::refusal_of(const wire::Publish& publish, c
     return refusal(Code::protocol, sequences_fit ? "the batch does not have its checksum"
                                                  : "the batch's sequences or count are impossible");
   }
-  if (!wire::valid_batch(body.bytes(), publish.count, options_.batch)) {
+  if (!wire::valid_batch(body.bytes(), publish.count, limits)) {
     ++counters_.batches_malformed;
     const wire::BatchLimits no_limits{body.size(), body.size()};
     if (wire::valid_batch(body.bytes(), publish.count, no_limits)) {
@@ -349,7 +355,9 @@ wire::StatusAnswer Replica::make_status_answer(std::uint64_t request) const {
   count("fenced", counters_.fenced);
   count("forwarded", counters_.forwarded);
   count("cursors_overtaken", counters_.cursors_overtaken);
-  count("snapshots_saved", counters_.snapshots_saved);
+  const storage::SnapshotReport snapshots = env_.log.snapshot_report();
+  count("snapshots_saved", snapshots.saved);
+  count("snapshots_dropped", snapshots.dropped);
   count("snapshots_sent", counters_.snapshots_sent);
   count("snapshots_installed", counters_.snapshots_installed);
   count("client_frames_malformed", counters_.client_frames_malformed);

@@ -12,6 +12,8 @@
 namespace zabmq::replica {
 namespace {
 
+using storage::Space;
+
 Sequence last_of(const wire::Publish& publish) {
   return publish.first_sequence + publish.count - 1;
 }
@@ -67,7 +69,7 @@ void Proposals::decide_batch(const Request& request, Forming& group) {
   if (publish.expect_last_offset && *publish.expect_last_offset != group.last_offset) {
     return refuse_condition(request, known->last_sequence, group.last_offset);
   }
-  if (group.no_space) return refuse_for_space(request);
+  if (group.space != Space::enough) return refuse_for_space(request);
   Flight& flight = flight_of(request.publisher);
   if (flight.batches.size() >= options_.receipts_max && !ZABMQ_MUTANT(receipts_without_end)) {
     return refuse(request, Code::busy,
@@ -126,7 +128,7 @@ void Proposals::add_copy(const Request& request, Proposal& proposal) {
 
 void Proposals::decide_open(const Request& request, Forming& group) {
   if (!askers_.waits(request.asker)) return;
-  if (group.no_space) return refuse_for_space(request);
+  if (group.space != Space::enough) return refuse_for_space(request);
   const std::optional<Taken> known = taken(request.publisher);
   if (!known && !has_room_for_publisher(group.time)) {
     return refuse(request, Code::busy,
@@ -169,13 +171,15 @@ void Proposals::decide_close(const Request& request, Forming& group) {
     return refuse(request, Code::protocol,
                   "instance " + std::to_string(instance) + " was never opened");
   }
+  if (group.space == Space::last) return refuse_for_space(request);
   accept(request, instance, group);
   flight_of(request.publisher).taken.closing = true;
 }
 
 // Behind a removal in flight nothing is known of any cursor. A move that turns out to be idle does
 // no harm. A cursor that exists may move although the disk is nearly full: that is what lets
-// retention free some of it.
+// retention free some of it. But not with the last space, that floors need: thousands of moves may
+// pass before a segment can go.
 void Proposals::decide_cursor(const Request& request, Forming& group) {
   const CursorMove move = *parse_cursor(request.body.bytes());
   const std::optional<Offset> known = state_.cursors().find(move.name);
@@ -190,7 +194,8 @@ void Proposals::decide_cursor(const Request& request, Forming& group) {
                         " durable cursors: remove some");
     }
   }
-  if (group.no_space && !known) return refuse_for_space(request);
+  const bool no_room = known ? group.space == Space::last : group.space != Space::enough;
+  if (no_room) return refuse_for_space(request);
   if (ZABMQ_MUTANT(cursor_answered_early)) {
     askers_.answer(request.asker, wire::CursorMoved{request.id, move.offset});
   }

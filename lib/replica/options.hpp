@@ -58,7 +58,7 @@ struct Counters {
   std::uint64_t elections = 0, alarms = 0, protocol_errors = 0;
   std::uint64_t connections_forgotten = 0, subscriptions_opened = 0, gaps = 0;
   std::uint64_t cursors_overtaken = 0;  // by retention, whatever they had not acknowledged
-  std::uint64_t snapshots_saved = 0, snapshots_sent = 0, snapshots_installed = 0;
+  std::uint64_t snapshots_sent = 0, snapshots_installed = 0;
 };
 
 }  // namespace zabmq::replica

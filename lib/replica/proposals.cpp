@@ -85,9 +85,9 @@ std::size_t Proposals::most_batches() const {
   return most;
 }
 
-Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us, bool no_space,
+Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us, storage::Space space,
                             const NextZxid& next_zxid) {
-  Forming group{next_zxid, last.offset, std::max(last.time, wall_us), no_space, 0};
+  Forming group{next_zxid, last.offset, std::max(last.time, wall_us), space, 0};
   if (ZABMQ_MUTANT(log_time_goes_back)) group.time = wall_us;
   group_.clear();
   while (!requests_.empty()) {

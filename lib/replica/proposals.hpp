@@ -60,9 +60,10 @@ class Proposals {
   std::size_t most_batches() const;  // in flight, of one publisher
   // Decides requests from the front until a group is full, and builds its records behind `last`.
   // Empty: none of them became a proposal. `next_zxid` is asked once for each record. With
-  // `no_space` only what lets retention free space is accepted (floors, moves of cursors that
-  // exist), and admits; what was taken before is answered.
-  Slice form_group(const storage::LastRecord& last, LogTime wall_us, bool no_space,
+  // little `space` only what lets retention free some is accepted (floors, and moves of cursors
+  // that exist), admits and closes; with the last of it only floors and admits. What was taken
+  // before is answered.
+  Slice form_group(const storage::LastRecord& last, LogTime wall_us, storage::Space space,
                    const NextZxid& next_zxid);
 
   // --- what becomes of proposals ---
@@ -114,7 +115,7 @@ class Proposals {
     const NextZxid& next_zxid;
     Offset last_offset = 0;
     LogTime time = 0;
-    bool no_space = false;
+    storage::Space space = storage::Space::enough;
     std::size_t bytes = 0;
   };
 

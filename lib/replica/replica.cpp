@@ -328,10 +328,10 @@ bool Replica::accepts_publishes() const {
 }
 
 // Whatever arrived while the last write ran goes out together: the depth of the queue is the
-// batcher, not a timer.
+// batcher, not a timer. On a full disk a write may wait for long; who asks is told so meanwhile.
 bool Replica::may_form_group() const {
   if (!accepts_publishes()) return false;
-  return env_.log.idle() || proposals_->all_committed() ||
+  return env_.log.idle() || proposals_->all_committed() || env_.log.no_space() ||
          proposals_->waiting_bytes() >= options_.group_bytes_max;
 }
 
@@ -342,8 +342,9 @@ void Replica::propose_groups() {
       ZABMQ_CHECK(zxid);
       return *zxid;
     };
-    const bool no_space = env_.log.no_space() && !ZABMQ_MUTANT(full_disk_ignored);
-    Slice group = proposals_->form_group(env_.log.last(), wall_us_, no_space, next_zxid);
+    storage::Space space = env_.log.space();
+    if (ZABMQ_MUTANT(full_disk_ignored)) space = storage::Space::enough;
+    Slice group = proposals_->form_group(env_.log.last(), wall_us_, space, next_zxid);
     if (group.empty()) continue;  // everything in it was answered
     env_.log.append(std::move(group));
     core_pending_ = true;
@@ -355,7 +356,6 @@ void Replica::on_delivered_record(const RecordHeader& header, Bytes body) {
   proposals_->on_delivered(header, body);
   snapshot_clock_.on_delivered(record_size(header.body_size));
   if (header.kind == RecordKind::floor) {
-    snapshot_clock_.on_retention();
     const Offset before = std::exchange(retained_, state_.retained().offset);
     counters_.cursors_overtaken += state_.cursors().between(before, retained_);
   }

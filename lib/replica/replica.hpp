@@ -184,7 +184,8 @@ class Replica final : public net::PeerLinks::Listener,
   std::optional<wire::Refused> mismatch(const wire::Hello& hello) const;
   void on_publish(ConnectionId from, const wire::Publish& publish, Slice body);
   void publish(const Asker& from, const Uuid& publisher, const wire::Publish& publish, Slice body);
-  std::optional<wire::Refused> refusal_of(const wire::Publish& publish, const Slice& body);
+  std::optional<wire::Refused> refusal_of(const Uuid& publisher, const wire::Publish& publish,
+                                          const Slice& body);
   void on_close_publisher(ConnectionId from, const wire::ClosePublisher& close);
   void close(const Asker& from, const Uuid& publisher, Instance instance);
   void settle_publishers();

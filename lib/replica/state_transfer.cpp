@@ -52,13 +52,13 @@ void Replica::follow_floor() {
 void Replica::save_snapshot_when_due() {
   follow_floor();
   if (!core_.taking_part() || draining_ || rewinding_ || env_.log.installing()) return;
-  if (env_.log.saving_snapshot() || !snapshot_clock_.due(now_ms_)) return;
-  if (is_none(state_.delivered())) return;
+  if (env_.log.saving_snapshot() || is_none(state_.delivered())) return;
+  const bool retention_moved = state_.retained().zxid > env_.log.snapshot_report().retained;
+  if (!snapshot_clock_.due(now_ms_, retention_moved)) return;
   if (ZABMQ_MUTANT(delivered_before_durable) && state_.delivered() > env_.log.durable()) return;
   env_.log.hold_behind(hold());
   env_.log.save_snapshot(make_snapshot());
-  snapshot_clock_.on_saved(now_ms_);
-  ++counters_.snapshots_saved;
+  snapshot_clock_.on_begun(now_ms_);
 }
 
 // Where somebody still reads: a learner, or a subscription that retention has passed only now.

@@ -34,7 +34,7 @@ class WitnessedLog final : public storage::HistoryLog {
   std::uint64_t oldest_write_age_ms(std::uint64_t now_ms) const override {
     return log_.oldest_write_age_ms(now_ms);
   }
-  bool no_space() const override { return log_.no_space(); }
+  storage::Space space() const override { return log_.space(); }
   void rewind(Zxid to, Digest digest) override {
     invariants_.cutting(server_, to);
     rewinding_to_ = to;
@@ -47,6 +47,7 @@ class WitnessedLog final : public storage::HistoryLog {
     log_.save_snapshot(std::move(snapshot));
   }
   bool saving_snapshot() const override { return log_.saving_snapshot(); }
+  storage::SnapshotReport snapshot_report() const override { return log_.snapshot_report(); }
   void hold_behind(std::optional<Zxid> zxid) override { log_.hold_behind(zxid); }
   std::vector<storage::SegmentSpan> segments() const override { return log_.segments(); }
   void install(storage::Installation installation) override {

@@ -31,19 +31,23 @@ std::size_t whole_records(Bytes records, std::size_t limit) {
 }  // namespace
 
 void SegmentedLog::start_group() {
-  const std::size_t first = link_at(pending_.front().records.bytes().data()).size;
-  if (chain_.empty() || !fits(first)) return roll();
+  const Link first = link_at(pending_.front().records.bytes().data());
+  const bool batch = first.kind == RecordKind::batch;
+  starved_ = false;
+  free_bytes_ = fs_.free_bytes();
+  if (chain_.empty() || !fits(first.size)) return roll();
   const Segment& newest = chain_.back();
-  if (!has_room_for(mark_size + first)) {  // no_space(): waits, unless a spare has the bytes
+  if (mark_size + first.size > room(batch)) {  // waits, unless a spare has the bytes
+    starved_ = true;
     if (newest.end > segment_header_size && spares_.ready() > 0) roll();
     return;
   }
   std::uint64_t limit = options_.group_bytes_max;
-  if (fits(first) && newest.end + mark_size < options_.segment_size)
+  if (newest.end + mark_size < options_.segment_size)
     limit = std::min(limit, options_.segment_size - newest.end - mark_size);
-  if (space_low_) limit = std::min(limit, newest.allocated - newest.end - mark_size);
+  limit = std::min(limit, std::max<std::uint64_t>(room(true), mark_size) - mark_size);
   begin_operation();
-  collect_group(std::max(static_cast<std::size_t>(limit), first));
+  collect_group(std::max(static_cast<std::size_t>(limit), first.size));
   submit_group();
 }
 
@@ -54,10 +58,17 @@ bool SegmentedLog::fits(std::size_t bytes) const {
          newest.end + mark_size + bytes <= options_.segment_size;
 }
 
-// While space is low only bytes that were allocated before are written: an ENOSPC in the middle of
-// a group would be final.
-bool SegmentedLog::has_room_for(std::size_t bytes) const {
-  return !space_low_ || chain_.back().end + bytes <= chain_.back().allocated;
+// How many bytes may be written behind the end of the newest segment: those that were allocated
+// before, and what the disk has beyond the part of the reserve that stays. An ENOSPC in the middle
+// of a group would be final. What was taken before no_space() began is written, as far as half of
+// the reserve: the disks of a cluster are never quite equally full, and who waits acknowledges
+// nothing. All that is not a batch lets retention free space, or ends something, and may use half
+// of the rest.
+std::uint64_t SegmentedLog::room(bool for_batches) const {
+  const Segment& newest = chain_.back();
+  const std::uint64_t allocated = newest.allocated - std::min(newest.allocated, newest.end);
+  const std::uint64_t stays = options_.min_free_bytes / (for_batches ? 2 : 4);
+  return allocated + (free_bytes_ > stays ? free_bytes_ - stays : 0);
 }
 
 void SegmentedLog::collect_group(std::size_t limit) {
@@ -121,6 +132,7 @@ void SegmentedLog::submit_group() {
       ZABMQ_MUTANT(ack_before_fsync) || (ZABMQ_MUTANT(roll_not_synced) && fills());
   fs_.write(newest.file, newest.end, group_.slices, !unsynced,
             guarded([this](const IoStatus& status) { on_group_written(status); }));
+  free_bytes_ = fs_.free_bytes();
 }
 
 // Behind the group comes the next segment.
@@ -150,7 +162,7 @@ void SegmentedLog::on_group_written(const IoStatus& status) {
 // Whether a mark without records would tell something new, and may be written.
 bool SegmentedLog::mark_due() const {
   return !chain_.empty() && (mark_wanted_ || delivered_ != marked_delivered_) &&
-         has_room_for(mark_size);
+         room(false) >= mark_size;
 }
 
 void SegmentedLog::write_mark() {

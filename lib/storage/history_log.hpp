@@ -78,6 +78,18 @@ struct Installation {
   Snapshot snapshot;
 };
 
+// What the disk has room for. `enough`: for everything. `low`: the reserve (`min_free_bytes`) has
+// begun; nothing new that takes room may be begun, and only half of the reserve is for what frees
+// some, and for what ends. `last`: only for what retention needs.
+enum class Space : std::uint8_t { enough, low, last };
+
+// The snapshots that this server has on its disk.
+struct SnapshotReport {
+  Zxid retained;  // what lies at or below it the newest one does not want any more
+  std::uint64_t saved = 0;
+  std::uint64_t dropped = 0;  // for want of space
+};
+
 // What a failure means: `corrupt` names file, offset and zxid and is final, as is every write
 // error.
 struct Failure {
@@ -119,7 +131,9 @@ class HistoryLog {
   virtual bool idle() const = 0;  // no write under way, none waiting
   virtual std::size_t unwritten_bytes() const = 0;
   virtual std::uint64_t oldest_write_age_ms(std::uint64_t now_ms) const = 0;  // 0: none under way
-  virtual bool no_space() const = 0;
+  // Counts what was taken and is not written yet as used.
+  virtual Space space() const = 0;
+  bool no_space() const { return space() != Space::enough; }
 
   // Compares the chain digest at `to` and cuts behind it; on_rewound tells. Nothing may be appended
   // before.
@@ -132,10 +146,12 @@ class HistoryLog {
   // Writes a snapshot of the state at a delivered point that is durable here; at most one is under
   // way, and none while installing. The newest three that were verified are kept. At the next tick
   // whole segments at or below the `retained` of the *oldest* of them are freed, so that any of the
-  // three can be started from: the floor rises, their files become spares. Where there is no space
-  // for it, the snapshot is dropped: no failure.
+  // three can be started from: the floor rises, their files become spares. In no_space() the newest
+  // alone is kept, if that frees something. Where there is no space for it, the snapshot is
+  // dropped: no failure.
   virtual void save_snapshot(Snapshot snapshot) = 0;
   virtual bool saving_snapshot() const = 0;
+  virtual SnapshotReport snapshot_report() const = 0;
   // Nothing behind `zxid` is freed until the next call: somebody reads there. {}: no hold.
   virtual void hold_behind(std::optional<Zxid> zxid) = 0;
   // The closed segments, oldest first, of which retention frees the first ones.

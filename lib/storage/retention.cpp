@@ -16,8 +16,9 @@ SnapshotOwner SegmentedLog::owner() const {
   return {options_.cluster, options_.history, options_.server, options_.generation};
 }
 
-// In no_space() too, as far as half of the reserve reaches: a snapshot is what frees segments. (No
-// record's write can meet an ENOSPC for it: while space is low they go into allocated bytes.)
+// In no_space() too, as far as three quarters of the reserve reach: a snapshot is what frees
+// segments. (No record's write can meet an ENOSPC for it: it leaves a quarter of the reserve, and
+// what is submitted for a snapshot is not counted as free.)
 void SegmentedLog::save_snapshot(Snapshot snapshot) {
   ZABMQ_CHECK(!snapshot_writer_.writing() && !installing() && !starting_ && !stop_done_);
   if (failure_) return;
@@ -27,7 +28,7 @@ void SegmentedLog::save_snapshot(Snapshot snapshot) {
   const bool freed = !chain_.empty() && chain_.front().header.continues != 0;
   ZABMQ_CHECK(!freed || snapshot.retained.zxid >= floor_.zxid);
   Slice bytes = encode_snapshot(snapshot, owner());
-  if (free_bytes_ < bytes.size() + options_.min_free_bytes / 2) {
+  if (free_bytes_ < bytes.size() + options_.min_free_bytes / 4) {
     ++snapshots_dropped_;
     return;
   }
@@ -46,6 +47,7 @@ void SegmentedLog::on_snapshot_written(const SnapshotFile& file, const IoStatus&
   } else if (!status) {
     return fail(status);
   } else {
+    ++snapshots_saved_;
     keep_snapshot(file);
   }
   advance();  // an installation may wait for it
@@ -69,6 +71,29 @@ void SegmentedLog::keep_snapshot(const SnapshotFile& file) {
   remove_files(names);
 }
 
+SnapshotReport SegmentedLog::snapshot_report() const {
+  const auto newest = std::find_if(snapshots_.rbegin(), snapshots_.rend(),
+                                   [](const SnapshotFile& file) { return file.whole; });
+  const Zxid retained = newest == snapshots_.rend() ? Zxid{} : newest->retained;
+  return {retained, snapshots_saved_, snapshots_dropped_};
+}
+
+// A nearly full disk cannot wait for two more snapshots: without new messages there may be nothing
+// that they could be of. The newest one alone is less safe against bits that flip, until the next
+// ones are there.
+void SegmentedLog::give_up_older_snapshots() {
+  if (!no_space() || installing() || rewind_ || starting_ || chain_.size() < 2) return;
+  const Zxid retained = snapshot_report().retained;
+  if (is_none(retained) || chain_[1].header.before.zxid > retained) return;
+  if (hold_ && chain_[1].header.before.zxid > *hold_) return;
+  std::vector<std::string> names;
+  while (!snapshots_.front().whole || snapshots_.front().retained < chain_[1].header.before.zxid) {
+    names.push_back(snapshots_.front().name);
+    snapshots_.erase(snapshots_.begin());
+  }
+  if (!names.empty()) remove_files(names);
+}
+
 // None: nothing is to be freed. A start from any of the snapshots must find what it wants.
 Zxid SegmentedLog::free_up_to() const {
   const auto oldest = std::find_if(snapshots_.begin(), snapshots_.end(),
@@ -78,6 +103,7 @@ Zxid SegmentedLog::free_up_to() const {
 }
 
 void SegmentedLog::free_segments() {
+  give_up_older_snapshots();
   const Zxid up_to = free_up_to();
   if (is_none(up_to)) return;
   std::deque<Segment> freed;
@@ -93,13 +119,15 @@ void SegmentedLog::free_segments() {
 }
 
 // A file is a spare when its new name is synced: before, a power failure would bring back a segment
-// that was overwritten.
+// that was overwritten. While the disk is nearly full there are none: room is what is wanted.
 void SegmentedLog::recycle(const std::deque<Segment>& freed) {
   std::vector<std::string> useless;
   std::vector<Spare> spares;
   for (const Segment& segment : freed) {
     std::optional<std::string> name;
-    if (segment.allocated >= recycled_size_min(options_.segment_size)) name = spares_.reserve();
+    const bool roomy = free_bytes_ >= options_.min_free_bytes;
+    if (roomy && segment.allocated >= recycled_size_min(options_.segment_size))
+      name = spares_.reserve();
     if (name) {
       fs_.rename(segment.name(), *name, guarded([this](const IoStatus& status) {
                    if (!status) fail(status);
@@ -115,7 +143,7 @@ void SegmentedLog::recycle(const std::deque<Segment>& freed) {
   fs_.sync_directory(guarded([this, spares = std::move(spares)](const IoStatus& status) {
     if (!status) return fail(status);
     for (const Spare& spare : spares) spares_.add(spare);
-    if (space_low_) advance();  // somebody may wait for a file
+    if (starved_) advance();  // somebody may wait for a file
   }));
 }
 

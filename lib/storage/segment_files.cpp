@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "storage/link.hpp"
 #include "storage/mark.hpp"
 #include "storage/segmented_log.hpp"
 #include "zabmq/check.hpp"
@@ -87,7 +88,8 @@ void SegmentedLog::on_repaired(const IoStatus& status) {
 
 // The next segment, where the newest one ends; the first one, when there is none.
 void SegmentedLog::roll() {
-  if (creation_must_wait() || (space_low_ && spares_.ready() == 0)) return;
+  starved_ = creation_must_wait() || (spares_.ready() == 0 && !may_grow_a_segment());
+  if (starved_) return;
   ZABMQ_CHECK(!is_none(options_.cluster) && !is_none(options_.history));
   begin_operation();
   const SegmentHeader header =
@@ -98,6 +100,13 @@ void SegmentedLog::roll() {
     end_operation();
     advance();
   });
+}
+
+// Whether the disk has what a new file takes, with the first record that is pending.
+bool SegmentedLog::may_grow_a_segment() const {
+  const Link first = link_at(pending_.front().records.bytes().data());
+  const std::uint64_t stays = options_.min_free_bytes / (first.kind == RecordKind::batch ? 2 : 4);
+  return free_bytes_ >= stays + created_bytes + mark_size + first.size;
 }
 
 SegmentHeader SegmentedLog::next_header(std::uint64_t continues, std::uint64_t position,
@@ -191,14 +200,37 @@ void SegmentedLog::remove_files(const std::vector<std::string>& names) {
 
 void SegmentedLog::watch_space() {
   free_bytes_ = fs_.free_bytes();
-  const bool was_low = std::exchange(space_low_, free_bytes_ < options_.min_free_bytes);
-  if (was_low && !space_low_) advance();
+  if (free_bytes_ < options_.min_free_bytes && !busy_) give_up_spare();
+  if (starved_) advance();
   if (!creation_refused_ || creation_must_wait()) return;
   if (pending_.empty() && !rewind_ && !installation_) {
-    creation_refused_ = space_low_;  // nobody waits for a segment: believe the free bytes
+    creation_refused_ =
+        free_bytes_ <
+        options_.min_free_bytes;  // nobody waits for a segment: believe the free bytes
   } else {
     advance();
   }
+}
+
+// One at a time: what it gave back shows at the next look.
+void SegmentedLog::give_up_spare() {
+  const std::optional<Spare> spare = spares_.take();
+  if (!spare) return;
+  fs_.close(spare->file);
+  remove_files({spare->name});
+}
+
+// Of what is pending, all counts that does not go into bytes that were allocated before.
+Space SegmentedLog::space() const {
+  if (creation_refused_) return Space::last;
+  std::uint64_t allocated = spares_.ready() * options_.segment_size;
+  if (!chain_.empty()) {
+    const std::uint64_t used = chain_.back().end + group_.bytes;
+    allocated += chain_.back().allocated - std::min(chain_.back().allocated, used);
+  }
+  const std::uint64_t wanted = pending_bytes_ - std::min<std::uint64_t>(pending_bytes_, allocated);
+  if (free_bytes_ >= options_.min_free_bytes + wanted) return Space::enough;
+  return free_bytes_ >= options_.min_free_bytes / 2 + wanted ? Space::low : Space::last;
 }
 
 void SegmentedLog::tend_spares() {

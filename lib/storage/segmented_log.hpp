@@ -47,7 +47,7 @@ struct LogOptions {
   std::uint64_t segment_size = 64 << 20;     // a segment holds at least two largest records
   std::size_t group_bytes_max = 1 << 20;     // of one write, or one record
   std::size_t tail_cache_bytes = 128 << 20;  // and whatever is not durable yet
-  std::uint64_t min_free_bytes = 0;          // below it no_space(); 0: two segments
+  std::uint64_t min_free_bytes = 0;          // the reserve: below it no_space(); 0: two segments
   std::size_t spare_segments = 2;
   std::size_t waypoint_interval = 256 << 10;  // a search reads at most this much in vain
   // A read from disk takes in so much more than what was asked for and the way from a waypoint:
@@ -91,16 +91,16 @@ class SegmentedLog final : public HistoryLog {
   bool idle() const override { return !busy_ && pending_.empty() && !rewind_ && !installation_; }
   std::size_t unwritten_bytes() const override { return pending_bytes_ + group_.bytes; }
   std::uint64_t oldest_write_age_ms(std::uint64_t now_ms) const override;
-  bool no_space() const override { return space_low_ || creation_refused_; }
+  Space space() const override;
 
   void rewind(Zxid to, Digest digest) override;
   void drain() override;
 
   void save_snapshot(Snapshot snapshot) override;
   bool saving_snapshot() const override { return snapshot_writer_.writing() && !installing(); }
+  SnapshotReport snapshot_report() const override;
   void hold_behind(std::optional<Zxid> zxid) override { hold_ = zxid; }
   std::vector<SegmentSpan> segments() const override;
-  std::uint64_t snapshots_dropped() const { return snapshots_dropped_; }  // for want of space
 
   void install(Installation installation) override;
   void adopt_installed() override;
@@ -170,7 +170,7 @@ class SegmentedLog final : public HistoryLog {
   // group_commit.cpp: writing them
   void start_group();
   bool fits(std::size_t bytes) const;
-  bool has_room_for(std::size_t bytes) const;
+  std::uint64_t room(bool for_batches) const;
   bool fills() const;
   void collect_group(std::size_t limit);
   void take_into_group(std::size_t size);
@@ -186,6 +186,7 @@ class SegmentedLog final : public HistoryLog {
   void erase_leftovers(const Segment& newest, std::uint64_t until);
   void on_repaired(const IoStatus& status);
   void roll();
+  bool may_grow_a_segment() const;
   SegmentHeader next_header(std::uint64_t continues, std::uint64_t position,
                             const LastRecord& before) const;
   void create_segment(const SegmentHeader& header, std::function<void(Segment)> done);
@@ -196,6 +197,7 @@ class SegmentedLog final : public HistoryLog {
   void refuse_creation();
   void remove_files(const std::vector<std::string>& names);
   void watch_space();
+  void give_up_spare();
   void tend_spares();
 
   // rewind.cpp
@@ -209,6 +211,7 @@ class SegmentedLog final : public HistoryLog {
   void on_snapshot_written(const SnapshotFile& file, const IoStatus& status);
   void keep_snapshot(const SnapshotFile& file);
   Zxid free_up_to() const;
+  void give_up_older_snapshots();
   void free_segments();
   void recycle(const std::deque<Segment>& freed);
 
@@ -276,13 +279,14 @@ class SegmentedLog final : public HistoryLog {
   bool draining_ = false;
   std::function<void()> stop_done_;
 
-  std::uint64_t free_bytes_ = 0;
-  bool space_low_ = false;
+  std::uint64_t free_bytes_ = 0;   // less what was submitted
+  bool starved_ = false;           // what is pending waits for space
   bool creation_refused_ = false;  // ENOSPC for the next segment
   std::uint64_t creation_retry_ms_ = 0;
 
   std::vector<SnapshotFile> snapshots_;  // oldest first
   SnapshotWriter snapshot_writer_;
+  std::uint64_t snapshots_saved_ = 0;
   std::uint64_t snapshots_dropped_ = 0;
   std::optional<Zxid> hold_;
 

@@ -246,6 +246,9 @@ TEST_SUITE("replica/cursor") {
     CHECK(f.moved() == std::vector<wire::CursorMoved>{{2, 2}});
     f.server.say(alice, moving(3, 2, "new one"));
     CHECK(f.refusal().code == Code::no_space);
+    f.server.log.last_space = true;  // is what floors need
+    f.server.say(alice, moving(4, 3));
+    CHECK(f.refusal().code == Code::no_space);
   }
 
   TEST_CASE("cursor: through a follower -> the leader's answer, the same state everywhere") {

@@ -194,6 +194,11 @@ storage::LastRecord FakeLog::end_at(Zxid zxid) const {
   return {zxid, at->header.end_offset(), at->header.checksum, at->header.time};
 }
 
+storage::SnapshotReport FakeLog::snapshot_report() const {
+  const Zxid retained = snapshots.empty() ? Zxid{} : snapshots.back().retained.zxid;
+  return {retained, snapshots.size(), 0};
+}
+
 void FakeLog::save_snapshot(storage::Snapshot snapshot) {
   const bool free = !held || snapshot.retained.zxid <= *held;
   if (free && snapshot.retained.zxid > kept_from.zxid) kept_from = end_at(snapshot.retained.zxid);

@@ -55,6 +55,7 @@ class FakeLog final : public storage::HistoryLog {
 
   bool cold = false;
   bool full = false;                        // no_space()
+  bool last_space = false;                  // and most of the reserve is used
   bool reads_fail = false;                  // cold reads come back empty
   storage::LastRecord kept_from;            // what is not above it cannot be read
   std::vector<storage::SegmentSpan> spans;  // segments()
@@ -74,12 +75,16 @@ class FakeLog final : public storage::HistoryLog {
   bool idle() const override { return written_ == records_.size() && is_idle(); }
   std::size_t unwritten_bytes() const override;
   std::uint64_t oldest_write_age_ms(std::uint64_t) const override { return write_age_ms; }
-  bool no_space() const override { return full; }
+  storage::Space space() const override {
+    if (last_space) return storage::Space::last;
+    return full ? storage::Space::low : storage::Space::enough;
+  }
   void rewind(Zxid to, Digest digest) override;
   void drain() override;
   // Frees at once what is not retained and not held.
   void save_snapshot(storage::Snapshot snapshot) override;
   bool saving_snapshot() const override { return false; }
+  storage::SnapshotReport snapshot_report() const override;
   void hold_behind(std::optional<Zxid> zxid) override { held = zxid; }
   std::vector<storage::SegmentSpan> segments() const override { return spans; }
   // Histories that replace each other are for the real log.

@@ -60,28 +60,35 @@ TEST_SUITE("replica/retention") {
 
   TEST_CASE("snapshots: due by bytes, by age, and when retention has moved") {
     SnapshotClock clock(ServerId{1}, {1000, 60'000, 1 << 20});
-    CHECK_FALSE(clock.due(5'000));
-    CHECK_FALSE(clock.due(500'000));  // nothing was delivered
+    CHECK_FALSE(clock.due(5'000, false));
+    CHECK_FALSE(clock.due(500'000, false));  // nothing was delivered
     clock.on_delivered(400);
     SUBCASE("bytes: at half of them at the earliest, at all of them at the latest") {
       SnapshotClock fresh(ServerId{1}, {1000, 60'000, 1 << 20});
       fresh.on_delivered(499);
-      CHECK_FALSE(fresh.due(0));
+      CHECK_FALSE(fresh.due(0, false));
       fresh.on_delivered(501);
-      CHECK(fresh.due(0));
-      fresh.on_saved(0);
-      CHECK_FALSE(fresh.due(0));
+      CHECK(fresh.due(0, false));
+      fresh.on_begun(0);
+      CHECK_FALSE(fresh.due(0, false));
     }
     SUBCASE("age") {
-      CHECK(clock.due(5'000 + 60'000));
+      CHECK(clock.due(5'000 + 60'000, false));
     }
     SUBCASE("retention") {
       SnapshotClock fresh(ServerId{1}, {1000, 60'000, 1 << 20});
-      fresh.on_retention();
-      CHECK_FALSE(fresh.due(0));  // not all servers at once
-      CHECK(fresh.due(2000));
-      fresh.on_saved(2000);
-      CHECK_FALSE(fresh.due(10'000));
+      CHECK_FALSE(fresh.due(0, true));  // not all servers at once
+      CHECK(fresh.due(2000, true));
+      fresh.on_begun(2000);
+      CHECK_FALSE(fresh.due(10'000, false));
+    }
+    SUBCASE("retention: the snapshot was dropped for want of space -> tried again, idle or not") {
+      SnapshotClock fresh(ServerId{1}, {1000, 60'000, 1 << 20});
+      CHECK_FALSE(fresh.due(0, true));
+      CHECK(fresh.due(2000, true));
+      fresh.on_begun(2000);
+      CHECK_FALSE(fresh.due(2000, true));
+      CHECK(fresh.due(4000, true));
     }
   }
 }

@@ -392,6 +392,53 @@ TEST_SUITE("storage/retention") {
     CHECK(s.m.log->durable() == s.m.maker.last().zxid);
     CHECK_FALSE(s.m.failure_told);
   }
+
+  // Three snapshots are of three transactions; on a full disk there may be none to come.
+  TEST_CASE("no space: one snapshot that wants less -> the older ones go, and what they held") {
+    Scene s;
+    s.m.options.min_free_bytes = 100'000;
+    s.m.restart();
+    s.ledger.write(s.m, 60);
+    s.save_at_end({});
+    s.ledger.write(s.m, 40);
+    s.save_at_end({});
+    std::uint64_t used = 0;
+    for (const std::string& name : s.m.disk.names()) used += s.m.disk.content(name).size();
+    s.m.disk.set_capacity(used + 90'000);
+    s.m.tick(1);
+    REQUIRE(s.m.log->no_space());
+    const storage::SegmentSpan kept_behind = s.m.log->segments().at(1);
+
+    SUBCASE("nobody reads there") {
+      s.ledger.write(s.m, 1, 10);
+      s.save_at_end(kept_behind.end.zxid);
+      s.m.tick(1);
+      CHECK_FALSE(s.m.log->no_space());
+      CHECK(is_same(s.m.log->floor(), kept_behind.end));
+      CHECK(names_with(s.m, "snapshot").size() == 1);
+    }
+    SUBCASE("somebody reads there") {
+      s.m.log->hold_behind(z(1));
+      s.ledger.write(s.m, 1, 10);
+      s.save_at_end(kept_behind.end.zxid);
+      CHECK(s.m.log->no_space());
+      CHECK(names_with(s.m, "snapshot").size() == 3);
+    }
+    SUBCASE("a crash at any moment of it") {
+      s.ledger.write(s.m, 1, 10);
+      s.m.log->save_snapshot(s.ledger.snapshot(s.ledger.last().zxid, kept_behind.end.zxid));
+      s.m.run();
+      s.m.tick(1);
+      do {
+        for (const MemoryDisk::State& state : after_crash(s.m.disk)) {
+          REQUIRE_FALSE(look_at_everything(state, s.m.options).failure);
+        }
+      } while (s.m.disk.step());
+    }
+    s.m.restart_after_power_loss(MemoryDisk::nothing());
+    CHECK(s.m.log->last().zxid == s.ledger.last().zxid);
+    CHECK(digests_of(s.m.read_everything()) == s.ledger.digests(s.m.log->floor().zxid));
+  }
 }
 
 }  // namespace

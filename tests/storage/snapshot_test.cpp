@@ -353,7 +353,7 @@ TEST_SUITE("storage/snapshot") {
       ledger.write(m, 9, 100);
       m.disk.fail(operation, ENOSPC);
       save(m, ledger.snapshot(z(6)));
-      CHECK(m.log->snapshots_dropped() == 1);
+      CHECK(m.log->snapshot_report().dropped == 1);
       CHECK_FALSE(m.failure_told);
       CHECK(names_with(m, "snapshot").empty());
       save(m, ledger.snapshot(z(6)));
@@ -376,7 +376,8 @@ TEST_SUITE("storage/snapshot") {
   }
 
   TEST_CASE(
-      "snapshot: larger than half of the reserve leaves -> dropped before a byte is written") {
+      "snapshot: would leave less than a quarter of the reserve -> dropped before a byte is "
+      "written") {
     Machine m;
     m.options.min_free_bytes = 100'000;
     m.start();
@@ -386,11 +387,11 @@ TEST_SUITE("storage/snapshot") {
     m.tick(1);
     CHECK(m.log->no_space());
 
-    save(m, ledger.snapshot(z(6), {}, {}, 20'000));
-    CHECK(m.log->snapshots_dropped() == 1);
+    save(m, ledger.snapshot(z(6), {}, {}, 40'000));
+    CHECK(m.log->snapshot_report().dropped == 1);
     save(m, ledger.snapshot(z(6), {}, {}, 5'000));  // what makes space again is still tried
 
-    CHECK(m.log->snapshots_dropped() == 1);
+    CHECK(m.log->snapshot_report().dropped == 1);
     CHECK(names_with(m, "snapshot").size() == 1);
   }
 
