@@ -73,8 +73,9 @@ net::ZmqPeerOptions peer_options(const NodeConfig& config, std::string bind) {
   }
   peers.deaf_ms = net::peer_timeouts_until_deaf * options.timing.peer_timeout_ms;
   peers.nonces = [] { return draw_nonce(); };
+  // The log may hold batches from before `limits.max_batch` was lowered, here or at a peer.
   peers.records_bytes_max =
-      std::max({options.storage.batch_max, options.limits.read_max, options.limits.max_batch}) +
+      std::max({options.storage.batch_max, options.limits.read_max, batch_bytes_largest}) +
       record_overhead_bytes;
   peers.outbox_bytes_max = 4 * (options.limits.learner_window + peers.records_bytes_max) +
                            options.limits.max_forwarded_bytes;

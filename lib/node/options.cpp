@@ -82,7 +82,7 @@ constexpr Number numbers[] = {
 
     {"limits.max_payload", Kind::size, 1, 64 * mib, "1MiB", "largest payload of a message",
      ZABMQ_FIELD(limits.max_payload)},
-    {"limits.max_batch", Kind::size, kib, 128 * mib, "2MiB", "largest batch of messages",
+    {"limits.max_batch", Kind::size, kib, batch_bytes_largest, "2MiB", "largest batch of messages",
      ZABMQ_FIELD(limits.max_batch)},
     {"limits.max_forwarded_bytes", Kind::size, 64 * kib, 16 * gib, "16MiB",
      "publishers' requests on their way from a follower to the leader",

@@ -76,6 +76,9 @@ struct Options {
   replica::Options for_replica() const;  // zab::Options included
 };
 
+// What `limits.max_batch` may be at most, and with it any batch of any log.
+inline constexpr std::size_t batch_bytes_largest = 128 << 20;
+
 // Every key that set() knows, with its unit and default, for --help and docs.
 struct OptionKey {
   std::string_view key;

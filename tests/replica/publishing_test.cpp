@@ -443,6 +443,28 @@ TEST_SUITE("replica/publishing") {
     CHECK(leader.receipts() == first);
   }
 
+  TEST_CASE("leader: limits were lowered, and a batch that was taken comes again -> its receipt") {
+    Leader leader;
+    leader.server.publish(alice, 1, {std::string(700, 'x')});
+    const auto first = leader.receipts();
+    REQUIRE(first.size() == 1);
+    wire::BatchLimits lowered{.payload_max = 500, .batch_max = 600};
+    SUBCASE("of a batch") {}
+    SUBCASE("of a message") {
+      lowered.batch_max = 6000;
+    }
+    leader.server.crash();
+    leader.server.options.batch = lowered;
+    leader.server.start();
+    REQUIRE(leader.server.lead());
+    const Instance instance = leader.server.open_publisher(alice, publisher).instance;
+
+    leader.server.publish(alice, 1, {std::string(700, 'x')}, instance);
+    CHECK(leader.receipts() == first);
+    leader.server.publish(alice, 2, {std::string(700, 'x')}, instance);
+    CHECK(leader.refusal().code == Code::too_large);
+  }
+
   TEST_CASE("leader: no space -> no_space, and it ends by itself") {
     Leader leader;
     leader.server.log.full = true;
