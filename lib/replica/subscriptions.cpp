@@ -244,6 +244,7 @@ bool Subscriptions::serve() {
     s = find(id);
     if (s && s->parked == Parked::no) make_ready(*s);
   }
+  offer_cold_slots();
   return !ready_.empty();
 }
 
@@ -334,11 +335,20 @@ void Subscriptions::on_read(std::uint64_t id, const ReadResult& result) {
 void Subscriptions::release_cold_slot() {
   ZABMQ_CHECK(cold_reads_ > 0);
   --cold_reads_;
-  while (!waiting_for_slot_.empty()) {
+  offer_cold_slots();
+}
+
+// Whoever is woken may have no use for its slot any more: it ends with GAP, or finds what it wants
+// in memory. So slots are offered again behind each turn (seed 1795687401905: the third of three
+// waited for ever).
+void Subscriptions::offer_cold_slots() {
+  std::size_t free = options_.cold_reads_max - std::min(cold_reads_, options_.cold_reads_max);
+  while (free > 0 && !waiting_for_slot_.empty()) {
     Subscription* next = find(waiting_for_slot_.front());
     waiting_for_slot_.pop_front();
     if (!next || next->parked != Parked::cold_slot) continue;
-    return make_ready(*next);
+    make_ready(*next);
+    --free;
   }
 }
 

@@ -139,6 +139,7 @@ class Subscriptions {
   bool send_portion(Subscription& s, const Slice& records, const Portion& portion);
   void on_link_full(Subscription& s);
   void release_cold_slot();
+  void offer_cold_slots();
   void send_heartbeats();
   void retry_links();
 

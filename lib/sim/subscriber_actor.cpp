@@ -32,8 +32,11 @@ void SubscriberActor::say(const std::string& text) {
 }
 
 std::string SubscriberActor::status() const {
-  return "next offset " + std::to_string(next_) + ", " + std::to_string(queue_.size()) +
-         " deliveries to consume, trouble: " + session_->trouble();
+  return std::to_string(static_cast<std::uint64_t>(key_)) + (started_ ? "" : ", not started") +
+         (removing_ ? ", removes its cursor" : "") + (failed_ ? ", failed" : "") +
+         (session_->over() ? ", over" : "") + (slow_ ? ", slow" : "") +
+         (until_end_ ? ", until the end" : "") + ", next offset " + std::to_string(next_) + ", " +
+         std::to_string(queue_.size()) + " deliveries to consume, trouble: " + session_->trouble();
 }
 
 // --- its process ---

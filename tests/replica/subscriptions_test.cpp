@@ -377,6 +377,24 @@ TEST_SUITE("replica/subscriptions") {
     CHECK(history.delivered(bob).empty());
   }
 
+  TEST_CASE("cold log: who is woken for a slot has no use for it -> the next one gets it") {
+    replica::Options options;
+    options.cold_reads_max = 1;
+    History history(2, options);
+    history.server.log.cold = true;
+    for (std::uint64_t c = 10; c < 13; ++c) {
+      history.server.subscribe(ConnectionId{c}, from_first(1));
+    }
+    history.replica().step();
+    REQUIRE(history.server.log.cold_reads_waiting() == 1);
+
+    history.server.log.cold = false;  // the others find it in memory
+    history.server.settle();
+    for (std::uint64_t c = 10; c < 13; ++c) {
+      CHECK(history.server.take_delivered(ConnectionId{c}) == numbers(1, 4));
+    }
+  }
+
   TEST_CASE("budget: a step serves so much and says that there is more, turn by turn") {
     replica::Options options;
     options.serve_bytes_per_step = 1;
