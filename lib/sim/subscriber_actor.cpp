@@ -408,7 +408,8 @@ void SubscriberActor::follow_cursor() {
   if (const std::optional<Offset> confirmed = session_->acknowledged()) {
     if (confirmed > durable_->confirmed) {
       durable_->confirmed = confirmed;
-      ++durable_->confirmations;
+      const bool overtaken = *confirmed < around_.retained();  // by what was decided before it
+      durable_->confirmations = overtaken ? 0 : durable_->confirmations + 1;
     }
     if (*confirmed > durable_->sent()) {
       around_.report("cursor", "cursor " + durable_->name + " stands at " +
