@@ -151,11 +151,12 @@ void Nemesis::flip_snapshot(Server& server) {
     if (const auto place = storage::parse_snapshot_name(name)) snapshots[*place] = name;
   }
   if (snapshots.empty()) return;
-  const auto [newest, name] = *snapshots.rbegin();
+  const std::uint32_t generation = snapshots.rbegin()->first.first;
+  const std::string name = snapshots.rbegin()->second;
   const bool older = std::any_of(snapshots.begin(), std::prev(snapshots.end()), [&](const auto& s) {
     const auto bytes = std::make_shared<std::vector<std::byte>>(server.disk().content(s.second));
     const auto parsed = storage::parse_snapshot(Slice(bytes, Bytes{*bytes}));
-    return s.first.first == newest.first && parsed.kind == storage::ParsedSnapshot::Kind::valid;
+    return s.first.first == generation && parsed.kind == storage::ParsedSnapshot::Kind::valid;
   });
   if (!older && !may_damage(server)) return;
   server.hit(Fault::snapshot_flip);

@@ -104,7 +104,7 @@ void PublisherActor::close() {
   if (finishing_ || closing_ || !after_opening_done_ || process_.session->dead()) return restart();
   say("closes");
   closing_ = true;
-  process_.session->close(deadline_ms(), [this, life = life_](std::optional<Error> error) {
+  process_.session->close(deadline_ms(), [this, life = life_](const std::optional<Error>& error) {
     if (life == life_) on_closed(error);
   });
 }
