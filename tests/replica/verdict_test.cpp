@@ -13,6 +13,13 @@ namespace {
 constexpr ConnectionId alice{1};
 constexpr ConnectionId bob{2};
 
+void open_publisher(Cluster& cluster, Server& server, ConnectionId who) {
+  wire::Hello hello;
+  hello.publisher = make_uuid(99);
+  server.say(who, hello);
+  REQUIRE(cluster.wait([&] { return !server.clients.take<wire::Welcome>(who).empty(); }));
+}
+
 }  // namespace
 
 TEST_SUITE("replica/verdict") {
@@ -85,10 +92,7 @@ TEST_SUITE("replica/verdict") {
     Cluster three(3);
     const ServerId leader = three.wait_for_leader();
     Server& server = three.at(leader);
-    wire::Hello hello;
-    hello.publisher = make_uuid(99);
-    server.say(alice, hello);
-    REQUIRE(three.wait([&] { return !server.clients.take<wire::Welcome>(alice).empty(); }));
+    open_publisher(three, server, alice);
     server.say(bob, wire::Hello{});
     const auto refusal_of = [&](ConnectionId who) {
       std::vector<wire::Refused> refusals;
@@ -125,10 +129,7 @@ TEST_SUITE("replica/verdict") {
     Cluster three(3);
     const ServerId leader = three.wait_for_leader();
     Server& server = three.at(leader);
-    wire::Hello hello;
-    hello.publisher = make_uuid(99);
-    server.say(alice, hello);
-    REQUIRE(three.wait([&] { return !server.clients.take<wire::Welcome>(alice).empty(); }));
+    open_publisher(three, server, alice);
     int pings = 0;
     three.tamper = [&](ServerId from, ServerId, zab::Message& message, Slice&) {
       pings += from == leader && std::holds_alternative<zab::Ping>(message) ? 1 : 0;
