@@ -418,6 +418,7 @@ TEST_SUITE("net/zmq_peer_links") {
     }));
     std::size_t frames = 0;
     REQUIRE(run_until({p.learner.get()}, [&] {
+      wait_for_any({p.leader.get()}, 10);  // some may still be on their way
       const std::size_t got = p.leader->links().receive(7, *p.leader);
       CHECK(got <= 7);
       frames += got;
