@@ -28,6 +28,8 @@ class Askers {
   // False: it is gone, and what it asked for need not be done.
   virtual bool waits(const Asker& asker) const = 0;
   virtual void answer(const Asker& asker, wire::ServerMessage message) = 0;
+  // The cursor stands there without a transaction, as far as this leader knows.
+  virtual void answer_unmoved(const Asker& asker, wire::CursorMoved place) = 0;
   // An opening is over: delivered with this instance, or given up without one.
   virtual void opened(const Asker& asker, const Uuid& publisher, std::optional<Instance>) = 0;
 };

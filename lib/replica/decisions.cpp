@@ -186,7 +186,7 @@ void Proposals::decide_cursor(const Request& request, Forming& group) {
   if (request.kind == Kind::cursor) {
     if (move.offset > committed_offset()) return refuse_beyond_end(request, move.offset);
     if (known && *known >= move.offset && cursors_removed_ == 0) {
-      return askers_.answer(request.asker, wire::CursorMoved{request.id, *known});
+      return askers_.answer_unmoved(request.asker, {request.id, *known});
     }
     if (!known && state_.cursors().size() + cursors_created_ >= options_.cursors_max) {
       return refuse(request, Code::refused,

@@ -22,12 +22,16 @@ bool Replica::waits(const Asker& asker) const {
 }
 
 void Replica::answer(const Asker& asker, wire::ServerMessage message) {
-  auto* verdict = std::get_if<wire::Refused>(&message);
-  const bool final = verdict && is_verdict(*verdict);
-  if (leading_ && final && !ZABMQ_MUTANT(verdict_without_round)) {
-    return hold_verdict(asker, std::move(*verdict));
+  const auto* refused = std::get_if<wire::Refused>(&message);
+  if (leading_ && refused && is_verdict(*refused) && !ZABMQ_MUTANT(verdict_without_round)) {
+    return hold_verdict(asker, std::move(message));
   }
   answer_now(asker, std::move(message));
+}
+
+void Replica::answer_unmoved(const Asker& asker, wire::CursorMoved place) {
+  if (ZABMQ_MUTANT(verdict_without_round)) return answer_now(asker, place);
+  hold_verdict(asker, place);
 }
 
 void Replica::answer_now(const Asker& asker, wire::ServerMessage message) {

@@ -207,13 +207,14 @@ class Replica final : public net::PeerLinks::Listener,
 
   // verdicts.cpp
   static bool is_verdict(const wire::Refused& refused);
-  void hold_verdict(const Asker& asker, wire::Refused verdict);
+  void hold_verdict(const Asker& asker, wire::ServerMessage verdict);
   void on_verdict_round(std::uint64_t question, bool confirmed);
   void withdraw_verdicts(ServerId learner);
 
   // forwarding.cpp
   bool waits(const Asker& asker) const override;
   void answer(const Asker& asker, wire::ServerMessage message) override;
+  void answer_unmoved(const Asker& asker, wire::CursorMoved place) override;
   void answer_now(const Asker& asker, wire::ServerMessage message);
   void opened(const Asker& asker, const Uuid& publisher, std::optional<Instance> instance) override;
   void answer_welcome(const Asker& asker, const Uuid& publisher, Instance instance);
@@ -266,7 +267,7 @@ class Replica final : public net::PeerLinks::Listener,
   std::uint64_t question_number_ = 0;
   struct Verdict {  // until a quorum round of the same epoch confirms it
     Asker asker;
-    wire::Refused answer;
+    wire::ServerMessage answer;  // REFUSED, or CURSOR-MOVED
     Epoch epoch = Epoch::none;
   };
   static constexpr std::uint64_t verdict_questions = std::uint64_t{1}

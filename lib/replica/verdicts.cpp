@@ -1,13 +1,31 @@
 // Verdicts: what a client believes for good is told only by a leader that a quorum still follows:
 // that a publisher is unknown, that a condition does not hold, that an acknowledged offset does not
-// exist. One that was deposed and does not know it would tell it of what its successor has.
+// exist, that a cursor stands further anyhow (it may have been removed meanwhile). One that was
+// deposed and does not know it would tell it of what its successor has.
 #include <utility>
+#include <variant>
 
 #include "replica/clients.hpp"
 #include "replica/end_questions.hpp"
 #include "replica/replica.hpp"
 
 namespace zabmq::replica {
+namespace {
+
+// What is told in place of it, and decides nothing.
+wire::Refused unconfirmed(wire::ServerMessage verdict, Code code) {
+  if (const auto* moved = std::get_if<wire::CursorMoved>(&verdict)) {
+    return refused(wire::About::cursor, moved->request, code, Outcome::no, "");
+  }
+  wire::Refused answer = std::get<wire::Refused>(std::move(verdict));
+  if (answer.code == Code::expired && code == Code::unavailable) answer.outcome = Outcome::maybe;
+  answer.code = code;
+  answer.expect_last_offset.reset();
+  answer.last_offset = 0;
+  return answer;
+}
+
+}  // namespace
 
 bool Replica::is_verdict(const wire::Refused& refused) {
   return refused.code == Code::expired || refused.expect_last_offset ||
@@ -15,12 +33,11 @@ bool Replica::is_verdict(const wire::Refused& refused) {
 }
 
 // Everything else that is answered meanwhile may overtake it.
-void Replica::hold_verdict(const Asker& asker, wire::Refused verdict) {
+void Replica::hold_verdict(const Asker& asker, wire::ServerMessage verdict) {
   if (verdicts_.size() >= options_.connections_max) {
-    verdict.code = Code::busy;
-    verdict.text = "too many refusals wait to be confirmed by a quorum: try again";
-    verdict.expect_last_offset.reset();
-    return answer_now(asker, std::move(verdict));
+    wire::Refused busy = unconfirmed(std::move(verdict), Code::busy);
+    busy.text = "too many answers wait to be confirmed by a quorum: try again";
+    return answer_now(asker, std::move(busy));
   }
   const std::uint64_t question = verdict_questions | ++verdicts_held_;
   verdicts_.emplace(question, Verdict{asker, std::move(verdict), core_.identity().current});
@@ -31,14 +48,12 @@ void Replica::on_verdict_round(std::uint64_t question, bool confirmed) {
   auto held = verdicts_.extract(question);
   if (held.empty()) return;
   Verdict& verdict = held.mapped();
-  if (!confirmed || !leading_ || verdict.epoch != core_.identity().current) {
-    if (verdict.answer.code == Code::expired) verdict.answer.outcome = Outcome::maybe;
-    verdict.answer.code = Code::unavailable;
-    verdict.answer.expect_last_offset.reset();
-    verdict.answer.last_offset = 0;
-    verdict.answer.text = "this server could not confirm that it still leads: ask another one";
+  if (confirmed && leading_ && verdict.epoch == core_.identity().current) {
+    return answer_now(verdict.asker, std::move(verdict.answer));
   }
-  answer_now(verdict.asker, std::move(verdict.answer));
+  wire::Refused answer = unconfirmed(std::move(verdict.answer), Code::unavailable);
+  answer.text = "this server could not confirm that it still leads: ask another one";
+  answer_now(verdict.asker, std::move(answer));
 }
 
 // The next life of the learner counts its requests from 1 again.

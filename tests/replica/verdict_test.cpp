@@ -124,6 +124,41 @@ TEST_SUITE("replica/verdict") {
     }
   }
 
+  // Found by the simulator, seed 1795690021366: removed and begun anew at its successor, the cursor
+  // stands in front of what the reader was told here.
+  TEST_CASE("cluster: a cursor that need not move, at a leader nobody follows -> open") {
+    Cluster three(3);
+    const ServerId leader = three.wait_for_leader();
+    Server& server = three.at(leader);
+    server.say(bob, wire::Hello{});
+    const auto move = [&](std::uint64_t request, Offset offset) {
+      server.say(bob, wire::MoveCursor{request, "billing", offset, false});
+    };
+    std::vector<wire::CursorMoved> moved;
+    const auto told = [&] {
+      moved = server.clients.take<wire::CursorMoved>(bob);
+      return !moved.empty();
+    };
+    move(1, 0);
+    REQUIRE(three.wait(told));
+    move(2, 0);
+    REQUIRE(three.wait(told));
+    CHECK(moved.front().request == 2);
+
+    three.isolate(leader, true);
+    move(3, 0);
+    std::vector<wire::Refused> refusals;
+    REQUIRE(three.wait([&] {
+      refusals = server.clients.take<wire::Refused>(bob);
+      return !refusals.empty();
+    }));
+    CHECK_FALSE(told());
+    CHECK(refusals.front().about == wire::About::cursor);
+    CHECK(refusals.front().id == 3);
+    CHECK(refusals.front().code == Code::unavailable);
+    CHECK(refusals.front().outcome == Outcome::no);
+  }
+
   // Many writers with conditions: all refusals of a moment share one round.
   TEST_CASE("cluster: refused conditions share their quorum round") {
     Cluster three(3);
