@@ -36,7 +36,7 @@ class FileSystem {
 
   virtual ~FileSystem() = default;
 
-  // --- start only, synchronous ---
+  // --- synchronous: at start, and open() of what is to be read later ---
   // Creates the directory when missing, and locks it (flock); error EWOULDBLOCK: in use.
   virtual IoStatus open_directory() = 0;
   virtual IoStatus list(std::vector<std::string>& names) = 0;

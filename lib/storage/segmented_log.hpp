@@ -212,6 +212,9 @@ class SegmentedLog final : public HistoryLog {
   void keep_snapshot(const SnapshotFile& file);
   Zxid free_up_to() const;
   void give_up_older_snapshots();
+  void on_read_back(const std::string& name, bool whole);
+  std::size_t snapshots_in_the_way() const;
+  void read_back(const std::string& name, std::function<void(bool whole)> done);
   void free_segments();
   void recycle(const std::deque<Segment>& freed);
 
@@ -286,6 +289,7 @@ class SegmentedLog final : public HistoryLog {
 
   std::vector<SnapshotFile> snapshots_;  // oldest first
   SnapshotWriter snapshot_writer_;
+  bool reading_back_ = false;  // the newest one
   std::uint64_t snapshots_saved_ = 0;
   std::uint64_t snapshots_dropped_ = 0;
   std::optional<Zxid> hold_;

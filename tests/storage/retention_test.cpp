@@ -417,6 +417,23 @@ TEST_SUITE("storage/retention") {
       CHECK(is_same(s.m.log->floor(), kept_behind.end));
       CHECK(names_with(s.m, "snapshot").size() == 1);
     }
+    SUBCASE("a bit has flipped in it") {
+      s.ledger.write(s.m, 1, 10);
+      const Zxid at = s.ledger.last().zxid;
+      s.m.log->save_snapshot(s.ledger.snapshot(at, kept_behind.end.zxid));
+      s.m.run();
+      s.m.disk.flip_bit(storage::snapshot_name(s.m.options.generation, at), 100, 3);
+      s.m.tick(1);
+      CHECK(s.m.log->no_space());
+      CHECK(names_with(s.m, "snapshot").size() == 3);
+      CHECK_FALSE(s.m.failure_told);
+
+      save(s.m, s.ledger.snapshot(at, kept_behind.end.zxid));  // the next one is whole again
+      s.m.tick(1);
+      CHECK_FALSE(s.m.log->no_space());
+      CHECK(is_same(s.m.log->floor(), kept_behind.end));
+      CHECK(names_with(s.m, "snapshot").size() == 1);
+    }
     SUBCASE("somebody reads there") {
       s.m.log->hold_behind(z(1));
       s.ledger.write(s.m, 1, 10);
