@@ -219,6 +219,7 @@ void Proposals::withdraw_learner(ServerId learner) {
   }
   for (Proposal& proposal : proposals_) {
     if (proposal.asker.learner == learner) proposal.asker = {};
+    std::erase_if(proposal.copies, [&](const Asker& copy) { return copy.learner == learner; });
   }
 }
 

@@ -311,6 +311,31 @@ TEST_SUITE("replica/forwarding") {
     CHECK(f.answer<wire::Welcome>(f.follower, alice).instance == 1);
   }
 
+  // Found by review: a copy of a batch in flight has an answer of its own, unless it is withdrawn.
+  TEST_CASE("forwarding: a copy in a learner's earlier life -> no receipt to its next one") {
+    replica::Options options;
+    options.group_bytes_max = 1;  // nothing waits for the write that runs
+    Forwarding f(options);
+    f.open(f.leader, bob);
+    f.at(f.leader).disk_works = f.at(f.other).disk_works = false;
+    f.at(f.leader).publish(bob, 1, {"a"});
+    f.settle();
+    f.hello(f.follower, alice);                    // request 1 of this life
+    f.at(f.follower).publish(alice, 1, {"a"}, 2);  // request 2: a copy, of a newer instance
+    f.settle();
+    f.crash(f.follower);
+    f.start(f.follower);
+    REQUIRE(f.wait([&] { return f.at(f.follower).replica->status().leader == f.leader; }));
+
+    f.hello(f.follower, alice, 0, make_uuid(8));
+    f.hello(f.follower, bob, 0, make_uuid(9));  // request 2 of the next
+    f.settle();
+    f.at(f.leader).disk_works = f.at(f.other).disk_works = true;
+
+    CHECK(f.answer<wire::Welcome>(f.follower, bob).instance == 1);
+    CHECK(f.answers<wire::Receipt>(f.follower, bob) == 0);
+  }
+
   TEST_CASE("forwarding: a FORWARD or FORWARD-ANSWER that is none -> its session ends") {
     for (const bool request : {true, false}) {
       CAPTURE(request);
