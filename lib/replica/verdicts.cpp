@@ -1,7 +1,7 @@
 // Verdicts: what a client believes for good is told only by a leader that a quorum still follows:
-// that a publisher is unknown, that a condition does not hold, that an acknowledged offset does not
-// exist, that a cursor stands further anyhow (it may have been removed meanwhile). One that was
-// deposed and does not know it would tell it of what its successor has.
+// that a publisher or its instance is unknown, that a condition does not hold, that an acknowledged
+// offset does not exist, that a cursor stands further anyhow (it may have been removed meanwhile).
+// One that was deposed and does not know it would tell it of what its successor has.
 #include <utility>
 #include <variant>
 
@@ -29,7 +29,8 @@ wire::Refused unconfirmed(wire::ServerMessage verdict, Code code) {
 
 bool Replica::is_verdict(const wire::Refused& refused) {
   return refused.code == Code::expired || refused.expect_last_offset ||
-         (refused.about == wire::About::cursor && refused.code == Code::refused);
+         (refused.about == wire::About::cursor && refused.code == Code::refused) ||
+         (refused.about == wire::About::connection && refused.code == Code::protocol);
 }
 
 // Everything else that is answered meanwhile may overtake it.

@@ -159,6 +159,36 @@ TEST_SUITE("replica/verdict") {
     CHECK(refusals.front().outcome == Outcome::no);
   }
 
+  // Found by review: what its successor has opened it has never heard of.
+  TEST_CASE("cluster: an instance that was never opened, at a leader nobody follows -> open") {
+    Cluster three(3);
+    const ServerId leader = three.wait_for_leader();
+    const ServerId follower = three.followers_of(leader).front();
+    Server& server = three.at(leader);
+    open_publisher(three, server, alice);
+    REQUIRE(three.wait([&] { return three.at(follower).replica->status().leader == leader; }));
+    wire::Hello hello;
+    hello.publisher = make_uuid(99);
+    hello.instance = 2;
+    const auto refusal_at = [&](Server& asked) {
+      asked.say(bob, hello);
+      std::vector<wire::Refused> refusals;
+      REQUIRE(three.wait([&] {
+        refusals = asked.clients.take<wire::Refused>(bob);
+        return !refusals.empty();
+      }));
+      return refusals.back();
+    };
+    CHECK(refusal_at(server).code == Code::protocol);
+    CHECK(refusal_at(three.at(follower)).code == Code::protocol);
+
+    three.isolate(leader, true);
+    const wire::Refused answer = refusal_at(server);
+    CHECK(answer.about == wire::About::connection);
+    CHECK(answer.code == Code::unavailable);
+    CHECK(answer.outcome == Outcome::no);
+  }
+
   // Many writers with conditions: all refusals of a moment share one round.
   TEST_CASE("cluster: refused conditions share their quorum round") {
     Cluster three(3);
