@@ -145,6 +145,31 @@ TEST_SUITE("replica/publisher_table") {
     }
   }
 
+  // Found by review: a server whose snapshot was written before there was this bound did not start.
+  TEST_CASE("table: a snapshot with more receipts than are kept -> the newest of them") {
+    PublisherTable wide({3, 1'000'000, 100});
+    PublisherTable narrow({3, 1'000'000, 4});
+    Records records;
+    std::vector<RecordHeader> all;
+    for (Sequence s = 1; s <= 3; ++s) all.push_back(records.batch(ann, s, 1, 10));
+    for (Sequence s = 1; s <= 3; ++s) all.push_back(records.batch(ben, s, 1, 10));
+    for (const RecordHeader& header : all) {
+      wide.deliver(header);
+      narrow.deliver(header);
+    }
+    std::vector<std::byte> bytes;
+    wire::MsgpackWriter out(bytes);
+    wide.encode(out);
+    wire::MsgpackReader in(bytes);
+    PublisherTable read({3, 1'000'000, 4});
+    REQUIRE(read.decode(in));
+    CHECK(read.receipts() == 4);
+    for (const Uuid& each : {ann, ben}) {
+      CHECK(read.find(each)->receipts == narrow.find(each)->receipts);
+      CHECK(read.find(each)->last_sequence == 3);
+    }
+  }
+
   TEST_CASE("table: publishers that close -> their receipts count no more") {
     PublisherTable table({3, 1'000'000, 4});
     Records records;
