@@ -92,7 +92,7 @@ void Clients::answer(ConnectionId id, wire::ServerMessage message) {
     const Sent sent = links_.send(id, message, Slice{});
     if (sent == Sent::ok) return;
     if (sent == Sent::gone) return forget(id);
-    blocked_.push_back(id);
+    blocked_.insert(id);
   }
   hold(id, connection, std::move(message));
 }
@@ -146,7 +146,10 @@ void Clients::flush_held(ConnectionId id) {
     const Connection::Held& next = connection.held.front();
     const Sent sent = links_.send(id, next.message, Slice{});
     if (sent == Sent::gone) return forget(id);
-    if (sent == Sent::full) return blocked_.push_back(id);
+    if (sent == Sent::full) {
+      blocked_.insert(id);
+      return;
+    }
     connection.held_bytes -= next.bytes;
     held_bytes_ -= next.bytes;
     connection.held.pop_front();

@@ -96,7 +96,7 @@ class Clients {
   Counters& counters_;
   Forgotten forgotten_;
   std::unordered_map<ConnectionId, Connection> connections_;
-  std::vector<ConnectionId> blocked_;  // those with held answers
+  std::set<ConnectionId> blocked_;  // those with held answers
   std::size_t held_bytes_ = 0;
   std::set<ConnectionId> wanting_;  // each once, however often it says HELLO
   std::uint64_t now_ms_ = 0;

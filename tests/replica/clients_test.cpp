@@ -251,6 +251,23 @@ TEST_SUITE("replica/clients") {
     CHECK(solo.server.clients.take<wire::Reset>(alice).size() == 1);
   }
 
+  // Found by review: each life of such a connection was one more to be tried, in every tick.
+  TEST_CASE("link: full, forgotten and back again and again -> tried once in a tick") {
+    replica::Options options;
+    options.answers_max = 1;
+    Solo solo(options);
+    solo.server.clients.state[alice] = Sent::full;
+    for (int lives = 0; lives < 10; ++lives) {
+      for (int i = 0; i < 2; ++i) solo.server.say(alice, wire::Hello{});
+    }
+    solo.server.say(alice, wire::Hello{});
+    CHECK(solo.replica().queues().answers == 1);
+
+    solo.server.clients.refusals = 0;
+    solo.server.tick();
+    CHECK(solo.server.clients.refusals == 1);
+  }
+
   TEST_CASE("link: full for more bytes of answers than are kept -> the connection is forgotten") {
     replica::Options options;
     SUBCASE("of one connection") {

@@ -296,7 +296,10 @@ bool FakePeers::send_records(ServerId to, const zab::Message& message, Slice rec
 
 FakeClients::Sent FakeClients::send(ConnectionId to, const wire::ServerMessage& message,
                                     Slice body) {
-  if (const auto at = state.find(to); at != state.end()) return at->second;
+  if (const auto at = state.find(to); at != state.end()) {
+    ++refusals;
+    return at->second;
+  }
   frames.push_back({to, message, std::move(body)});
   return Sent::ok;
 }

@@ -149,6 +149,7 @@ struct FakeClients final : replica::ClientLinks {
   };
   std::vector<Frame> frames;
   std::map<ConnectionId, Sent> state;  // not ok
+  std::size_t refusals = 0;            // sends that found a link that is not ok
 
   std::vector<ConnectionId> released;
 
