@@ -193,8 +193,8 @@ void Connection::polled(std::span<const pollfd, 2> items) {
 
 bool Connection::has_input() {
   if (!socket_ || lost_) return false;
-  const bool any = inbox_.has_input() || news_.has_input();
-  return any || (!outgoing_.empty() && inbox_.has_room());
+  if (inbox_.has_input() || news_.has_input()) return true;
+  return !outgoing_.empty() && (inbox_.has_room() || inbox_.may_have());
 }
 
 void Connection::look_again() {

@@ -39,8 +39,13 @@ class ZmqInbox {
     return !quiet_;
   }
   // Whether it would take a part: told by the descriptor once, too, as soon as it changes. To be
-  // asked after has_input(), which may be told of it.
-  bool has_room() const { return (events() & ZMQ_POLLOUT) != 0; }
+  // asked after has_input(), which may be told of it, and before may_have(): what has come in
+  // between is told here, and nowhere else.
+  bool has_room() {
+    const int now = events();
+    if ((now & ZMQ_POLLIN) != 0) look_again();
+    return (now & ZMQ_POLLOUT) != 0;
+  }
 
   // The next part, without waiting. False: there is none.
   bool receive(zmq_msg_t* part) {

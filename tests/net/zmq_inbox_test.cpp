@@ -67,6 +67,17 @@ TEST_SUITE("wire/zmq_inbox") {
     CHECK(ends.receive() == "three");
   }
 
+  TEST_CASE("inbox: asking for room takes the signal -> what came meanwhile is not missed") {
+    Ends ends;
+    REQUIRE_FALSE(ends.inbox.has_input());
+    ends.say("one");
+    REQUIRE(ends.signalled(patience_ms));
+    CHECK(ends.inbox.has_room());
+    CHECK_FALSE(ends.signalled());
+    CHECK(ends.inbox.may_have());
+    CHECK(ends.receive() == "one");
+  }
+
   TEST_CASE("inbox: sending takes the signal -> what came meanwhile is not missed") {
     Ends ends;
     ends.say("one");
