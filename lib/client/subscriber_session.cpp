@@ -283,7 +283,8 @@ void SubscriberSession::on_gap(Offset first, const std::string& text, std::uint6
     return end(std::move(error));
   }
   if (first == 0 || first <= due) return on_bad_delivery("it keeps what it says it does not");
-  since_ = 0;  // all that is kept is younger, or it was a cursor that lies below
+  // At the start: all that is kept is younger, or it was a cursor that lies below.
+  if (next_ == 0) since_ = 0;
   deliveries_.push_back({.records = {}, .first = first, .last = first - 1, .gap = Gap{due, first}});
   next_ = first;
   check_complete();
