@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "machine.hpp"
+#include "storage/mark.hpp"
 #include "storage/spares.hpp"
 
 namespace zabmq::storage {
@@ -175,6 +176,90 @@ TEST_SUITE("storage/space") {
     CHECK(m.disk.free_bytes() >= 50'000);
     CHECK(m.disk.free_bytes() < 54'000);
     CHECK_FALSE(m.failure_told);
+  }
+
+  TEST_CASE("no space: many batches wait -> a group ends where half of the reserve begins") {
+    Machine m;
+    m.options.group_bytes_max = 1 << 20;
+    m.options.min_free_bytes = 100'000;
+    m.start();
+    m.write(m.maker.batch(10));
+    m.disk.set_capacity(m.disk.content("00000001.seg").size() + 65'000);
+    m.tick(10);
+
+    for (int i = 0; i < 10; ++i) m.append(m.maker.batch(3000));
+    m.run();
+
+    CHECK_FALSE(m.log->idle());
+    CHECK(m.disk.free_bytes() >= 50'000);
+    CHECK(m.disk.free_bytes() < 54'000);
+  }
+
+  TEST_CASE("no space: what is being written does not count as free") {
+    Machine m;
+    m.options.min_free_bytes = 100'000;
+    m.start();
+    m.write(m.maker.batch(6000));
+    m.disk.set_capacity(m.disk.content("00000001.seg").size() + 103'000);
+    m.tick(10);
+    REQUIRE(m.log->space() == Space::enough);
+
+    m.append(m.maker.batch(5000));
+
+    CHECK(m.log->space() == Space::low);
+    m.run();
+    CHECK(m.log->space() == Space::low);
+  }
+
+  TEST_CASE("no space: only a quarter of the reserve is left -> a mark waits as well") {
+    Machine m;
+    m.options.min_free_bytes = 100'000;
+    m.start();
+    m.write(m.maker.batch(6000));
+    const std::uint64_t used = m.disk.content("00000001.seg").size();
+    m.disk.set_capacity(used + 25'000);
+    m.set_delivered(m.maker.last().zxid);
+
+    m.tick(1000);
+    m.run();
+    CHECK(m.disk.content("00000001.seg").size() == used);
+
+    m.disk.set_capacity(used + 26'000);
+    m.tick(1000);
+    m.run();
+    CHECK(m.disk.content("00000001.seg").size() == used + mark_size);
+  }
+
+  TEST_CASE("no space: spares -> are given up, one at a time, and their bytes are free") {
+    Machine m;
+    m.options.spare_segments = 2;
+    m.options.min_free_bytes = 100'000;
+    m.start();
+    m.write(m.maker.batch(10));
+    for (int i = 0; i < 20; ++i) {
+      m.tick(100);
+      m.run();
+    }
+    REQUIRE(m.disk.names().size() == 3);
+    const std::uint64_t used = m.disk.content("00000001.seg").size() + 2 * m.options.segment_size;
+    SUBCASE("one is enough") {
+      m.disk.set_capacity(used + 90'000);
+      for (int i = 0; i < 3; ++i) {
+        m.tick(10);
+        m.run();
+      }
+      CHECK(m.disk.names().size() == 2);
+      CHECK_FALSE(m.log->no_space());
+    }
+    SUBCASE("all of them are not") {
+      m.disk.set_capacity(used - 2 * m.options.segment_size + 90'000);
+      for (int i = 0; i < 3; ++i) {
+        m.tick(10);
+        m.run();
+      }
+      CHECK(m.disk.names() == std::vector<std::string>{"00000001.seg"});
+      CHECK(m.log->no_space());
+    }
   }
 
   TEST_CASE("no space: records come faster than time passes -> a state, never an ENOSPC") {
