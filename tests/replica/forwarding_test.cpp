@@ -311,6 +311,24 @@ TEST_SUITE("replica/forwarding") {
     CHECK(f.answer<wire::Welcome>(f.follower, alice).instance == 1);
   }
 
+  TEST_CASE("forwarding: a batch in flight, of an older instance -> the leader's receipt") {
+    replica::Options options;
+    options.group_bytes_max = 1;  // nothing waits for the write that runs
+    Forwarding f(options);
+    f.open(f.leader, bob);
+    f.at(f.leader).disk_works = f.at(f.other).disk_works = false;
+    f.at(f.leader).publish(bob, 1, {"a"});
+    f.settle();
+    f.hello(f.follower, alice);
+    f.at(f.follower).publish(alice, 1, {"a"}, 2);
+    f.settle();
+    f.at(f.leader).disk_works = f.at(f.other).disk_works = true;
+
+    CHECK(f.answer<wire::Receipt>(f.follower, alice).base_offset == 1);
+    CHECK(f.answer<wire::Welcome>(f.follower, alice).last_sequence == 1);
+    CHECK(f.at(f.follower).replica->queues().forwarded_bytes == 0);
+  }
+
   // Found by review: a copy of a batch in flight has an answer of its own, unless it is withdrawn.
   TEST_CASE("forwarding: a copy in a learner's earlier life -> no receipt to its next one") {
     replica::Options options;

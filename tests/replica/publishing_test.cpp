@@ -432,6 +432,33 @@ TEST_SUITE("replica/publishing") {
     CHECK(leader.server.log.last().offset == 0);
   }
 
+  TEST_CASE("leader: no space, and a write that does not end -> who asks meanwhile is told") {
+    Leader leader;
+    leader.server.disk_works = false;
+    leader.server.publish(alice, 1, {"a"});
+    leader.server.settle();
+    leader.server.log.full = true;
+
+    leader.server.publish(alice, 2, {"b"});
+
+    CHECK(leader.refusal().code == Code::no_space);
+    leader.server.disk_works = true;
+    CHECK(leader.receipts().size() == 1);
+  }
+
+  TEST_CASE("leader: no space, and a publisher closes -> as long as there is not only the last") {
+    Leader leader;
+    leader.server.log.last_space = true;
+    leader.server.say(alice, wire::ClosePublisher{1});
+    CHECK(leader.refusal().code == Code::no_space);
+
+    leader.server.log.last_space = false;
+    leader.server.log.full = true;
+    leader.server.say(alice, wire::ClosePublisher{1});
+    leader.server.settle();
+    CHECK(leader.server.clients.take<wire::Closed>(alice).size() == 1);
+  }
+
   TEST_CASE("leader: no space, and a batch that was taken comes again -> its receipt") {
     Leader leader;
     leader.server.publish(alice, 1, {"a"});

@@ -136,6 +136,26 @@ TEST_SUITE("replica/snap") {
     CHECK(cluster.at(away).replica->counters().snapshots_installed == 0);
   }
 
+  TEST_CASE("SNAP: its state is written and read back -> STATE-TAKEN of the last part each time") {
+    Retaining cluster;
+    cluster.publish(10);
+    const ServerId away = cluster.follower();
+    cluster.isolate(away, true);
+    cluster.leave_behind(away);
+    std::uint32_t parts = 0;
+    int again = 0;
+    cluster.tamper = [&](ServerId from, ServerId to, zab::Message& message, Slice&) {
+      if (const auto* snap = std::get_if<zab::Snap>(&message)) parts = snap->parts;
+      const auto* taken = std::get_if<zab::StateTaken>(&message);
+      if (taken && from == away && to == cluster.leader && taken->part + 1 == parts) ++again;
+      return true;
+    };
+    cluster.isolate(away, false);
+    REQUIRE(cluster.wait(
+        [&] { return cluster.at(away).replica->counters().snapshots_installed == 1; }));
+    CHECK(again == 3);  // taken; then one piece written, and read back
+  }
+
   TEST_CASE("SNAP: the learner loses power at each step of it -> the old history or the new one") {
     for (int step = 1;; ++step) {
       Retaining cluster;
