@@ -291,7 +291,8 @@ bool Recovery::read_snapshots() {
 bool Recovery::read_snapshot(SnapshotFile& file) {
   Slice bytes;
   ParsedSnapshot parsed;
-  if (read_snapshot_file(fs_, file.name, bytes)) parsed = parse_snapshot(bytes);
+  file.unread = !read_snapshot_file(fs_, file.name, bytes);
+  if (!file.unread) parsed = parse_snapshot(bytes);
   if (parsed.kind == ParsedSnapshot::Kind::newer_version) {
     return fail(newer_version(file.name, parsed.version, snapshot_version));
   }

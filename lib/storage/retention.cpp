@@ -137,10 +137,12 @@ void SegmentedLog::read_back(const std::string& name, std::function<void(bool wh
       }));
 }
 
-// None: nothing is to be freed. A start from any of the snapshots must find what it wants.
+// None: nothing is to be freed. A start from any of the snapshots must find what it wants, also
+// from one that could not be read this time (seed 1795693636254).
 Zxid SegmentedLog::free_up_to() const {
-  const auto oldest = std::find_if(snapshots_.begin(), snapshots_.end(),
-                                   [](const SnapshotFile& file) { return file.whole; });
+  const auto oldest =
+      std::find_if(snapshots_.begin(), snapshots_.end(),
+                   [](const SnapshotFile& file) { return file.whole || file.unread; });
   if (oldest == snapshots_.end() || installing() || rewind_ || starting_) return {};
   return hold_ ? std::min(oldest->retained, *hold_) : oldest->retained;
 }

@@ -74,6 +74,8 @@ struct SnapshotFile {
   LastRecord at;       // of one that is not whole, only the zxid
   Zxid retained;       // when whole
   bool whole = false;  // false: it cannot be started from
+  // The disk did not give it away at the start: it may be whole, and want anything.
+  bool unread = false;
 };
 
 }  // namespace zabmq::storage

@@ -206,6 +206,34 @@ TEST_SUITE("storage/retention") {
     CHECK_FALSE(s.m.failure_told);
   }
 
+  TEST_CASE("retention: a snapshot that the disk did not give away at the start -> counts") {
+    Scene s;
+    s.ledger.write(s.m, 60);
+    s.save_at_end({});
+    s.ledger.write(s.m, 40);
+    s.save_at_end(s.m.log->segments().at(1).end.zxid);
+    const std::string newest = snapshot_name(s.m.options.generation, s.ledger.last().zxid);
+    bool passed_over = false;
+    for (std::size_t reads = 0; !passed_over; ++reads) {
+      REQUIRE(reads < 100);
+      s.m.kill();
+      s.m.disk.crash_process();
+      s.m.disk.fail(MemoryDisk::Operation::read, EIO, reads);
+      if (s.m.open()) continue;
+      const std::vector<std::string>& unused = s.m.log->recovered().unused_snapshots;
+      passed_over = !unused.empty() && unused.front() != newest;
+    }
+    s.m.run();
+    s.m.tick(1);
+    CHECK(s.m.log->floor().zxid == Zxid{});
+
+    s.m.kill();
+    s.m.disk.crash_process();
+    s.m.disk.flip_bit(newest, 100, 3);
+    s.m.start();
+    CHECK(s.m.log->last().zxid == s.ledger.last().zxid);
+  }
+
   TEST_CASE("recycling: a freed segment -> the next one is written over it") {
     Scene s;
     s.m.options.spare_segments = 1;
