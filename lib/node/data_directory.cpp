@@ -126,6 +126,7 @@ storage::LogOptions DataDirectory::log_options() const {
   options.group_bytes_max = options_.storage.batch_max;
   options.tail_cache_bytes = options_.limits.tail_cache;
   options.min_free_bytes = options_.min_free_bytes();
+  options.page_cache_bytes = options_.storage.page_cache;
   options.spare_segments = options_.storage.spare_segments;
   return options;
 }

@@ -113,6 +113,8 @@ constexpr Number numbers[] = {
      ZABMQ_FIELD(storage.batch_max)},
     {"storage.min_free", Kind::size, 0, 1024 * gib, "0B",
      "below this publishes are refused; 0B: two segments", ZABMQ_FIELD(storage.min_free)},
+    {"storage.page_cache", Kind::size, 0, 1024 * gib, "256MiB",
+     "newest log files that stay in the system's page cache", ZABMQ_FIELD(storage.page_cache)},
     {"storage.spare_segments", Kind::count, 0, 64, "2", "log files written ahead while idle",
      ZABMQ_FIELD(storage.spare_segments)},
     {"storage.retain_bytes", Kind::size, 0, 1024 * 1024 * gib, "8GiB",

@@ -49,6 +49,7 @@ struct Options {
     std::size_t segment_size = 64 << 20;
     std::size_t batch_max = 1 << 20;
     std::size_t min_free = 0;  // 0: two segments
+    std::size_t page_cache = 256 << 20;
     std::size_t spare_segments = 2;
     std::uint64_t retain_bytes = std::uint64_t{8} << 30;
     std::uint64_t retain_max_bytes = std::uint64_t{10} << 30;

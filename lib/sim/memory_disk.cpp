@@ -167,6 +167,7 @@ void MemoryDisk::forget_handles() {
   faults_.clear();
   open_.clear();
   growing_.clear();
+  uncached_.clear();
   locked_ = false;
   // Files without a name, now or durably, are nobody's any more.
   std::set<std::uint32_t> named;
@@ -233,6 +234,11 @@ std::vector<std::string> MemoryDisk::names() const {
 
 const std::vector<std::byte>& MemoryDisk::content(const std::string& name) const {
   return state_.files.at(state_.live.at(name)).cache;
+}
+
+std::size_t MemoryDisk::uncached_pages(const std::string& name) const {
+  const auto found = uncached_.find(state_.live.at(name));
+  return found == uncached_.end() ? 0 : found->second.size();
 }
 
 void MemoryDisk::set_content(const std::string& name, std::vector<std::byte> bytes) {
@@ -357,6 +363,7 @@ IoStatus MemoryDisk::write_to_cache(std::uint32_t id, std::uint64_t position,
     status = failed(Operation::write, ENOSPC, name_of(id));
   }
   auto at = static_cast<std::size_t>(position);
+  note_cached(id, position, position + allowed);
   if (allowed > 0 && file.cache.size() < at + allowed) {
     note_growth(id, at + allowed - file.cache.size());
     file.cache.resize(at + allowed);
@@ -480,6 +487,26 @@ void MemoryDisk::sync_directory(Done done) {
 
 void MemoryDisk::close(FileId file) {
   open_.erase(static_cast<std::uint32_t>(file));
+}
+
+void MemoryDisk::drop_cached(FileId file) {
+  submit(writer_, [this, id = static_cast<std::uint32_t>(file), size = data(file).cache.size()] {
+    std::set<std::uint64_t>& pages = uncached_[id];
+    for (std::uint64_t page = 0; page * page_size < size; ++page) pages.insert(page);
+    return true;
+  });
+}
+
+// A page of which only a part is written is read before, when the file has more of it.
+void MemoryDisk::note_cached(std::uint32_t id, std::uint64_t begin, std::uint64_t end) {
+  const auto found = uncached_.find(id);
+  if (found == uncached_.end() || begin == end) return;
+  std::set<std::uint64_t>& pages = found->second;
+  std::set<std::uint64_t> in_part;
+  if (begin % page_size != 0) in_part.insert(begin / page_size);
+  if (end % page_size != 0 && end < state_.files[id].cache.size()) in_part.insert(end / page_size);
+  for (const std::uint64_t page : in_part) pages_read_ += pages.count(page);
+  pages.erase(pages.lower_bound(begin / page_size), pages.upper_bound((end - 1) / page_size));
 }
 
 // --- FileSystem: read queue ---

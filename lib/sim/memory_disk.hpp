@@ -23,6 +23,7 @@
 namespace zabmq::sim {
 
 inline constexpr std::size_t sector_size = 512;  // written as a whole or not at all
+inline constexpr std::size_t page_size = 4096;   // cached as a whole
 
 class MemoryDisk final : public storage::FileSystem {
  public:
@@ -85,6 +86,9 @@ class MemoryDisk final : public storage::FileSystem {
   bool reader_waiting() const { return !reader_.empty(); }
   std::uint64_t steps() const { return steps_; }
   std::uint64_t bytes_read() const { return bytes_read_; }  // by the read queue
+  // That a write had to be preceded by: it changes a part of a page that was dropped.
+  std::uint64_t pages_read() const { return pages_read_; }
+  std::size_t uncached_pages(const std::string& name) const;
 
   // --- faults ---
 
@@ -134,6 +138,7 @@ class MemoryDisk final : public storage::FileSystem {
   void remove(const std::string& name, Done done) override;
   void sync_directory(Done done) override;
   void close(storage::FileId file) override;
+  void drop_cached(storage::FileId file) override;
   void read(storage::FileId file, std::uint64_t position, std::size_t count,
             ReadDone done) override;
   void defer(std::function<void()> call) override;
@@ -163,6 +168,7 @@ class MemoryDisk final : public storage::FileSystem {
   storage::IoStatus write_to_cache(std::uint32_t file, std::uint64_t position,
                                    const std::vector<Slice>& slices);
   storage::IoStatus sync_file(std::uint32_t file);
+  void note_cached(std::uint32_t file, std::uint64_t begin, std::uint64_t end);
   std::uint64_t used_bytes() const;
   void forget_used() { used_.reset(); }
   void note_growth(std::uint32_t file, std::uint64_t bytes);
@@ -189,6 +195,8 @@ class MemoryDisk final : public storage::FileSystem {
   std::uint64_t next_order_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t bytes_read_ = 0;
+  std::map<std::uint32_t, std::set<std::uint64_t>> uncached_;  // pages that were dropped
+  std::uint64_t pages_read_ = 0;
 };
 
 }  // namespace zabmq::sim

@@ -106,6 +106,7 @@ class WatchedFileSystem final : public storage::FileSystem {
   void remove(const std::string& name, Done done) override { disk_.remove(name, std::move(done)); }
   void sync_directory(Done done) override { disk_.sync_directory(std::move(done)); }
   void close(storage::FileId file) override { disk_.close(file); }
+  void drop_cached(storage::FileId file) override { disk_.drop_cached(file); }
   void read(storage::FileId file, std::uint64_t position, std::size_t count,
             ReadDone done) override {
     disk_.read(file, position, count, std::move(done));

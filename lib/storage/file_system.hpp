@@ -55,6 +55,8 @@ class FileSystem {
   virtual void remove(const std::string& name, Done done) = 0;
   virtual void sync_directory(Done done) = 0;
   virtual void close(FileId file) = 0;
+  // A hint: nobody is expected to read what was written and synced to it so far.
+  virtual void drop_cached(FileId file) = 0;
 
   // --- read queue ---
   // Up to `count` bytes; fewer only at the end of the file.

@@ -48,6 +48,7 @@ void SegmentedLog::start_group() {
   limit = std::min(limit, std::max<std::uint64_t>(room(true), mark_size) - mark_size);
   begin_operation();
   collect_group(std::max(static_cast<std::size_t>(limit), first.size));
+  fill_page();
   submit_group();
 }
 
@@ -126,6 +127,17 @@ void SegmentedLog::note_waypoints(const Slice& records, LastRecord before) {
   }
 }
 
+// Zeros up to the end of the page, where the file has more behind it: of a recycled segment that is
+// not cached any more, the page would have to be read before a part of it is written.
+void SegmentedLog::fill_page() {
+  static const auto zeros = std::make_shared<const std::array<std::byte, page_size>>();
+  const Segment& newest = chain_.back();
+  const std::uint64_t end = newest.end + mark_size + group_.bytes;
+  const std::uint64_t more = newest.allocated - std::min(newest.allocated, end);
+  const std::uint64_t rest = std::min(more, (page_size - end % page_size) % page_size);
+  if (rest > 0) group_.slices.push_back(Slice(zeros, Bytes{*zeros}.first(rest)));
+}
+
 void SegmentedLog::submit_group() {
   const Segment& newest = chain_.back();
   const bool unsynced =
@@ -171,6 +183,7 @@ void SegmentedLog::write_mark() {
   group_.delivered = delivered_;
   group_.end = durable_;
   group_.slices.push_back(make_mark(newest, newest.end, delivered_));
+  fill_page();
   submit_group();
 }
 

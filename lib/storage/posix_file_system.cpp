@@ -417,6 +417,15 @@ void PosixFileSystem::close(FileId file) {
   parts_->files.erase(file);
 }
 
+void PosixFileSystem::drop_cached(FileId file) {
+  parts_->submit(
+      [f = parts_->file(file)] {
+        ::posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+        return IoStatus{};
+      },
+      [](const IoStatus&) {});
+}
+
 void PosixFileSystem::read(FileId file, std::uint64_t position, std::size_t count, ReadDone done) {
   parts_->reader->submit([f = parts_->file(file), position, count, done = std::move(done)]() {
     auto bytes = std::make_shared_for_overwrite<std::byte[]>(count);

@@ -44,6 +44,7 @@ class PosixFileSystem final : public FileSystem {
   void remove(const std::string& name, Done done) override;
   void sync_directory(Done done) override;
   void close(FileId file) override;
+  void drop_cached(FileId file) override;
   void read(FileId file, std::uint64_t position, std::size_t count, ReadDone done) override;
   void defer(std::function<void()> call) override;
   std::uint64_t free_bytes() override;

@@ -97,9 +97,28 @@ void SegmentedLog::roll() {
                      : next_header(chain_.back().header.number, chain_.back().end, durable_);
   create_segment(header, [this](Segment segment) {
     chain_.push_back(std::move(segment));
+    leave_page_cache();
     end_operation();
     advance();
   });
+}
+
+// A log that only grows would fill the page cache with what hardly anybody reads again, and each of
+// its pages would be a new one: where memory is given to a machine when it is first touched, that
+// costs more than the write (docs/performance.md). What is read most is in the tail cache, and in
+// the segments that stay.
+void SegmentedLog::leave_page_cache() {
+  std::uint64_t newer = 0;
+  std::uint64_t stays_from = cached_from_;
+  for (auto at = chain_.rbegin(); at != chain_.rend(); ++at) {
+    if (at->header.number < cached_from_) break;
+    if (newer > options_.page_cache_bytes) {
+      fs_.drop_cached(at->file);
+      stays_from = std::max(stays_from, at->header.number + 1);
+    }
+    newer += at->end;
+  }
+  cached_from_ = stays_from;
 }
 
 // Whether the disk has what a new file takes, with the first record that is pending.

@@ -19,6 +19,7 @@
 namespace zabmq::storage {
 
 inline constexpr std::size_t segment_header_size = 4096;
+inline constexpr std::size_t page_size = 4096;               // of the page cache
 inline constexpr std::uint32_t segment_magic = 0x3153'425a;  // "ZBS1"
 inline constexpr std::uint8_t segment_version = 1;
 

@@ -44,10 +44,11 @@ struct LogOptions {
   ServerId server = ServerId::none;
   std::uint32_t generation = 0;  // of the history, as the identity record has it
 
-  std::uint64_t segment_size = 64 << 20;     // a segment holds at least two largest records
-  std::size_t group_bytes_max = 1 << 20;     // of one write, or one record
-  std::size_t tail_cache_bytes = 128 << 20;  // and whatever is not durable yet
-  std::uint64_t min_free_bytes = 0;          // the reserve: below it no_space(); 0: two segments
+  std::uint64_t segment_size = 64 << 20;       // a segment holds at least two largest records
+  std::size_t group_bytes_max = 1 << 20;       // of one write, or one record
+  std::size_t tail_cache_bytes = 128 << 20;    // and whatever is not durable yet
+  std::uint64_t page_cache_bytes = 256 << 20;  // of the newest segments: stay in the page cache
+  std::uint64_t min_free_bytes = 0;            // the reserve: below it no_space(); 0: two segments
   std::size_t spare_segments = 2;
   std::size_t waypoint_interval = 256 << 10;  // a search reads at most this much in vain
   // A read from disk takes in so much more than what was asked for and the way from a waypoint:
@@ -175,6 +176,7 @@ class SegmentedLog final : public HistoryLog {
   void collect_group(std::size_t limit);
   void take_into_group(std::size_t size);
   void note_waypoints(const Slice& records, LastRecord before);
+  void fill_page();
   void submit_group();
   void on_group_written(const IoStatus& status);
   bool mark_due() const;
@@ -186,6 +188,7 @@ class SegmentedLog final : public HistoryLog {
   void erase_leftovers(const Segment& newest, std::uint64_t until);
   void on_repaired(const IoStatus& status);
   void roll();
+  void leave_page_cache();
   bool may_grow_a_segment() const;
   SegmentHeader next_header(std::uint64_t continues, std::uint64_t position,
                             const LastRecord& before) const;
@@ -259,6 +262,7 @@ class SegmentedLog final : public HistoryLog {
 
   Chain chain_;
   std::uint64_t next_number_ = 1;  // of a segment; never goes back
+  std::uint64_t cached_from_ = 0;  // the segments before it were dropped from the page cache
   LastRecord floor_;
   LastRecord last_;
   LastRecord durable_;

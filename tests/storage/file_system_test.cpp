@@ -132,6 +132,17 @@ TEST_SUITE("storage/file system") {
       CHECK(place.fs().free_bytes() > 0);
     }
 
+    SUBCASE("dropped from the cache -> there as before, and later writes as well") {
+      const FileId file = place.fs().create("a", w.done());
+      REQUIRE(w.wait());
+      place.fs().write(file, 0, {text("first ")}, true, w.done());
+      REQUIRE(w.wait());
+      place.fs().drop_cached(file);
+      place.fs().write(file, 6, {text("second")}, true, w.done());
+      REQUIRE(w.wait());
+      CHECK(read_file(place, file, 0, 100) == "first second");
+    }
+
     // A server that writes at full speed would meet ENOSPC before the next look.
     SUBCASE("a write is submitted, and makes its file longer -> no longer counted as free") {
       constexpr std::uint64_t growth = 1 << 20;

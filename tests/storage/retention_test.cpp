@@ -234,6 +234,40 @@ TEST_SUITE("storage/retention") {
     CHECK(s.m.log->last().zxid == s.ledger.last().zxid);
   }
 
+  TEST_CASE("page cache: whole segments behind its bound -> dropped once each, the newest stay") {
+    Scene s;
+    s.m.options.page_cache_bytes = 5 * s.m.options.segment_size / 2;
+    s.m.restart();
+    s.ledger.write(s.m, 150);
+    const std::vector<std::string> names = names_with(s.m, "0000");
+    REQUIRE(names.size() >= 6);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const bool whole = i + 4 < names.size();
+      const std::size_t pages = s.m.disk.content(names[i]).size() / 4096 + 1;
+      CHECK(s.m.disk.uncached_pages(names[i]) == (whole ? pages : 0));
+    }
+    CHECK(s.m.disk.pages_read() == 0);
+
+    CHECK(digests_of(s.m.read_everything()) == s.ledger.digests({}));
+  }
+
+  TEST_CASE("page cache: a recycled segment that was dropped -> no page is read to be written") {
+    Scene s;
+    s.m.options.page_cache_bytes = 0;
+    s.m.options.spare_segments = 1;
+    s.m.restart();
+    s.ledger.write(s.m, 150);
+    s.retain_from(s.m.log->segments().at(4).end.zxid);
+    REQUIRE(s.m.disk.uncached_pages("spare-1") > 0);
+    std::uint64_t recycled = 0;
+    while (!names_with(s.m, "spare-").empty()) {
+      s.ledger.write(s.m, 1, 700);
+      recycled += look_at(s.m.disk.state(), s.m.options).files.chain.back().header.recycled;
+    }
+    CHECK(recycled > 20);
+    CHECK(s.m.disk.pages_read() == 0);
+  }
+
   TEST_CASE("recycling: a freed segment -> the next one is written over it") {
     Scene s;
     s.m.options.spare_segments = 1;
