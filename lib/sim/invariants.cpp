@@ -3,6 +3,7 @@
 #include "sim/invariants.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "replica/records.hpp"
@@ -43,6 +44,12 @@ std::size_t Invariants::damaged_count() const {
 
 Zxid Invariants::last_committed() const {
   return committed_.empty() ? Zxid{} : nodes_[committed_.back()].zxid;
+}
+
+Offset Invariants::first_offset_since(LogTime time) const {
+  const auto first = std::partition_point(committed_.begin(), committed_.end(),
+                                          [&](NodeId node) { return nodes_[node].time < time; });
+  return first == committed_.begin() ? 1 : nodes_[*std::prev(first)].end + 1;
 }
 
 Offset Invariants::committed_offset() const {

@@ -101,6 +101,8 @@ class Invariants {
   std::size_t committed_count() const { return committed_.size(); }
   Zxid last_committed() const;
   Offset committed_offset() const;
+  Offset first_offset_since(
+      LogTime time) const;  // of a message that is not older, committed or next
   Offset retained() const { return retained_; }  // greatest offset that a commit let go
   std::size_t epochs_established() const { return established_.size(); }
   // By the committed history: it was closed, or without a record for longer than is promised.

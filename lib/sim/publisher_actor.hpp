@@ -74,7 +74,8 @@ struct ClientSurroundings {
   // cursor stands.
   std::function<bool(const Uuid&)> was_ended;
   std::function<std::optional<Offset>(const std::string&)> cursor;
-  std::function<Offset()> retained;  // greatest offset that retention has let go
+  std::function<Offset(LogTime)> first_since;  // of a message that is not older
+  std::function<Offset()> retained;            // greatest offset that retention has let go
   // A client saw something that no rule of the history covers.
   std::function<void(const std::string& check, const std::string& text)> report;
   // A client noticed what a correct server does not do, and put up with it.

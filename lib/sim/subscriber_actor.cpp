@@ -296,7 +296,7 @@ void SubscriberActor::tell_first_in_time(const Message& message) {
                                 std::to_string(message.time));
   }
   if (!with_cursor_ && topics_.empty()) judge_time_start(since, message.offset);
-  tell_first(message.offset);
+  tell_first(with_cursor_ ? message.offset : around_.first_since(since));
 }
 
 // It exists, if it was confirmed, and stands somewhere between that and what was ever sent.

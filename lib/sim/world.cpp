@@ -37,6 +37,7 @@ World::World(const Parameters& parameters, const RunOptions& options)
       [this] { return invariants_.committed_offset(); },
       [this](const Uuid& publisher) { return invariants_.was_ended(publisher); },
       [this](const std::string& name) { return invariants_.cursor(name); },
+      [this](LogTime time) { return invariants_.first_offset_since(time); },
       [this] { return invariants_.retained(); },
       [this](const std::string& check, const std::string& text) { report(check, text); },
       [this](const std::string& check, const std::string& text) {
