@@ -1618,7 +1618,8 @@ class Subscriber:
                                       first=available))
         if available <= due or not available:
             self._on_bad("it keeps what it says it does not")
-        self._since = 0  # all that is kept is younger, or it was a cursor that lies below
+        if not self._next:
+            self._since = 0  # all that is kept is younger, or it was a cursor that lies below
         self._deliveries.append(Delivery([], available, available - 1, 0, 0, gap=(due, available)))
         if len(self._deliveries) == 1:
             self._messages = iter(())
