@@ -37,7 +37,8 @@ void SegmentedLog::start_group() {
   free_bytes_ = fs_.free_bytes();
   if (chain_.empty() || !fits(first.size)) return roll();
   const Segment& newest = chain_.back();
-  if (mark_size + first.size > room(batch)) {  // waits, unless a spare has the bytes
+  const bool relieves = batch && mark_size + first.size > room(true) && floor_waits();
+  if (mark_size + first.size > room(batch && !relieves)) {  // waits, unless a spare has the bytes
     starved_ = true;
     if (newest.end > segment_header_size && spares_.ready() > 0) roll();
     return;
@@ -45,11 +46,24 @@ void SegmentedLog::start_group() {
   std::uint64_t limit = options_.group_bytes_max;
   if (newest.end + mark_size < options_.segment_size)
     limit = std::min(limit, options_.segment_size - newest.end - mark_size);
-  limit = std::min(limit, std::max<std::uint64_t>(room(true), mark_size) - mark_size);
+  limit = std::min(limit, std::max<std::uint64_t>(room(!relieves), mark_size) - mark_size);
   begin_operation();
   collect_group(std::max(static_cast<std::size_t>(limit), first.size));
   fill_page();
   submit_group();
+}
+
+// Behind batches that wait for space: it lets retention free some.
+bool SegmentedLog::floor_waits() const {
+  return std::any_of(pending_.begin(), pending_.end(), [](const Pending& some) {
+    const Bytes records = some.records.bytes();
+    for (std::size_t at = 0; at < records.size();) {
+      const Link link = link_at(records.data() + at);
+      if (link.kind == RecordKind::floor) return true;
+      at += link.size;
+    }
+    return false;
+  });
 }
 
 // An empty segment takes any record, so that a small segment size never blocks a large record.
@@ -64,7 +78,7 @@ bool SegmentedLog::fits(std::size_t bytes) const {
 // of a group would be final. What was taken before no_space() began is written, as far as half of
 // the reserve: the disks of a cluster are never quite equally full, and who waits acknowledges
 // nothing. All that is not a batch lets retention free space, or ends something, and may use half
-// of the rest.
+// of the rest, and so may batches in front of a floor.
 std::uint64_t SegmentedLog::room(bool for_batches) const {
   const Segment& newest = chain_.back();
   const std::uint64_t allocated = newest.allocated - std::min(newest.allocated, newest.end);

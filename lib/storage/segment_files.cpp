@@ -124,8 +124,10 @@ void SegmentedLog::leave_page_cache() {
 // Whether the disk has what a new file takes, with the first record that is pending.
 bool SegmentedLog::may_grow_a_segment() const {
   const Link first = link_at(pending_.front().records.bytes().data());
-  const std::uint64_t stays = options_.min_free_bytes / (first.kind == RecordKind::batch ? 2 : 4);
-  return free_bytes_ >= stays + created_bytes + mark_size + first.size;
+  const std::uint64_t taken = created_bytes + mark_size + first.size;
+  if (free_bytes_ >= options_.min_free_bytes / 2 + taken) return true;
+  return free_bytes_ >= options_.min_free_bytes / 4 + taken &&
+         (first.kind != RecordKind::batch || floor_waits());
 }
 
 SegmentHeader SegmentedLog::next_header(std::uint64_t continues, std::uint64_t position,

@@ -176,6 +176,7 @@ class SegmentedLog final : public HistoryLog {
   void collect_group(std::size_t limit);
   void take_into_group(std::size_t size);
   void note_waypoints(const Slice& records, LastRecord before);
+  bool floor_waits() const;
   void fill_page();
   void submit_group();
   void on_group_written(const IoStatus& status);

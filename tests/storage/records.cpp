@@ -51,6 +51,14 @@ Slice RecordMaker::no_op() {
   return slice_of(std::move(bytes));
 }
 
+Slice RecordMaker::floor() {
+  std::vector<std::byte> bytes;
+  RecordHeader header;
+  header.kind = RecordKind::floor;
+  append_record(header, 0, bytes);
+  return slice_of(std::move(bytes));
+}
+
 Slice RecordMaker::group(const std::vector<std::uint32_t>& body_sizes) {
   std::vector<std::byte> bytes;
   for (const std::uint32_t size : body_sizes) {

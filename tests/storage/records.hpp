@@ -22,6 +22,7 @@ class RecordMaker {
   // 1).
   Slice batch(std::uint32_t body_size, std::uint32_t count = 1);
   Slice no_op();
+  Slice floor();
   // Several batches back to back in one slice.
   Slice group(const std::vector<std::uint32_t>& body_sizes);
   // The next record is the first of a later epoch.

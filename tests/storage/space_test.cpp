@@ -146,6 +146,30 @@ TEST_SUITE("storage/space") {
     CHECK(m.log->idle());
   }
 
+  // Found by review: its disk is fuller than the leader's, whose floor would free some of it.
+  TEST_CASE("no space: a floor behind batches that wait -> all of them go into the reserve") {
+    Machine m;
+    m.options.min_free_bytes = 100'000;
+    m.start();
+    m.write(m.maker.batch(3000));
+    SUBCASE("a segment that grows") {}
+    SUBCASE("a segment that is full") {
+      while (m.disk.content("00000001.seg").size() < 62'000) m.write(m.maker.batch(1000));
+    }
+    m.disk.set_capacity(m.disk.content("00000001.seg").size() + 45'000);
+    m.tick(10);
+    for (int i = 0; i < 3; ++i) m.append(m.maker.batch(3000));
+    m.run();
+    REQUIRE_FALSE(m.log->idle());
+
+    m.append(m.maker.floor());
+    m.tick(10);
+    m.run();
+
+    CHECK(m.log->durable() == m.maker.last().zxid);
+    CHECK(m.disk.free_bytes() >= 25'000);
+  }
+
   TEST_CASE("no space: only a quarter of the reserve is left -> nothing is written") {
     Machine m;
     m.options.min_free_bytes = 100'000;
