@@ -5,6 +5,7 @@
 
 #include "cli/advice.hpp"
 #include "cli/arguments.hpp"
+#include "zabmq/publisher.hpp"
 
 namespace {
 
@@ -41,6 +42,8 @@ std::string advice(const zabmq::Error& error, const zabmq::cli::Arguments& argum
 int run(const std::string& command, const zabmq::cli::Arguments& arguments) {
   try {
     return end(std::visit([](const auto& chosen) { return zabmq::cli::run(chosen); }, arguments));
+  } catch (const zabmq::SessionFileError& error) {
+    return fail(command, error.what(), ExitCode::usage);
   } catch (const zabmq::Error& error) {
     return fail(command, error.what() + advice(error, arguments), zabmq::cli::exit_code_of(error));
   } catch (const std::exception& error) {

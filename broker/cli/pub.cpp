@@ -205,10 +205,10 @@ class Feeder {
   }
 
   void run(MessageSource& source) {
-    skip_taken(source);
+    const auto first = skip_taken(source);
     const auto start = Clock::now();
     for (std::uint64_t sent = 0; pipeline_.wait_for_room(); ++sent) {
-      const auto payload = source.next();
+      const auto payload = sent == 0 ? first : source.next();
       if (!payload) return;
       const auto read_at = Clock::now();
       if (arguments_.rate && !pipeline_.wait_until(due(start, sent))) return;
@@ -217,14 +217,36 @@ class Feeder {
   }
 
  private:
-  // Message n of the input is sequence n: what an earlier run got through is not sent again.
-  void skip_taken(MessageSource& source) {
-    if (arguments_.session.empty()) return;
+  // Message n of the input is sequence n: what an earlier run got through is not sent again. The
+  // first message that is to be sent.
+  std::optional<Payload> skip_taken(MessageSource& source) {
     std::uint64_t skipped = 0;
-    while (skipped < publisher_.resumed_after() && source.next()) ++skipped;
-    if (skipped == 0) return;
-    std::fprintf(stderr, "zabmq pub: %llu messages skipped: the cluster has them already\n",
-                 static_cast<unsigned long long>(skipped));
+    auto payload = source.next();
+    for (; payload && publisher_.skip(arguments_.topic, *payload); payload = source.next()) {
+      ++skipped;
+    }
+    if (skipped < publisher_.resumed_after()) throw too_short(skipped);
+    if (skipped > 0) tell_skipped(skipped);
+    return payload;
+  }
+
+  // What it lacks may be what another input had: nothing can be said of this one.
+  SessionFileError too_short(std::uint64_t messages) const {
+    return SessionFileError(
+        "session file " + arguments_.session + ": " + std::to_string(publisher_.resumed_after()) +
+        " messages were taken with it, and this input has only " + std::to_string(messages) +
+        ": go on with the same input, or take another session file for this "
+        "one");
+  }
+
+  void tell_skipped(std::uint64_t skipped) const {
+    const std::uint64_t unknown = skipped - publisher_.compared_until();
+    const std::string note =
+        unknown == 0 ? ""
+                     : " (" + (unknown == skipped ? std::string() : std::to_string(unknown) + " ") +
+                           "taken earlier, not compared)";
+    std::fprintf(stderr, "zabmq pub: %llu messages skipped: the cluster has them already%s\n",
+                 static_cast<unsigned long long>(skipped), note.c_str());
   }
 
   Clock::time_point due(Clock::time_point start, std::uint64_t sent) const {

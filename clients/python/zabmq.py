@@ -502,6 +502,8 @@ class Publisher:
         self.id: bytes = session.publisher
         self._cluster, self._history = session.cluster, session.history
         self._known_last = session.last
+        self._known_input = self._input = session.input  # the latter goes on with what is taken
+        self._skipped = InputDigest()
         self.instance = session.instance  # 0: a new one is to be opened
         self._openings = 0            # HELLOs that may each have opened an instance
         self._receipts_seen = False   # of this instance
@@ -526,7 +528,7 @@ class Publisher:
         self._outcomes: list[tuple[Future, Receipt | Error | None]] = []  # to be told, in order
         self._last_refusal: Error | None = None  # that asks to try again later
         self._closing: tuple[Future, float] | None = None
-        self._close_sent = self._close_ever_sent = self._stopping = self._progress_stored = False
+        self._close_sent = self._close_ever_sent = self._stopping = False
         self._connection: Connection | None = None
 
         self._changed = threading.Condition()  # guards all of the above
@@ -596,6 +598,32 @@ class Publisher:
         finally:  # also when one was not taken: the first that failed is the reason
             receipts = [future.result() for future in futures]
         return receipts
+
+    @property
+    def compared_until(self) -> int:
+        """So many of the first resumed_after messages the session file knows: skip() compares
+        these."""
+        return min(self._known_input.count, self.resumed_after)
+
+    def skip(self, topic: str, payload: bytes | str) -> bool:
+        """For a program that is given the same messages each time, and whose message n is sequence
+        n: hand it each message before it is published, from the first one on. True: it was taken
+        before, leave it out. Raises Error(refused) when those left out are not those that were
+        taken. Nothing may be published before it says false."""
+        with self._changed:
+            if self._skipped.count == self.resumed_after:
+                return False
+            data = payload.encode() if isinstance(payload, str) else payload
+            self._skipped = self._skipped.add(topic.encode(), data)
+            known = self._known_input
+            if self._skipped.count == known.count and self._skipped != known:
+                raise Error("refused", "no", f"session file {self._file.path}: the first "
+                            f"{known.count} messages that were taken with it are not those of this "
+                            "input and topic: go on with the same input and topic, or take another "
+                            "session file for this one")
+            if self._skipped.count == self.resumed_after:
+                self._input = self._skipped
+            return True
 
     def retry(self, sequence: int, timeout: float | None = None) -> Receipt:
         """Sends the message of a publish whose outcome is unknown again, and all others of which it
@@ -743,9 +771,10 @@ class Publisher:
                 self._die(Error("unavailable", "no", "the publisher was stopped"))
                 os.close(self._wakeup)
                 self._wakeup = -1
-            self._progress_stored = False
             self._tell()
             if self._file:
+                if self._opened and self._progress() != self._file.session:
+                    self._store()
                 self._file.close()
 
     def _turn(self) -> None:
@@ -979,6 +1008,9 @@ class Publisher:
             if batch.not_taken():
                 return self._die(answer) if answer.code in FINAL else self._give_up(answer)
             self._batches.popleft()
+            if self._file and self._input.count == self._acknowledged:
+                for topic, _, payload in decode_messages(memoryview(batch.body), batch.count):
+                    self._input = self._input.add(topic.encode(), payload)
             self._acknowledged, self._receipts_seen, self._last_refusal = batch.last, True, None
             self._settle(batch, answer)
 
@@ -1081,18 +1113,21 @@ class Publisher:
                 future.set_result(outcome)
         with self._changed:
             self._told = told
-            if self._acknowledged > self.resumed_after and not self._progress_stored:
-                self._progress_stored = True
+            if self._file and self._acknowledged > self._file.session.last and (
+                    self._acknowledged >= 2 * self._file.session.last):
                 self._store()
             if outcomes:
                 self._changed.notify_all()
+
+    def _progress(self) -> Session:
+        return Session(self.id, self._cluster, self._history, self.instance, self._acknowledged,
+                       self._input)
 
     def _store(self) -> None:
         """Section 4.6. Later failures than the first stop no publisher that is under way."""
         try:
             if self._file:
-                self._file.store(Session(self.id, self._cluster, self._history, self.instance,
-                                         self._acknowledged))
+                self._file.store(self._progress())
         except Error as error:
             if not self._opened:
                 self._die(error)
@@ -1129,28 +1164,46 @@ class Publisher:
 
 # --- session file (section 4.6) ---
 
+class InputDigest(NamedTuple):
+    """What the first messages of a publisher were."""
+    count: int = 0
+    digest: int = 0
+
+    def add(self, topic: bytes, payload: bytes | memoryview) -> InputDigest:
+        link = struct.pack("<QQQ", self.digest, checksum(topic), checksum(payload))
+        return InputDigest(self.count + 1, checksum(link))
+
+
 class Session(NamedTuple):
     publisher: bytes
     cluster: bytes = NO_ID
     history: bytes = NO_ID
     instance: int = 0
     last: int = 0
+    input: InputDigest = InputDigest()
 
-    def to_text(self) -> str:
-        text = (f"zabmq-session 1\npublisher {self.publisher.hex()}\ncluster {self.cluster.hex()}\n"
-                f"history {self.history.hex()}\ninstance {self.instance}\nlast {self.last}\n")
+    def to_text(self, version: int = 2) -> str:
+        """Version 1 had no `input`."""
+        text = (f"zabmq-session {version}\npublisher {self.publisher.hex()}\n"
+                f"cluster {self.cluster.hex()}\nhistory {self.history.hex()}\n"
+                f"instance {self.instance}\nlast {self.last}\n")
+        if version > 1:
+            text += f"input {self.input.count} {self.input.digest:016x}\n"
         return f"{text}checksum {checksum(text.encode()):016x}\n"
 
     @staticmethod
     def from_text(text: str) -> Session:
         """Raises ValueError for all but what to_text() gives."""
-        values = [line.partition(" ")[2] for line in text.splitlines()[1:6]]
-        if len(values) == 5:
-            session = Session(*map(bytes.fromhex, values[:3]), *map(int, values[3:]))
-            if session.to_text() == text and any(session.publisher):
+        version, *values = [line.partition(" ")[2] for line in text.splitlines()[:-1]] or [""]
+        if (version, len(values)) in (("1", 5), ("2", 6)):
+            count, digest = "".join(values[5:]).split(" ") if version == "2" else ("0", "0")
+            session = Session(*map(bytes.fromhex, values[:3]), *map(int, values[3:5]),
+                              InputDigest(int(count), int(digest, 16)))
+            if session.to_text(int(version)) == text and any(session.publisher) and (
+                    session.input.count <= session.last):
                 return session
-        raise ValueError("damaged, or no session file of version 1: move it away to begin a new "
-                         "publisher")
+        raise ValueError("damaged, or no session file of version 1 or 2: move it away to begin a "
+                         "new publisher")
 
 
 class SessionFile:

@@ -16,15 +16,21 @@
 #include <utility>
 
 #include "client/posix_random.hpp"
+#include "zabmq/publisher.hpp"
 #include "zabmq/record.hpp"
-#include "zabmq/result.hpp"
 
 namespace zabmq::client {
 namespace {
 
-constexpr std::string_view first_line = "zabmq-session 1";
+// Version 1 had no `input`; such a file is read, and written again in version 2.
+constexpr std::uint64_t version_now = 2;
+constexpr std::uint64_t version_without_input = 1;
 constexpr std::size_t file_size_max = 4096;
 constexpr int attempts_max = 100;  // to open a file before another process replaces it
+
+constexpr bool is_known(std::uint64_t version) {
+  return version_without_input <= version && version <= version_now;
+}
 
 class Descriptor {
  public:
@@ -41,11 +47,11 @@ class Descriptor {
   int fd_;
 };
 
-Error unusable(const std::string& path, const std::string& why) {
-  return {Code::refused, Outcome::no, "session file " + path + ": " + why};
+SessionFileError unusable(const std::string& path, const std::string& why) {
+  return SessionFileError("session file " + path + ": " + why);
 }
 
-Error failed(const std::string& path, const std::string& step) {
+SessionFileError failed(const std::string& path, const std::string& step) {
   return unusable(path, step + " failed: " + std::strerror(errno));
 }
 
@@ -60,9 +66,22 @@ std::string sealed(const std::string& text) {
   return text + "checksum " + hex(static_cast<std::uint64_t>(digest)) + "\n";
 }
 
-std::optional<std::uint64_t> parse_number(std::string_view text) {
+std::string text_of(const SessionRecord& record, std::uint64_t version) {
+  std::string text = "zabmq-session " + std::to_string(version) + "\npublisher " +
+                     to_string(record.publisher) + "\ncluster " + to_string(record.cluster) +
+                     "\nhistory " + to_string(record.history) + "\ninstance " +
+                     std::to_string(record.instance) + "\nlast " + std::to_string(record.last) +
+                     "\n";
+  if (version != version_without_input) {
+    text += "input " + std::to_string(record.input.count) + " " +
+            hex(static_cast<std::uint64_t>(record.input.digest)) + "\n";
+  }
+  return sealed(text);
+}
+
+std::optional<std::uint64_t> parse_number(std::string_view text, int base = 10) {
   std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
 }
@@ -79,14 +98,27 @@ std::optional<std::string_view> take_line(std::string_view& text, std::string_vi
   return line.substr(name.size() + 1);
 }
 
-std::optional<SessionRecord> parse(std::string_view text) {
-  const auto version = take_line(text, "zabmq-session");
+// "COUNT DIGEST"
+std::optional<InputDigest> parse_input(std::string_view text) {
+  const std::size_t blank = text.find(' ');
+  if (blank == text.npos) return std::nullopt;
+  const auto count = parse_number(text.substr(0, blank));
+  const auto digest = parse_number(text.substr(blank + 1), 16);
+  if (!count || !digest) return std::nullopt;
+  return InputDigest{*count, static_cast<Digest>(*digest)};
+}
+
+// Written again it must be the same: no other bytes are left over, and the checksum fits.
+std::optional<SessionRecord> parse(const std::string& whole) {
+  std::string_view text = whole;
+  const auto version = parse_number(take_line(text, "zabmq-session").value_or(""));
+  if (!version || !is_known(*version)) return std::nullopt;
   const auto publisher = take_line(text, "publisher");
   const auto cluster = take_line(text, "cluster");
   const auto history = take_line(text, "history");
   const auto instance = take_line(text, "instance");
   const auto last = take_line(text, "last");
-  if (!version || !publisher || !cluster || !history || !instance || !last) return std::nullopt;
+  if (!publisher || !cluster || !history || !instance || !last) return std::nullopt;
   const auto id = parse_uuid(*publisher);
   const auto cluster_id = parse_uuid(*cluster);
   const auto history_id = parse_uuid(*history);
@@ -95,7 +127,19 @@ std::optional<SessionRecord> parse(std::string_view text) {
   if (!id || is_none(*id) || !cluster_id || !history_id || !instance_number || !last_number) {
     return std::nullopt;
   }
-  return SessionRecord{*id, *cluster_id, *history_id, *instance_number, *last_number};
+  SessionRecord record{*id, *cluster_id, *history_id, *instance_number, *last_number, {}};
+  if (version != version_without_input) {
+    const auto input = parse_input(take_line(text, "input").value_or(""));
+    if (!input || input->count > record.last) return std::nullopt;
+    record.input = *input;
+  }
+  if (text_of(record, *version) != whole) return std::nullopt;
+  return record;
+}
+
+bool is_of_other_version(std::string_view text) {
+  const auto number = parse_number(take_line(text, "zabmq-session").value_or(""));
+  return number && !is_known(*number);
 }
 
 std::string directory_of(const std::string& path) {
@@ -115,7 +159,7 @@ void write_all(int fd, std::string_view text, const std::string& path) {
   while (!text.empty()) {
     const ssize_t written = ::write(fd, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw failed(path, "writing");
+    if (written < 0) throw failed(path, "writing it");
     text.remove_prefix(static_cast<std::size_t>(written));
   }
 }
@@ -127,11 +171,11 @@ bool is_same_file(int fd, const std::string& path) {
          opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-Error in_use(const std::string& path) {
+SessionFileError in_use(const std::string& path) {
   return unusable(path, "in use by another process: one publisher at a time");
 }
 
-Error replaced_again(const std::string& path) {
+SessionFileError replaced_again(const std::string& path) {
   return unusable(path, "another process replaces it again and again");
 }
 
@@ -140,7 +184,7 @@ Error replaced_again(const std::string& path) {
 int open_temporary(const std::string& temporary, const std::string& path) {
   for (int attempt = 0; attempt < attempts_max; ++attempt) {
     Descriptor file(::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (file.get() < 0) throw failed(path, "creating " + temporary);
+    if (file.get() < 0) throw failed(path, "creating it");
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) throw in_use(path);
     if (is_same_file(file.get(), temporary)) return file.release();
   }
@@ -150,10 +194,7 @@ int open_temporary(const std::string& temporary, const std::string& path) {
 }  // namespace
 
 std::string to_text(const SessionRecord& record) {
-  return sealed(std::string(first_line) + "\npublisher " + to_string(record.publisher) +
-                "\ncluster " + to_string(record.cluster) + "\nhistory " +
-                to_string(record.history) + "\ninstance " + std::to_string(record.instance) +
-                "\nlast " + std::to_string(record.last) + "\n");
+  return text_of(record, version_now);
 }
 
 PosixSessionFile::PosixSessionFile(const std::string& path) : path_(path) {
@@ -179,7 +220,7 @@ PosixSessionFile::~PosixSessionFile() {
 bool PosixSessionFile::open_existing() {
   Descriptor file(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
   if (file.get() < 0 && errno == ENOENT) return false;
-  if (file.get() < 0) throw failed(path_, "opening");
+  if (file.get() < 0) throw failed(path_, "opening it");
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) throw in_use(path_);
   fd_ = file.release();
   return true;
@@ -196,17 +237,16 @@ void PosixSessionFile::read() {
   std::string text(file_size_max + 1, '\0');
   const ssize_t size = ::pread(fd_, text.data(), text.size(), 0);
   if (size < 0) {
-    const Error error = failed(path_, "reading");
+    const SessionFileError error = failed(path_, "reading it");
     ::close(std::exchange(fd_, -1));
     throw error;
   }
   text.resize(static_cast<std::size_t>(size));
   const std::optional<SessionRecord> record = parse(text);
-  // Written again it must be the same: no other bytes are left over, and the checksum fits.
-  if (!record || to_text(*record) != text) {
+  if (!record) {
     ::close(std::exchange(fd_, -1));
     throw unusable(path_,
-                   text.starts_with("zabmq-session ") && !text.starts_with(first_line)
+                   is_of_other_version(text)
                        ? "of another version of zabmq"
                        : "damaged, or no session file: move it away to begin a new publisher");
   }
@@ -222,12 +262,12 @@ void PosixSessionFile::store(const SessionRecord& record) {
 bool PosixSessionFile::replace(const SessionRecord& record, unsigned rename_flags) {
   const std::string temporary = path_ + ".tmp";
   Descriptor file(open_temporary(temporary, path_));
-  if (::ftruncate(file.get(), 0) != 0) throw failed(path_, "truncating " + temporary);
+  if (::ftruncate(file.get(), 0) != 0) throw failed(path_, "writing it");
   write_all(file.get(), to_text(record), path_);
-  if (::fsync(file.get()) != 0) throw failed(path_, "syncing");
+  if (::fsync(file.get()) != 0) throw failed(path_, "writing it");
   if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path_.c_str(), rename_flags) != 0) {
     if (errno == EEXIST) return ::unlink(temporary.c_str()), false;
-    throw failed(path_, "renaming");
+    throw failed(path_, "replacing it");
   }
   sync_directory(path_);
   if (fd_ >= 0) ::close(fd_);

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "client/input_digest.hpp"
 #include "zabmq/types.hpp"
 
 namespace zabmq::client {
@@ -15,6 +16,7 @@ struct SessionRecord {
   Uuid history;
   Instance instance = 0;  // opened last
   Sequence last = 0;      // known to have been taken
+  InputDigest input;      // of what was taken first; at most `last` messages
   friend bool operator==(const SessionRecord&, const SessionRecord&) = default;
 };
 
@@ -23,14 +25,14 @@ std::string to_text(const SessionRecord& record);
 class PosixSessionFile {
  public:
   // Opens and locks the file; a missing one is created with a new publisher id. Throws
-  // Error(refused) that names the file: unreadable, damaged, of a newer version, or in use.
+  // SessionFileError: unreadable, damaged, of a newer version, or in use.
   explicit PosixSessionFile(const std::string& path);
   ~PosixSessionFile();
   PosixSessionFile(const PosixSessionFile&) = delete;
   PosixSessionFile& operator=(const PosixSessionFile&) = delete;
 
   const SessionRecord& record() const { return record_; }
-  // Durable when it returns. Throws Error(refused) when it could not be written.
+  // Durable when it returns. Throws SessionFileError when it could not be written.
   void store(const SessionRecord& record);
 
  private:

@@ -214,7 +214,7 @@ void PublisherSession::complete_front() {
     }
     InFlight flight = std::move(batches_.front());
     batches_.pop_front();
-    acknowledged_ = flight.batch->last();
+    note_taken(*flight.batch);
     acknowledged_any_ = true;
     last_refusal_.reset();
     if (flight.reported) {
@@ -226,6 +226,11 @@ void PublisherSession::complete_front() {
       complete(flight.batch, std::get<Error>(flight.answer));
     }
   }
+}
+
+void PublisherSession::note_taken(const Batch& batch) {
+  if (options_.ends_at_failure && input_.count == acknowledged_) input_.add_batch(batch.body);
+  acknowledged_ = batch.last();
 }
 
 // Its sequences go to what comes next: nothing was sent behind it.

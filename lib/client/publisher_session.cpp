@@ -13,7 +13,8 @@ PublisherSession::PublisherSession(Options options)
     : options_(std::move(options)),
       route_(options_.endpoints, options_.seed),
       next_(route_.first(0)),
-      instance_(options_.known_instance) {
+      instance_(options_.known_instance),
+      input_(options_.known_input) {
   ZABMQ_CHECK(!is_none(options_.publisher));
 }
 

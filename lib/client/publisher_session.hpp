@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "client/client_output.hpp"
+#include "client/input_digest.hpp"
 #include "client/intake.hpp"
 #include "client/route.hpp"
 #include "wire/client_frame.hpp"
@@ -52,8 +53,9 @@ class PublisherSession {
     Uuid history = {};
     Sequence known_last = 0;      // known to have been taken
     Instance known_instance = 0;  // opened by an earlier process; 0: the publisher is new
+    InputDigest known_input = {};
     // The first message that fails ends the publisher, so that what the cluster took is an unbroken
-    // beginning of what was published.
+    // beginning of what was published; and what that was is noted in input().
     bool ends_at_failure = false;
     // Nobody else knows the publisher's id: being fenced means that a HELLO of our own, given up
     // before, arrived late.
@@ -80,6 +82,9 @@ class PublisherSession {
   // it.
   void abandon();
 
+  // What was taken before it was opened. Before anything is published.
+  void resume_input(const InputDigest& input) { input_ = input; }
+
   // The only call that touches the intake: takes batches out, opens its window, stops it.
   void exchange(Intake& intake, std::uint64_t now_ms);
 
@@ -99,6 +104,8 @@ class PublisherSession {
   Instance instance() const { return instance_; }
   Sequence resumed_after() const { return resumed_after_; }
   Sequence acknowledged() const { return acknowledged_; }
+  // Of what was taken, as far as it is known.
+  const InputDigest& input() const { return input_; }
   // HELLOs so far that may each open an instance of their own, the ones given up as late as they
   // arrive.
   unsigned openings() const { return openings_; }
@@ -192,6 +199,7 @@ class PublisherSession {
   void on_condition_refused(InFlight& flight, const wire::Refused& refused);
   bool behind_condition() const;
   void complete_front();
+  void note_taken(const Batch& batch);
   void pass_over(const InFlight& flight);
   void complete(const BatchPtr& batch, std::variant<wire::Receipt, Error> outcome);
   void hold(std::uint64_t until_ms, std::uint64_t now_ms);
@@ -229,7 +237,8 @@ class PublisherSession {
   unsigned openings_ = 0;  // HELLOs that may each have opened an instance
   Sequence resumed_after_ = 0;
   Sequence acknowledged_ = 0;  // and everything before
-  Sequence next_cut_ = 1;      // the first one that is still in the intake
+  InputDigest input_;
+  Sequence next_cut_ = 1;  // the first one that is still in the intake
   std::optional<Error> dead_;
   std::optional<wire::BatchLimits> new_limits_;
   bool start_intake_ = false;  // it does not know its first sequence yet

@@ -1,6 +1,7 @@
 // Publisher: the threads and the socket around Intake and PublisherSession.
 #include "zabmq/publisher.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -105,6 +106,8 @@ class Publisher::Impl {
   const Uuid& id() const { return id_; }
   Instance instance() const;
   Sequence resumed_after() const { return resumed_after_; }
+  bool skip(std::string_view topic, Bytes payload);
+  Sequence compared_until() const { return std::min(known_input_.count, resumed_after_); }
 
  private:
   using Command = std::function<void(PublisherSession&)>;
@@ -124,6 +127,7 @@ class Publisher::Impl {
   void tell_completions(const std::vector<Completion>& completions);
   void tell(const Completion& completion);
   void open();
+  client::SessionRecord progress() const;
   std::optional<Error> remember();
   void remember_progress();
   void stop_thread();
@@ -134,6 +138,7 @@ class Publisher::Impl {
   const PublisherOptions options_;
   std::optional<PosixSessionFile> file_;
   const Uuid id_;
+  const client::InputDigest known_input_;  // that of the session file when it was opened
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
@@ -146,14 +151,17 @@ class Publisher::Impl {
   bool open_ = false;
   bool stopping_ = false;
   std::optional<Error> dead_;
+  bool file_failed_ = false;  // that is why
   std::string trouble_;
   Instance instance_ = 0;
   Sequence resumed_after_ = 0;
+  client::InputDigest skipped_;  // skip()'s
+  bool input_resumed_ = false;   // skipped_ is all that was taken before
 
   PublisherSession session_;  // this and what follows: the background thread's
   std::shared_ptr<zmq::context_t> context_ = client::shared_context();
   client::ZmqWakeup wakeup_;
-  bool remembered_ = false;  // the session file knows that something was taken
+  Sequence remembered_ = 0;  // the session file knows that so many were taken
   std::thread thread_;
 };
 
@@ -163,6 +171,7 @@ Publisher::Impl::Impl(PublisherOptions options)
                 ? std::nullopt
                 : std::optional<PosixSessionFile>(std::in_place, options_.session_file)),
       id_(file_ ? file_->record().publisher : client::random_uuid()),
+      known_input_(file_ ? file_->record().input : client::InputDigest{}),
       intake_({.window_messages = options_.window_messages, .window_bytes = options_.window_bytes}),
       session_(session_options()) {
   thread_ = std::thread([this] { run(); });
@@ -199,6 +208,7 @@ PublisherSession::Options Publisher::Impl::session_options() const {
     session.history = file_->record().history;
     session.known_last = file_->record().last;
     session.known_instance = file_->record().instance;
+    session.known_input = file_->record().input;
     session.ends_at_failure = true;
   }
   return session;
@@ -208,6 +218,7 @@ void Publisher::Impl::wait_until_open() {
   const std::uint64_t deadline = deadline_in(options_.timeout);
   std::unique_lock lock(mutex_);
   changed_.wait_until(lock, time_of(deadline), [this] { return open_ || dead_; });
+  if (file_failed_) throw SessionFileError(dead_->what());
   if (dead_) throw Error(*dead_);
   if (!open_) {
     throw Error(Code::unavailable, Outcome::no,
@@ -324,6 +335,23 @@ Instance Publisher::Impl::instance() const {
   return instance_;
 }
 
+// What is compared is noted by the session only when all that was taken is known again, so that a
+// process that ends before leaves what the file knew.
+bool Publisher::Impl::skip(std::string_view topic, Bytes payload) {
+  const std::lock_guard lock(mutex_);
+  if (skipped_.count == resumed_after_) return false;
+  skipped_.add(topic, payload);
+  if (skipped_.count == known_input_.count && skipped_ != known_input_) {
+    throw SessionFileError("session file " + options_.session_file + ": the first " +
+                           std::to_string(known_input_.count) +
+                           " messages that were taken with it are not those of this input and "
+                           "topic: go on with the same input and topic, or take another session "
+                           "file for this one");
+  }
+  input_resumed_ = skipped_.count == resumed_after_;
+  return true;
+}
+
 // --- the background thread ---
 
 void Publisher::Impl::run() {
@@ -357,6 +385,7 @@ void Publisher::Impl::run_commands() {
 bool Publisher::Impl::exchange(std::uint64_t now_ms) {
   const std::lock_guard lock(mutex_);
   if (!open_ && !dead_ && session_.opened()) open();
+  if (std::exchange(input_resumed_, false)) session_.resume_input(skipped_);
   session_.exchange(intake_, now_ms);
   instance_ = session_.instance();
   if (session_.dead() && !dead_) {
@@ -410,19 +439,26 @@ void Publisher::Impl::tell(const Completion& completion) {
 // From here on messages are taken: what a restarted process must know is durable before that.
 void Publisher::Impl::open() {
   dead_ = remember();
+  file_failed_ = dead_.has_value();
   resumed_after_ = session_.resumed_after();
   open_ = !dead_;
   changed_.notify_all();
 }
 
+client::SessionRecord Publisher::Impl::progress() const {
+  return {.publisher = id_,
+          .cluster = session_.cluster(),
+          .history = session_.history(),
+          .instance = session_.instance(),
+          .last = session_.acknowledged(),
+          .input = session_.input()};
+}
+
 std::optional<Error> Publisher::Impl::remember() {
   if (!file_) return std::nullopt;
   try {
-    file_->store({.publisher = id_,
-                  .cluster = session_.cluster(),
-                  .history = session_.history(),
-                  .instance = session_.instance(),
-                  .last = session_.acknowledged()});
+    file_->store(progress());
+    remembered_ = session_.acknowledged();
     return std::nullopt;
   } catch (const Error& error) {
     return error;
@@ -430,10 +466,11 @@ std::optional<Error> Publisher::Impl::remember() {
 }
 
 // Once something was taken, a restarted process can notice when the cluster has forgotten this
-// publisher. A disk that cannot be written now does not stop a publisher that is under way.
+// publisher, and when it is given other input; so it is noted again whenever that has doubled. A
+// disk that cannot be written now does not stop a publisher that is under way.
 void Publisher::Impl::remember_progress() {
-  if (!file_ || remembered_ || session_.acknowledged() == resumed_after_) return;
-  remembered_ = !remember();
+  const Sequence taken = session_.acknowledged();
+  if (file_ && taken > remembered_ && taken >= 2 * remembered_) remember();
 }
 
 void Publisher::Impl::finish() {
@@ -441,8 +478,7 @@ void Publisher::Impl::finish() {
   session_.abandon();
   exchange(steady_now_ms());
   tell_outcomes();
-  remembered_ = false;
-  remember_progress();
+  if (file_ && session_.opened() && file_->record() != progress()) remember();
 }
 
 // --- the public class ---
@@ -501,6 +537,15 @@ Instance Publisher::instance() const {
 }
 Sequence Publisher::resumed_after() const {
   return impl_->resumed_after();
+}
+bool Publisher::skip(std::string_view topic, Bytes payload) {
+  return impl_->skip(topic, payload);
+}
+bool Publisher::skip(std::string_view topic, std::string_view payload) {
+  return skip(topic, Bytes{reinterpret_cast<const std::byte*>(payload.data()), payload.size()});
+}
+Sequence Publisher::compared_until() const {
+  return impl_->compared_until();
 }
 
 }  // namespace zabmq

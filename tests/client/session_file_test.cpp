@@ -72,21 +72,39 @@ SessionRecord sample() {
   record.history.bytes[15] = std::byte{0xcd};
   record.instance = 3;
   record.last = 4242;
+  record.input = {4096, static_cast<Digest>(0x0123456789abcdef)};
   return record;
 }
 
 }  // namespace
 
 TEST_SUITE("client/session_file") {
-  TEST_CASE("text: version 1 -> golden") {
+  TEST_CASE("text: version 2 -> golden, version 1 knew nothing of the input and is read") {
+    const std::string version_1 =
+        "zabmq-session 1\n"
+        "publisher 0102030405060708090a0b0c0d0e0f10\n"
+        "cluster ab000000000000000000000000000000\n"
+        "history 000000000000000000000000000000cd\n"
+        "instance 3\n"
+        "last 4242\n"
+        "checksum f1fc2bed2aedcd6e\n";
+    const Directory directory;
+    write(directory.file(), version_1);
+    SessionRecord known = sample();
+    known.input = {};
+    CHECK(PosixSessionFile(directory.file()).record() == known);
+    write(directory.file(), version_1 + "input 0 0000000000000000\n");
+    CHECK(refused(directory.file()).code == Code::refused);
+
     CHECK(to_text(sample()) ==
-          "zabmq-session 1\n"
+          "zabmq-session 2\n"
           "publisher 0102030405060708090a0b0c0d0e0f10\n"
           "cluster ab000000000000000000000000000000\n"
           "history 000000000000000000000000000000cd\n"
           "instance 3\n"
           "last 4242\n"
-          "checksum f1fc2bed2aedcd6e\n");
+          "input 4096 0123456789abcdef\n"
+          "checksum e93007e7d331fc40\n");
   }
 
   TEST_CASE("missing -> created with a new id, there -> the same id and what was stored") {
@@ -137,11 +155,14 @@ TEST_SUITE("client/session_file") {
 
   TEST_CASE("of a newer version -> refused as such, not a file -> refused") {
     const Directory directory;
-    write(directory.file(), "zabmq-session 2\n");
+    write(directory.file(), "zabmq-session 3\n");
     CHECK(std::string(refused(directory.file()).what()).find("version") != std::string::npos);
     std::filesystem::create_directory(directory.file("folder"));
     CHECK(refused(directory.file("folder")).code == Code::refused);
-    CHECK(refused(directory.file("missing/session")).code == Code::refused);
+    const std::string missing = refused(directory.file("missing/session")).what();
+    CHECK(missing.find(directory.file("missing/session") + ": creating it failed: No such") !=
+          std::string::npos);
+    CHECK(missing.find(".tmp") == std::string::npos);
   }
 
   TEST_CASE("another process creates and stores before ours is locked -> its publisher goes on") {

@@ -300,6 +300,49 @@ TEST_SUITE("client/sockets") {
     std::filesystem::remove_all(name);
   }
 
+  TEST_CASE("publisher: skip -> only what was taken, compared as far as the file knows it") {
+    std::string name = std::filesystem::temp_directory_path() / "zabmq-socket-XXXXXX";
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    Cluster cluster;
+    PublisherOptions options = cluster.publisher();
+    options.session_file = name + "/session";
+    {
+      Publisher publisher(options);
+      CHECK_FALSE(publisher.skip("t", "1"));
+      for (const char* payload : {"1", "2", "3"}) publisher.publish("t", payload).get();
+      // What a kill -9 would leave: noted whenever it has doubled.
+      std::filesystem::copy_file(name + "/session", name + "/killed");
+    }
+    for (const char* third : {"3", "other"}) {
+      options.session_file = name + "/session";
+      Publisher publisher(options);
+      CHECK(publisher.compared_until() == 3);
+      CHECK(publisher.skip("t", "1"));
+      CHECK(publisher.skip("t", "2"));
+      if (third == std::string("other")) {
+        CHECK_THROWS_AS(publisher.skip("t", third), SessionFileError);
+      } else {
+        CHECK(publisher.skip("t", third));
+        CHECK_FALSE(publisher.skip("t", "4"));
+      }
+    }
+    options.session_file = name + "/killed";
+    for (int run = 0; run < 2; ++run) {  // the refusal leaves the file as it was
+      Publisher publisher(options);
+      CHECK(publisher.resumed_after() == 3);
+      CHECK(publisher.compared_until() == 2);
+      CHECK(publisher.skip("t", "1"));
+      CHECK_THROWS_AS(publisher.skip("u", "2"), SessionFileError);
+    }
+    {
+      Publisher publisher(options);
+      for (const char* payload : {"1", "2", "3"}) CHECK(publisher.skip("t", payload));
+      CHECK(publisher.publish("t", "4").get().sequence == 4);
+    }
+    CHECK(Publisher(options).compared_until() == 4);
+    std::filesystem::remove_all(name);
+  }
+
   TEST_CASE("publisher: a batch is one transaction, and what is wrong in it stops all of it") {
     Cluster cluster;
     Publisher publisher(cluster.publisher());

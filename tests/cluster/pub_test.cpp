@@ -66,6 +66,35 @@ TEST_SUITE("cluster/pub") {
     CHECK(cluster.everything_at(1) == "one\ntwo\n");
   }
 
+  TEST_CASE("pub: a session -> goes on with the same input, refuses another one or topic") {
+    TestCluster cluster;
+    const TemporaryDirectory directory;
+    const std::string file = directory.path() / "session";
+    const auto pub = [&](const std::string& topic, const std::string& input) {
+      return cluster.tool({"pub", topic, "--lines", "--session", file}, input);
+    };
+    CHECK(pub("t", "a\nb\n").code == 0);
+
+    for (const Ended& other :
+         {pub("t", "x\ny\nz\n"), pub("u", "a\nb\nc\n"), pub("t", "a\n"), pub("t", "")}) {
+      CHECK(other.code == 1);
+      CHECK(is_one_line(other.err));
+      CHECK(contains(other.err, "session file " + file + ": "));
+      CHECK(contains(other.err, "take another session file"));
+    }
+    const std::string nowhere = directory.path() / "missing" / "session";
+    const Ended missing = cluster.tool({"pub", "t", "a", "--session", nowhere});
+    CHECK(missing.code == 1);
+    CHECK(missing.err == "zabmq pub: session file " + nowhere +
+                             ": creating it failed: No such file or directory\n");
+    const Ended more = pub("t", "a\nb\nc\n");
+    CHECK(more.code == 0);
+    CHECK(more.err == "zabmq pub: 2 messages skipped: the cluster has them already\n");
+    CHECK(pub("t", "a\nb\nc\n").code == 0);
+
+    CHECK(cluster.everything_at(1) == "a\nb\nc\n");
+  }
+
   TEST_CASE("pub: where messages come from") {
     TestCluster cluster;
 

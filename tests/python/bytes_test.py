@@ -126,10 +126,14 @@ class Bytes(unittest.TestCase):
         (golden,) = code_blocks("### 4.6")
         ids = bytes(range(0x40, 0x50)), IDS["C"], IDS["H"]
 
-        self.assertEqual(zabmq.Session(*ids, 3, 17).to_text(), golden)
-        self.assertEqual(zabmq.Session.from_text(golden), (*ids, 3, 17))
+        taken = zabmq.InputDigest().add(b"orders", b"first").add(b"orders", b"second")
+        self.assertEqual(zabmq.Session(*ids, 3, 17, taken).to_text(), golden)
+        self.assertEqual(zabmq.Session.from_text(golden), (*ids, 3, 17, taken))
+        older = zabmq.Session(*ids, 3, 17)
+        self.assertEqual(zabmq.Session.from_text(older.to_text(version=1)), older)
         for wrong in ("", golden[:-1], golden + " ", golden.replace("17", "18"), "\n" * 7,
-                      golden.replace("zabmq-session 1", "zabmq-session 2")):
+                      golden.replace("zabmq-session 2", "zabmq-session 3"),
+                      golden.replace("input 2", "input 18"), "zabmq-session 2\n" * 8):
             with self.assertRaises(ValueError):
                 zabmq.Session.from_text(wrong)
 

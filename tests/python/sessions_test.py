@@ -52,18 +52,56 @@ class Sessions(ClusterTest):
         error = self.assert_error("refused", "no", self.publisher, session_file=self.file)
         self.assertIn(self.file, error.text)
         self.assertIn("in use", error.text)
-        self.assertEqual(self.cluster.tool("pub", "t", "x", "--session", self.file).returncode, 3)
+        self.assertEqual(self.cluster.tool("pub", "t", "x", "--session", self.file).returncode, 1)
 
     def test_a_damaged_file_is_refused_by_name(self):
         self.publisher(session_file=self.file).stop()
         with open(self.file) as file:
             text = file.read()
         for damaged in ("", text[:-1], text.replace("instance 1", "instance 2"), text + "\n",
-                        "x" * 9999, text.replace("zabmq-session 1", "zabmq-session 2")):
+                        "x" * 9999, text.replace("zabmq-session 2", "zabmq-session 3"),
+                        text.replace("zabmq-session 2", "zabmq-session 1")):
             with open(self.file, "w") as file:
                 file.write(damaged)
             error = self.assert_error("refused", "no", self.publisher, session_file=self.file)
             self.assertIn(self.file, error.text)
+
+    def test_what_is_skipped_must_be_what_was_taken(self):
+        with self.publisher(session_file=self.file) as publisher:
+            self.assertFalse(publisher.skip("t", "1"))
+            publisher.publish_many(("t", str(i)) for i in (1, 2))
+        for topic, second in (("t", "other"), ("other", "2")):
+            publisher = self.publisher(session_file=self.file)
+            self.assertEqual((publisher.resumed_after, publisher.compared_until), (2, 2))
+            self.assertTrue(publisher.skip(topic, "1"))
+            error = self.assert_error("refused", "no", publisher.skip, topic, second)
+            self.assertIn(self.file, error.text)
+            publisher.stop()
+        with self.publisher(session_file=self.file) as publisher:
+            self.assertEqual([publisher.skip("t", line) for line in ("1", b"2", "3")],
+                             [True, True, False])
+            publisher.publish("t", "3")
+        ran = self.cluster.tool("pub", "t", "--lines", "--session", self.file, text="1\n2\n3\n4\n")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIn("3 messages skipped: the cluster has them already\n", ran.stderr)
+        self.assert_exactly(["1", "2", "3", "4"])
+
+    def test_a_file_of_version_1_is_read_and_knows_nothing_of_the_input(self):
+        with self.publisher(session_file=self.file) as publisher:
+            publisher.publish("t", "1")
+        with open(self.file) as file:
+            session = zabmq.Session.from_text(file.read())
+        self.assertEqual(session.input.count, 1)
+        with open(self.file, "w") as file:
+            file.write(session.to_text(version=1))
+
+        with self.publisher(session_file=self.file) as publisher:
+            self.assertEqual((publisher.resumed_after, publisher.compared_until), (1, 0))
+            self.assertTrue(publisher.skip("t", "1"))
+            publisher.publish("t", "2")
+        ran = self.cluster.tool("pub", "t", "--lines", "--session", self.file, text="1\nx\n")
+        self.assertEqual(ran.returncode, 1, ran.stderr)
+        self.assert_exactly(["1", "2"])
 
     def test_a_newer_process_fences_the_older(self):
         older = self.publisher(session_file=self.file)
