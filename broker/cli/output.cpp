@@ -1,6 +1,10 @@
 // Output: standard output, its errors not ignored.
 #include "cli/output.hpp"
 
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -22,6 +26,14 @@ void write_out(std::string_view text) {
 
 void flush_out() {
   if (std::fflush(stdout) != 0) fail();
+}
+
+void check_out() {
+  pollfd out{.fd = STDOUT_FILENO, .events = 0, .revents = 0};
+  if (poll(&out, 1, 0) <= 0 || (out.revents & (POLLERR | POLLHUP)) == 0) return;
+  raise(SIGPIPE);  // the end of it, unless whoever started us has SIGPIPE ignored
+  errno = EPIPE;
+  fail();
 }
 
 }  // namespace zabmq::cli

@@ -14,5 +14,8 @@ struct OutputFailed : std::runtime_error {
 // Write any number of lines, then flush() before waiting for anything. Throws OutputFailed.
 void write_out(std::string_view text);
 void flush_out();
+// For a command that may wait long with nothing to write: ends it as the next write would when
+// nobody reads standard output any more.
+void check_out();
 
 }  // namespace zabmq::cli

@@ -14,7 +14,8 @@ namespace zabmq::cli {
 namespace {
 
 constexpr std::size_t messages_between_flushes = 4096;
-constexpr Millis signal_interval{100};  // how late Ctrl-C may be noticed
+// How late Ctrl-C may be noticed, and the end of whoever reads what is printed.
+constexpr Millis signal_interval{100};
 
 void print(const Message& message, SubFormat format) {
   switch (format) {
@@ -85,6 +86,7 @@ ExitCode run(const SubArguments& arguments) {
     };
     left -= subscriber.poll(take, limit, signal_interval);
     flush_out();
+    check_out();
     acknowledge_printed(arguments, subscriber);
   }
   settle_cursor(arguments, subscriber);

@@ -51,6 +51,20 @@ TEST_SUITE("cluster/sub") {
     CHECK(printed({"--from", "zxid:0.0", "--count", "1"}) == "a1\n");
   }
 
+  TEST_CASE("sub: nobody reads any more -> ends by SIGPIPE without a further message") {
+    TestCluster cluster;
+    publish_six(cluster);
+    Words words = subscription(cluster);
+    words.insert(words.end(), {"--from", "6"});
+    Running sub("zabmq", words);
+    CHECK(sub.read_line() == "b3");
+
+    sub.close_output();
+
+    CHECK(sub.wait(Millis{5000}) == 128 + SIGPIPE);
+    CHECK(sub.error_output().empty());
+  }
+
   TEST_CASE("sub: JSON -> offset, zxid, topic, payload, time, to the letter") {
     TestCluster cluster;
     REQUIRE(cluster.tool({"pub", "gr\xc3\xbc\xc3\x9f", "line\n\"quoted\""}).code == 0);

@@ -116,6 +116,11 @@ void Running::close_input() {
   input_ = -1;
 }
 
+void Running::close_output() {
+  close(output_);
+  output_ = -1;
+}
+
 std::optional<std::string> Running::read_line(Millis bound) {
   const auto deadline = Clock::now() + bound;
   std::size_t newline = 0;

@@ -54,6 +54,7 @@ class Running {
 
   void write(std::string_view text);
   void close_input();
+  void close_output();  // nobody reads it any more
   // The next line of standard output, without its '\n'; nullopt at the end of output. Fails the
   // test after `bound`.
   std::optional<std::string> read_line(Millis bound = Millis{15000});
