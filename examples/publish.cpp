@@ -9,7 +9,11 @@
 #include <zabmq/publisher.hpp>
 
 int main(int count, char** words) {
-  const std::string topic = count > 1 ? words[1] : "orders";
+  if (count != 2 || words[1][0] == '-') {
+    std::printf("usage: zabmq-publish TOPIC < LINES\n");
+    return count == 2 && std::string(words[1]) == "--help" ? 0 : 1;
+  }
+  const std::string topic = words[1];
   try {
     zabmq::Publisher publisher({});  // $ZABMQ_ENDPOINTS, or what `zabmq dev` opens
     std::vector<std::future<zabmq::Receipt>> receipts;
@@ -22,6 +26,9 @@ int main(int count, char** words) {
                   to_string(receipt.zxid).c_str());
     }
     return 0;
+  } catch (const zabmq::UsageError& error) {  // such as what $ZABMQ_ENDPOINTS holds
+    std::fprintf(stderr, "publish: %s\n", error.what());
+    return 1;
   } catch (const zabmq::Error& error) {
     std::fprintf(stderr, "publish: %s\n", error.what());
     return error.outcome == zabmq::Outcome::maybe ? 4 : 2;

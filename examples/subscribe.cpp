@@ -6,6 +6,10 @@
 #include <zabmq/subscriber.hpp>
 
 int main(int count, char** words) {
+  if (count > 1 && words[1][0] == '-') {
+    std::printf("usage: zabmq-subscribe [TOPIC...]\n");
+    return std::string(words[1]) == "--help" ? 0 : 1;
+  }
   zabmq::SubscriberOptions options;                 // $ZABMQ_ENDPOINTS, or what `zabmq dev` opens
   options.topics.assign(words + 1, words + count);  // none: all
   options.from = zabmq::first();
@@ -18,6 +22,9 @@ int main(int count, char** words) {
       std::fflush(stdout);
     }
     return 0;
+  } catch (const zabmq::UsageError& error) {  // such as what $ZABMQ_ENDPOINTS holds
+    std::fprintf(stderr, "subscribe: %s\n", error.what());
+    return 1;
   } catch (const zabmq::Error& error) {
     std::fprintf(stderr, "subscribe: %s\n", error.what());
     return 2;

@@ -1,8 +1,14 @@
 // Advice: the ports of `zabmq dev`, and what is in a directory.
 #include "cli/advice.hpp"
 
+#include <netdb.h>
+
 #include <algorithm>
+#include <future>
+#include <string_view>
 #include <system_error>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "cli/commands.hpp"
@@ -21,6 +27,21 @@ bool is_of_dev(const std::string& endpoint) {
     if (endpoint == "tcp://127.0.0.1:" + std::to_string(dev.port + 10 * i)) return true;
   }
   return false;
+}
+
+// Of tcp://HOST:PORT or tcp://[HOST]:PORT.
+std::string host_of(const std::string& endpoint) {
+  const std::size_t begin = std::string_view("tcp://").size();
+  std::string host = endpoint.substr(begin, endpoint.rfind(':') - begin);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return host;
+}
+
+bool is_known(const std::string& host) {
+  addrinfo* found = nullptr;
+  const int error = getaddrinfo(host.c_str(), nullptr, nullptr, &found);
+  if (error == 0) freeaddrinfo(found);
+  return error != EAI_NONAME && error != EAI_NODATA && error != EAI_AGAIN;
 }
 
 struct Entries {
@@ -52,6 +73,22 @@ std::string advice_without_cluster(const ClientOptions& client, const ClusterSta
   const bool answered = std::any_of(status.servers.begin(), status.servers.end(),
                                     [](const ServerStatus& server) { return server.reachable; });
   return asks_dev(client) && !answered ? "; `zabmq dev` starts a cluster there" : "";
+}
+
+std::string advice_about_hosts(const ClientOptions& client, Millis patience) {
+  // The resolver may take long, and cannot be interrupted: a thread that nobody waits for.
+  std::promise<std::string> promise;
+  auto unknown = promise.get_future();
+  std::thread([promise = std::move(promise), endpoints = client.endpoints]() mutable {
+    std::string list;
+    for (const std::string& endpoint : endpoints) {
+      const std::string host = host_of(endpoint);
+      if (is_known(host)) continue;
+      list += (list.empty() ? "; unknown host: " : ", ") + host;
+    }
+    promise.set_value(list);
+  }).detach();
+  return unknown.wait_for(patience) == std::future_status::ready ? unknown.get() : "";
 }
 
 std::string data_directory_problem(const fs::path& directory) {

@@ -1,4 +1,5 @@
 // cursor: the durable cursors that the cluster keeps.
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -18,12 +19,21 @@ std::string text_line(const DurableCursor& cursor) {
   return text + "\n";
 }
 
+// That there is none afterwards is what was asked for, so it is no failure when there was none.
+ExitCode remove(const ClientOptions& client, const std::string& name) {
+  const auto cursors = durable_cursors(client);
+  const bool there = std::any_of(cursors.begin(), cursors.end(),
+                                 [&](const DurableCursor& cursor) { return cursor.name == name; });
+  remove_cursor(client, name);
+  if (!there) std::fprintf(stderr, "zabmq cursor: there was no cursor '%s'\n", name.c_str());
+  return ExitCode::done;
+}
+
 }  // namespace
 
 ExitCode run(const CursorArguments& arguments) {
   if (arguments.removed) {
-    remove_cursor(arguments.client, *arguments.removed);
-    return ExitCode::done;
+    return remove(arguments.client, *arguments.removed);
   }
   for (const DurableCursor& cursor : durable_cursors(arguments.client)) {
     write_out(arguments.json ? json_line(cursor) : text_line(cursor));

@@ -30,7 +30,9 @@ std::string advice(const zabmq::Error& error, const zabmq::cli::Arguments& argum
   return std::visit(
       [](const auto& chosen) -> std::string {
         if constexpr (requires { chosen.client; }) {
-          if (!zabmq::cli::asks_dev(chosen.client)) return "";
+          if (!zabmq::cli::asks_dev(chosen.client)) {
+            return zabmq::cli::advice_about_hosts(chosen.client, look_patience);
+          }
           return zabmq::cli::advice_without_cluster(
               chosen.client, zabmq::cluster_status(chosen.client, look_patience));
         }
@@ -42,7 +44,7 @@ std::string advice(const zabmq::Error& error, const zabmq::cli::Arguments& argum
 int run(const std::string& command, const zabmq::cli::Arguments& arguments) {
   try {
     return end(std::visit([](const auto& chosen) { return zabmq::cli::run(chosen); }, arguments));
-  } catch (const zabmq::SessionFileError& error) {
+  } catch (const zabmq::UsageError& error) {
     return fail(command, error.what(), ExitCode::usage);
   } catch (const zabmq::Error& error) {
     return fail(command, error.what() + advice(error, arguments), zabmq::cli::exit_code_of(error));

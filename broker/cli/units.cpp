@@ -127,7 +127,9 @@ std::optional<LogTime> parse_time(std::string_view text, LogTime now) {
     if (!ago || *ago == 0) return std::nullopt;
     return *ago > now / milli_us ? 0 : now - *ago * milli_us;
   }
+  constexpr std::size_t date = 10;           // YYYY-MM-DD
   constexpr std::size_t date_and_time = 19;  // YYYY-MM-DDTHH:MM:SS
+  if (text.size() == date) return parse_time(std::string(text) + "T00:00:00Z", now);
   if (text.size() <= date_and_time) return std::nullopt;
   const std::string clock(text.substr(0, date_and_time));
   std::tm parts{};
@@ -160,15 +162,6 @@ std::optional<From> parse_from(std::string_view text, LogTime now) {
   }
   const auto offset = parse_number(text, 1);
   return offset ? std::optional<From>(at_offset(*offset)) : std::nullopt;
-}
-
-bool is_endpoint(std::string_view text) {
-  constexpr std::string_view scheme = "tcp://";
-  if (!text.starts_with(scheme)) return false;
-  text.remove_prefix(scheme.size());
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) return false;
-  return parse_number(text.substr(colon + 1), 1, 65535).has_value();
 }
 
 std::optional<std::pair<std::string, std::string>> parse_header(std::string_view text) {

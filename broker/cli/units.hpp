@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "client/endpoints.hpp"
 #include "zabmq/client.hpp"
 #include "zabmq/subscriber.hpp"
 #include "zabmq/types.hpp"
@@ -32,15 +33,15 @@ std::optional<double> parse_rate(std::string_view text);
 
 std::optional<Zxid> parse_zxid(std::string_view text);
 
-// RFC 3339 ("2026-11-25T21:00:00Z", "...T22:00:00.5+01:00"), or so long before `now` ("-10m",
-// "-7d"; without duration_max).
+// RFC 3339 ("2026-11-25T21:00:00Z", "...T22:00:00.5+01:00"), a day ("2026-11-25": its beginning in
+// UTC), or so long before `now` ("-10m", "-7d"; without duration_max).
 std::optional<LogTime> parse_time(std::string_view text, LogTime now);
 
 // "first", "new", an offset from 1, "zxid:E.C", "time:" and what parse_time takes.
 std::optional<From> parse_from(std::string_view text, LogTime now);
 
 // "tcp://HOST:PORT".
-bool is_endpoint(std::string_view text);
+using client::is_endpoint;
 
 // "K=V" with a name that is not empty.
 std::optional<std::pair<std::string, std::string>> parse_header(std::string_view text);

@@ -20,6 +20,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import re
 import struct
 import threading
 import time
@@ -30,9 +31,13 @@ from itertools import takewhile
 from types import SimpleNamespace
 from typing import Callable, Iterable, Iterator, Mapping, NamedTuple, NoReturn
 
-import msgpack
-import xxhash
-import zmq
+try:
+    import msgpack
+    import xxhash
+    import zmq
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(f"no module {missing.name}: on Debian install python3-{missing.name}, "
+                              "and run /usr/bin/python3", name=missing.name) from None
 
 __all__ = ["Publisher", "Subscriber", "status", "first", "new", "at_offset", "at_zxid", "at_time",
            "at_token", "Error", "Message", "Receipt", "Zxid", "ServerStatus", "ClusterStatus"]
@@ -59,6 +64,14 @@ class Error(Exception):
 
     def of(self, sequence: int) -> Error:
         return Error(self.code, self.outcome, self.text, sequence, self.first)
+
+
+class UsageError(Error):
+    """What was given is unusable as it is, an endpoint or a session file, which the text names:
+    refused, and nothing was asked of the cluster."""
+
+    def __init__(self, text: str):
+        super().__init__("refused", "no", text)
 
 
 class Zxid(NamedTuple):
@@ -375,8 +388,13 @@ class Route:
             endpoints = os.environ.get("ZABMQ_ENDPOINTS") or (
                 f"tcp://127.0.0.1:{port}" for port in (9470, 9480, 9490))
         self.endpoints = endpoints.split(",") if isinstance(endpoints, str) else list(endpoints)
-        if not self.endpoints or not all(self.endpoints):
-            raise Error("refused", "no", "no endpoints: name at least one server")
+        if not self.endpoints:
+            raise UsageError("no endpoints: name at least one server")
+        for endpoint in self.endpoints:
+            port = endpoint.rpartition(":")[2]
+            if not re.fullmatch("tcp://.+:[0-9]{1,5}", endpoint) or not 0 < int(port) < 65536:
+                raise UsageError(f"'{endpoint}' is no endpoint: expected tcp://HOST:PORT (several: "
+                                 "a comma between them)")
         self.endpoint, self.at = self.endpoints[0], 0.0
         self.trouble = "no server was reached yet"
         self._place = self._failures = self._redirects = 0
@@ -608,7 +626,7 @@ class Publisher:
     def skip(self, topic: str, payload: bytes | str) -> bool:
         """For a program that is given the same messages each time, and whose message n is sequence
         n: hand it each message before it is published, from the first one on. True: it was taken
-        before, leave it out. Raises Error(refused) when those left out are not those that were
+        before, leave it out. Raises UsageError when those left out are not those that were
         taken. Nothing may be published before it says false."""
         with self._changed:
             if self._skipped.count == self.resumed_after:
@@ -617,10 +635,10 @@ class Publisher:
             self._skipped = self._skipped.add(topic.encode(), data)
             known = self._known_input
             if self._skipped.count == known.count and self._skipped != known:
-                raise Error("refused", "no", f"session file {self._file.path}: the first "
-                            f"{known.count} messages that were taken with it are not those of this "
-                            "input and topic: go on with the same input and topic, or take another "
-                            "session file for this one")
+                raise UsageError(f"session file {self._file.path}: the first {known.count} messages "
+                                 "that were taken with it are not those of this input and topic: go "
+                                 "on with the same input and topic, or take another session file "
+                                 "for this one")
             if self._skipped.count == self.resumed_after:
                 self._input = self._skipped
             return True
@@ -1208,7 +1226,7 @@ class Session(NamedTuple):
 
 class SessionFile:
     """Locked while in use, replaced as a whole, durable when store() returns. Raises
-    Error(refused)."""
+    UsageError."""
 
     def __init__(self, path: str):
         self.path, self._fd = os.fspath(path), -1
@@ -1278,8 +1296,11 @@ class SessionFile:
         finally:
             os.close(fd)
 
-    def _error(self, why: Exception) -> Error:
-        return Error("refused", "no", f"session file {self.path}: {why}")
+    def _error(self, why: Exception) -> UsageError:
+        text = str(why)
+        if isinstance(why, OSError) and why.strerror:  # (of NAME.tmp, perhaps)
+            text = f"opening or writing it failed: {why.strerror}"
+        return UsageError(f"session file {self.path}: {text}")
 
 
 # --- subscribing (section 4.5) ---

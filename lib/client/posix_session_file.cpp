@@ -47,11 +47,11 @@ class Descriptor {
   int fd_;
 };
 
-SessionFileError unusable(const std::string& path, const std::string& why) {
-  return SessionFileError("session file " + path + ": " + why);
+UsageError unusable(const std::string& path, const std::string& why) {
+  return UsageError("session file " + path + ": " + why);
 }
 
-SessionFileError failed(const std::string& path, const std::string& step) {
+UsageError failed(const std::string& path, const std::string& step) {
   return unusable(path, step + " failed: " + std::strerror(errno));
 }
 
@@ -171,11 +171,11 @@ bool is_same_file(int fd, const std::string& path) {
          opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-SessionFileError in_use(const std::string& path) {
+UsageError in_use(const std::string& path) {
   return unusable(path, "in use by another process: one publisher at a time");
 }
 
-SessionFileError replaced_again(const std::string& path) {
+UsageError replaced_again(const std::string& path) {
   return unusable(path, "another process replaces it again and again");
 }
 
@@ -237,7 +237,7 @@ void PosixSessionFile::read() {
   std::string text(file_size_max + 1, '\0');
   const ssize_t size = ::pread(fd_, text.data(), text.size(), 0);
   if (size < 0) {
-    const SessionFileError error = failed(path_, "reading it");
+    const UsageError error = failed(path_, "reading it");
     ::close(std::exchange(fd_, -1));
     throw error;
   }

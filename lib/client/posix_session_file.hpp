@@ -25,14 +25,14 @@ std::string to_text(const SessionRecord& record);
 class PosixSessionFile {
  public:
   // Opens and locks the file; a missing one is created with a new publisher id. Throws
-  // SessionFileError: unreadable, damaged, of a newer version, or in use.
+  // UsageError: unreadable, damaged, of a newer version, or in use.
   explicit PosixSessionFile(const std::string& path);
   ~PosixSessionFile();
   PosixSessionFile(const PosixSessionFile&) = delete;
   PosixSessionFile& operator=(const PosixSessionFile&) = delete;
 
   const SessionRecord& record() const { return record_; }
-  // Durable when it returns. Throws SessionFileError when it could not be written.
+  // Durable when it returns. Throws UsageError when it could not be written.
   void store(const SessionRecord& record);
 
  private:

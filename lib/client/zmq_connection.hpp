@@ -41,6 +41,8 @@ class Connection {
   void perform(Output output);
   // Sends what waited until the connection was established, or until there was room.
   void flush();
+  // All that was to be sent was handed to an established connection.
+  bool all_sent() const { return socket_ && !lost_ && outgoing_.empty(); }
   // The next frame. Malformed frames end the connection.
   std::optional<Received> receive();
   // What has become of the connection; to be asked after receive() has nothing more.

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "client/endpoints.hpp"
 #include "client/posix_random.hpp"
 #include "client/route.hpp"
 #include "client/zmq_connection.hpp"
@@ -35,25 +36,30 @@ class Asking {
  public:
   explicit Asking(const ClientOptions& options)
       : route_(endpoints_of(options), client::random_seed()),
+        timeout_(options.timeout),
         deadline_ms_(steady_now_ms() + static_cast<std::uint64_t>(
                                            std::max<std::int64_t>(options.timeout.count(), 0))) {}
 
-  // The answer of the first server that gives one of this kind.
+  // The answer of the first server that gives one of this kind. `open`: the outcome of a question
+  // that was sent and not answered.
   template <class Answer>
-  Answer ask(const wire::ClientMessage& question, Outcome outcome) {
+  Answer ask(const wire::ClientMessage& question, Outcome open) {
     client::Route::Next next = route_.first(steady_now_ms());
     while (next.at_ms < deadline_ms_) {
       wait_until(next.at_ms);
       if (auto answer = ask_one<Answer>(next.endpoint, question)) return *std::move(answer);
+      if (sent_) outcome_ = open;
       next = route_.after_failure(steady_now_ms());
     }
-    throw Error(Code::unavailable, outcome, trouble_);
+    throw Error(Code::unavailable, outcome_,
+                "no answer within " + std::to_string(timeout_.count()) + " ms: " + trouble_ +
+                    (outcome_ == Outcome::no ? "" : "; it was asked: run it again to be sure"));
   }
 
  private:
   static const std::vector<std::string>& endpoints_of(const ClientOptions& options) {
-    if (!options.endpoints.empty()) return options.endpoints;
-    throw Error(Code::refused, Outcome::no, "no endpoints: name at least one server");
+    client::check_endpoints(options.endpoints);
+    return options.endpoints;
   }
 
   static void wait_until(std::uint64_t at_ms) {
@@ -64,6 +70,7 @@ class Asking {
   template <class Answer>
   std::optional<Answer> ask_one(const std::string& endpoint, const wire::ClientMessage& question) {
     trouble_ = endpoint + ": no answer";
+    sent_ = false;
     const std::uint64_t until = std::min(deadline_ms_, steady_now_ms() + answer_patience_ms);
     Connection connection(context_);
     connection.perform(Connect{endpoint});
@@ -71,11 +78,13 @@ class Asking {
     connection.perform(SendFrame{question, nullptr});
     while (steady_now_ms() < until) {
       connection.flush();
+      sent_ |= connection.all_sent();
       while (const auto frame = connection.receive()) {
         if (const auto* answer = std::get_if<Answer>(&frame->message)) return *answer;
         const auto* refused = std::get_if<wire::Refused>(&frame->message);
         if (!refused) continue;  // WELCOME
         trouble_ = endpoint + ": " + refused->text;
+        sent_ = refused->outcome == Outcome::maybe;
         if (!may_pass(refused->code)) throw Error(refused->code, refused->outcome, trouble_);
         return std::nullopt;
       }
@@ -91,7 +100,10 @@ class Asking {
 
   std::shared_ptr<zmq::context_t> context_ = client::shared_context();
   client::Route route_;
+  const Millis timeout_;
   std::uint64_t deadline_ms_;
+  bool sent_ = false;  // to the server asked last, and may have been done
+  Outcome outcome_ = Outcome::no;
   std::string trouble_ = "no server was reached";
 };
 

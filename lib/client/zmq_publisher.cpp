@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "client/endpoints.hpp"
 #include "client/intake.hpp"
 #include "client/posix_random.hpp"
 #include "client/posix_session_file.hpp"
@@ -197,9 +198,7 @@ void Publisher::Impl::stop_thread() {
 }
 
 PublisherSession::Options Publisher::Impl::session_options() const {
-  if (options_.endpoints.empty()) {
-    throw Error(Code::refused, Outcome::no, "no endpoints: name at least one server");
-  }
+  client::check_endpoints(options_.endpoints);
   PublisherSession::Options session{.endpoints = options_.endpoints, .publisher = id_};
   session.seed = client::random_seed();
   session.id_is_ours = !file_;
@@ -218,7 +217,7 @@ void Publisher::Impl::wait_until_open() {
   const std::uint64_t deadline = deadline_in(options_.timeout);
   std::unique_lock lock(mutex_);
   changed_.wait_until(lock, time_of(deadline), [this] { return open_ || dead_; });
-  if (file_failed_) throw SessionFileError(dead_->what());
+  if (file_failed_) throw UsageError(dead_->what());
   if (dead_) throw Error(*dead_);
   if (!open_) {
     throw Error(Code::unavailable, Outcome::no,
@@ -342,11 +341,11 @@ bool Publisher::Impl::skip(std::string_view topic, Bytes payload) {
   if (skipped_.count == resumed_after_) return false;
   skipped_.add(topic, payload);
   if (skipped_.count == known_input_.count && skipped_ != known_input_) {
-    throw SessionFileError("session file " + options_.session_file + ": the first " +
-                           std::to_string(known_input_.count) +
-                           " messages that were taken with it are not those of this input and "
-                           "topic: go on with the same input and topic, or take another session "
-                           "file for this one");
+    throw UsageError("session file " + options_.session_file + ": the first " +
+                     std::to_string(known_input_.count) +
+                     " messages that were taken with it are not those of this input and "
+                     "topic: go on with the same input and topic, or take another session "
+                     "file for this one");
   }
   input_resumed_ = skipped_.count == resumed_after_;
   return true;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "client/delivery.hpp"
+#include "client/endpoints.hpp"
 #include "client/posix_random.hpp"
 #include "client/subscriber_session.hpp"
 #include "client/zmq_connection.hpp"
@@ -32,9 +33,7 @@ namespace {
 constexpr std::uint64_t turn_ms = 20;  // turns are at most so far apart
 
 SubscriberSession::Options session_options(const SubscriberOptions& options) {
-  if (options.endpoints.empty()) {
-    throw Error(Code::refused, Outcome::no, "no endpoints: name at least one server");
-  }
+  client::check_endpoints(options.endpoints);
   if (options.topics.size() > wire::topics_max) {
     throw Error(Code::too_large, Outcome::no,
                 std::to_string(options.topics.size()) + " topics, a subscription takes " +

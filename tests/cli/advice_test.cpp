@@ -52,6 +52,17 @@ TEST_SUITE("cli/advice") {
     CHECK(advice_without_cluster(other, nobody).empty());
   }
 
+  TEST_CASE("hosts: a name that nobody knows is named, numbers and known names are not") {
+    const Millis patience{10000};
+    const ClientOptions known{{"tcp://127.0.0.1:1", "tcp://[::1]:1", "tcp://localhost:1"},
+                              patience};
+    ClientOptions unknown = known;
+    unknown.endpoints.push_back("tcp://nosuchhost.invalid:9470");
+
+    CHECK(advice_about_hosts(known, patience).empty());
+    CHECK(advice_about_hosts(unknown, patience) == "; unknown host: nosuchhost.invalid");
+  }
+
   TEST_CASE("data directory: what it is instead, and where those of dev are") {
     const Directory directory;
     const fs::path& path = directory.path();

@@ -110,15 +110,17 @@ TEST_SUITE("cli/units") {
     CHECK(parse_time("2025-11-25T12:00:00.25Z", 0) == noon + 250'000);
     CHECK(parse_time("2025-11-25T12:00:00.1234567Z", 0) == noon + 123'456);
     CHECK(parse_time("1970-01-01T00:00:00Z", 0) == 0);
+    CHECK(parse_time("2025-11-25", 0) == noon - 12 * hour);
+    CHECK_FALSE(parse_time("2025-13-25", 0));
     CHECK(parse_time("-1h", noon) == noon - hour);
     CHECK(parse_time("-1h", 5) == 0);
     CHECK(parse_time("-48h", noon) == noon - 48 * hour);
     CHECK(parse_time("-7d", noon) == noon - 7 * 24 * hour);
     CHECK(parse_time("-18446744073709551615ms", noon) == 0);
     for (const char* bad :
-         {"", "-", "-10", "-0d", "-99999999999999999999d", "10m", "2025-11-25",
-          "2025-11-25T12:00:00", "2025-11-25 12:00:00Z", "2025-02-30T12:00:00Z",
-          "2025-11-25T12:00:00.Z", "2025-11-25T12:00:00+1:00", "1969-12-31T23:59:59Z", "now"}) {
+         {"", "-", "-10", "-0d", "-99999999999999999999d", "10m", "2025-11-25T12:00:00",
+          "2025-11-25 12:00:00Z", "2025-02-30T12:00:00Z", "2025-11-25T12:00:00.Z",
+          "2025-11-25T12:00:00+1:00", "1969-12-31T23:59:59Z", "now"}) {
       CAPTURE(bad);
       CHECK_FALSE(parse_time(bad, noon));
     }

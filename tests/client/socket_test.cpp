@@ -320,7 +320,7 @@ TEST_SUITE("client/sockets") {
       CHECK(publisher.skip("t", "1"));
       CHECK(publisher.skip("t", "2"));
       if (third == std::string("other")) {
-        CHECK_THROWS_AS(publisher.skip("t", third), SessionFileError);
+        CHECK_THROWS_AS(publisher.skip("t", third), UsageError);
       } else {
         CHECK(publisher.skip("t", third));
         CHECK_FALSE(publisher.skip("t", "4"));
@@ -332,7 +332,7 @@ TEST_SUITE("client/sockets") {
       CHECK(publisher.resumed_after() == 3);
       CHECK(publisher.compared_until() == 2);
       CHECK(publisher.skip("t", "1"));
-      CHECK_THROWS_AS(publisher.skip("u", "2"), SessionFileError);
+      CHECK_THROWS_AS(publisher.skip("u", "2"), UsageError);
     }
     {
       Publisher publisher(options);

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/free_ports.hpp"
 #include "test_cluster.hpp"
 
 namespace zabmq::cluster {
@@ -98,6 +99,46 @@ TEST_SUITE("cluster/cursor") {
     CHECK((removes.code == 2 || removes.code == 4));
     CHECK(is_one_line(removes.err));
     CHECK(cluster.tool({"cursor", "list"}).code == 0);  // what this server has delivered
+  }
+
+  TEST_CASE("cursor: two readers -> each gets everything, the place is that of the one ahead") {
+    TestCluster cluster;
+    publish(cluster, 1, 2);
+    const Words words{"sub",     "--cursor", "billing",     "--from",           "first",
+                      "--count", "3",        "--endpoints", cluster.endpoints()};
+    Running one("zabmq", words);
+    CHECK(one.read_line() == "1");
+    CHECK(one.read_line() == "2");
+    CHECK(eventually([&] {
+      return cluster.tool({"cursor", "list"}).out == "billing: acknowledged 2, 0 behind\n";
+    }));
+    one.signal(SIGSTOP);
+    publish(cluster, 3, 4);
+    CHECK(sub(cluster, {"--count", "2"}).out == "3\n4\n");
+    one.signal(SIGCONT);
+
+    CHECK(one.read_line() == "3");
+    CHECK(one.wait() == 0);
+    CHECK(cluster.tool({"cursor", "list"}).out == "billing: acknowledged 4, 0 behind\n");
+  }
+
+  TEST_CASE("cursor: removed although there was none -> done, and said") {
+    TestCluster cluster;
+    const Ended removed = cluster.tool({"cursor", "remove", "nosuch"});
+    CHECK(removed.code == 0);
+    CHECK(removed.err == "zabmq cursor: there was no cursor 'nosuch'\n");
+  }
+
+  TEST_CASE("cursor: nobody there -> unavailable, with the deadline") {
+    const std::string nobody = "tcp://127.0.0.1:" + std::to_string(cli::free_ports(1).front());
+    for (const Words& words : {Words{"cursor", "remove", "billing"}, Words{"cursor", "list"}}) {
+      Words all = words;
+      all.insert(all.end(), {"--endpoints", nobody, "--timeout", "300ms"});
+      const Ended ended = zabmq_tool(all);
+      CHECK(ended.code == 2);
+      CHECK(is_one_line(ended.err));
+      CHECK(contains(ended.err, "no answer within 300 ms: " + nobody));
+    }
   }
 
   TEST_CASE("cursor: a name that is none -> usage") {

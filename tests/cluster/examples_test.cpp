@@ -40,6 +40,22 @@ TEST_SUITE("cluster/examples") {
       CHECK(line->ends_with(ending));
     }
   }
+
+  TEST_CASE("examples: asked for help -> usage and 0, a mistake -> exit 1 at once, one line") {
+    for (const char* program : {"zabmq-publish", "zabmq-subscribe"}) {
+      CAPTURE(program);
+      const Ended help = run_program(program, {"--help"});
+      CHECK(help.code == 0);
+      CHECK(help.out.starts_with(std::string("usage: ") + program));
+      CHECK(run_program(program, {"--nonsense"}).code == 1);
+      const EndpointsInEnvironment endpoints("nonsense");
+      const Ended wrong = run_program(program, {"orders"});
+      CHECK(wrong.code == 1);
+      CHECK(is_one_line(wrong.err));
+      CHECK(contains(wrong.err, "'nonsense' is no endpoint: expected tcp://HOST:PORT"));
+    }
+    CHECK(run_program("zabmq-publish", {}).code == 1);
+  }
 }
 
 }  // namespace zabmq::cluster

@@ -236,6 +236,23 @@ class Publishing(ClusterTest):
         self.assertEqual([line.split()[::2] for line in ran.stdout.splitlines()],
                          [["1", "one"], ["2", "two"]])
 
+    def test_the_example_tells_a_mistake_in_one_line(self):
+        def run(*words, **environment):
+            return subprocess.run([sys.executable, ROOT / "examples/python/lines.py", *words],
+                                  input="", text=True, capture_output=True, timeout=BOUND,
+                                  env={"PYTHONPATH": str(CLIENT), **environment})
+        modules = self.cluster.path / "modules"
+        modules.mkdir()
+        (modules / "zmq.py").write_text("raise ModuleNotFoundError('', name='zmq')")
+        for ran, told in ((run(), "usage: lines.py TOPIC"), (run("--nonsense"), "usage: "),
+                          (run("t", ZABMQ_ENDPOINTS="nonsense"), "'nonsense' is no endpoint"),
+                          (run("t", PYTHONPATH=""), "set PYTHONPATH"),
+                          (run("t", PYTHONPATH=f"{modules}:{CLIENT}"), "install python3-zmq")):
+            self.assertEqual(ran.returncode, 1)
+            self.assertIn(told, ran.stdout + ran.stderr)
+            self.assertEqual(len((ran.stdout + ran.stderr).splitlines()), 1)
+        self.assertEqual(run("--help").returncode, 0)
+
 
 class SleepingPublisher(ClusterTest):
     settings = ("timing.client_timeout=1s",)

@@ -56,12 +56,6 @@ struct BatchOptions {
   std::optional<Offset> expect_last_offset = std::nullopt;  // of the whole batch
 };
 
-// Of the session file itself, which the text names: refused, nothing was published.
-class SessionFileError : public Error {
- public:
-  explicit SessionFileError(const std::string& text) : Error(Code::refused, Outcome::no, text) {}
-};
-
 // All members may be called from any thread. One background thread owns the socket; `done`
 // callbacks run on it, in the order of publication, and must neither block (so no publish(),
 // retry(), flush() or close() in them) nor throw.
@@ -84,7 +78,7 @@ class Publisher {
   using Done = std::function<void(Result<Receipt>)>;
 
   // Opens a new instance of the publisher: waits up to `timeout` for a leader. Throws Error:
-  // unavailable, refused, or SessionFileError when the session file is unusable.
+  // unavailable, refused, or UsageError when the session file is unusable.
   explicit Publisher(PublisherOptions options);
   ~Publisher();  // abandons what is not acknowledged; call flush() first
   Publisher(const Publisher&) = delete;
@@ -131,7 +125,7 @@ class Publisher {
 
   // For a program that is given the same messages each time, and whose message n is sequence n:
   // hand it each message before it is published, from the first one on. True: it was taken before,
-  // leave it out. Throws SessionFileError when those left out are not those that were taken.
+  // leave it out. Throws UsageError when those left out are not those that were taken.
   // Nothing may be published before it says false.
   bool skip(std::string_view topic, Bytes payload);
   bool skip(std::string_view topic, std::string_view payload);

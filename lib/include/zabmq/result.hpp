@@ -48,6 +48,13 @@ class Error : public std::runtime_error {
   std::optional<Offset> first;
 };
 
+// What was given is unusable as it is, an endpoint or a session file, which the text names:
+// refused, and nothing was asked of the cluster.
+class UsageError : public Error {
+ public:
+  explicit UsageError(const std::string& text) : Error(Code::refused, Outcome::no, text) {}
+};
+
 // A value or an Error. Ask with `if (r)` first; value() throws the Error.
 template <class T>
 class [[nodiscard]] Result {

@@ -92,7 +92,8 @@ struct SubscriberOptions : ClientOptions {
   From from = fresh();
   // A durable cursor, kept by the cluster under this name (by the rules of a topic): a subscriber
   // begins behind what was acknowledged to it, or at `from` if it is new, and then it exists.
-  // Retention keeps what it has not acknowledged, up to storage.retain_max_bytes.
+  // Retention keeps what it has not acknowledged, up to storage.retain_max_bytes. For one
+  // subscriber at a time: two both get everything, and the cursor is where the one ahead is.
   std::optional<std::string> cursor = std::nullopt;
   bool until_end = false;  // stop at what was the end when subscribing
   // What to do when the offset that is due is no longer kept. None: end with the error `gap`. Else
