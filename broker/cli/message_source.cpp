@@ -73,7 +73,8 @@ class Repeated final : public MessageSource {
   std::uint64_t left_;
 };
 
-// All of standard input as one message, `count` times.
+// All of standard input as one message, `count` times. Without a byte it is none: who pipes nothing
+// has nothing to say, and an empty message can be given as such.
 class WholeInput final : public MessageSource {
  public:
   WholeInput(Input input, std::uint64_t count) : input_(input), left_(count) {}
@@ -91,7 +92,7 @@ class WholeInput final : public MessageSource {
       got = input_.read_more(payload_);
       check_size(payload_.size());
     }
-    read_ = got == Input::Got::end;
+    read_ = got == Input::Got::end && !payload_.empty();
     return read_;
   }
 

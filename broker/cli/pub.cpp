@@ -231,8 +231,8 @@ class Feeder {
   }
 
   // What it lacks may be what another input had: nothing can be said of this one.
-  SessionFileError too_short(std::uint64_t messages) const {
-    return SessionFileError(
+  UsageError too_short(std::uint64_t messages) const {
+    return UsageError(
         "session file " + arguments_.session + ": " + std::to_string(publisher_.resumed_after()) +
         " messages were taken with it, and this input has only " + std::to_string(messages) +
         ": go on with the same input, or take another session file for this "

@@ -113,9 +113,15 @@ TEST_SUITE("cli/message_source") {
   TEST_CASE("whole input: one message, its newlines included, as often as asked") {
     PubArguments arguments;
     CHECK(messages_of(arguments, "a\nb\n") == List{"a\nb\n"});
-    CHECK(messages_of(arguments, "") == List{""});
     arguments.count = 2;
     CHECK(messages_of(arguments, "x") == List{"x", "x"});
+  }
+
+  TEST_CASE("whole input without a byte: no message") {
+    CHECK(messages_of(PubArguments{}, "").empty());
+    PubArguments thrice;
+    thrice.count = 3;
+    CHECK(messages_of(thrice, "").empty());
   }
 
   TEST_CASE("given and generated messages: standard input is not touched") {
