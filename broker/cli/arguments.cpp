@@ -1,10 +1,12 @@
-// Arguments: the flags of every command. The only file that knows the parsing library.
+// Arguments: the flags of every command. With Complaint the only file that knows the parsing
+// library.
 #include "cli/arguments.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <utility>
 
+#include "cli/complaint.hpp"
 #include "cli/units.hpp"
 
 namespace zabmq::cli {
@@ -19,11 +21,12 @@ constexpr double latency_rate = 1000;
 constexpr std::size_t stamp_size = 16;  // of an end-to-end message, in front of its payload
 constexpr std::uint64_t generated_size_max = 64u << 20;
 
-constexpr const char* duration_form = "a duration such as 500ms, 5s or 1m (at most 24h)";
+constexpr const char* duration_form =
+    "a number with its unit, ms, s, m or h, such as 500ms or 5s (at most 24h)";
 constexpr const char* size_form = "a size such as 100, 64KiB or 1MiB";
 constexpr const char* from_form =
     "first, new, an offset from 1, zxid:EPOCH.COUNTER, or time: with "
-    "-10m, -7d or 2026-11-25T21:00:00Z behind it";
+    "-10m, -7d, 2026-11-25 (its beginning in UTC) or 2026-11-25T21:00:00Z behind it";
 
 constexpr const char* exit_codes =
     "Exit codes: 0 done, 1 usage, 2 unavailable (try again), 3 refused, 4 outcome unknown.";
@@ -146,8 +149,8 @@ void add_pub(CLI::App& app, PubArguments& pub) {
   const auto take_message = [&pub](const std::string& text) {
     if (text != "-") pub.message = text;
   };
-  command->add_option_function<std::string>("MESSAGE", take_message,
-                                            "The message; - or none: standard input");
+  command->add_option_function<std::string>(
+      "MESSAGE", take_message, "The message; - or none: standard input, if there is any");
   add_switch(*command, "--lines", pub.lines, "Each line of standard input is a message");
   add(*command, "--count", pub.count, number_between(1, UINT64_MAX), "a number from 1",
       "Publish the message so often, or only the first N lines")
@@ -223,9 +226,10 @@ void add_sub(CLI::App& app, SubArguments& sub) {
     sub.from = *from;
   };
   command
-      ->add_option_function<std::string>("--from", take_from,
-                                         "first, new, OFFSET, zxid:E.C, time:-10m or time:RFC3339; "
-                                         "inclusive (default new)")
+      ->add_option_function<std::string>(
+          "--from", take_from,
+          "first, new, OFFSET, zxid:E.C, time:-10m, time:2026-11-25\n"
+          "or time:RFC3339; inclusive (default new)")
       ->type_name("START");
   add(*command, "--count", sub.count, number_between(1, UINT64_MAX), "a number from 1",
       "End after so many messages")
@@ -250,7 +254,8 @@ void add_sub(CLI::App& app, SubArguments& sub) {
       ->add_option_function<std::string>(
           "--cursor", take_cursor,
           "Go on behind what was printed under this name before, and keep\n"
-          "the place in the cluster; a new name begins at --from")
+          "the place in the cluster; a new name begins at --from. For one\n"
+          "reader at a time: two get everything both, the place is the further one")
       ->type_name("NAME");
   const auto take_format = [&sub](SubFormat format) {
     return [&sub, format](std::int64_t) { sub.format = format; };
@@ -475,11 +480,6 @@ void check_environment(const ClientOptions& client) {
   check_endpoints("ZABMQ_ENDPOINTS", client.endpoints);
 }
 
-std::string one_line(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
-}
-
 // The whole command line while it is being read.
 struct CommandLine {
   CLI::App app{"zabmq: ordered, replicated messaging", "zabmq"};
@@ -518,26 +518,6 @@ struct CommandLine {
     return checked(bench, check_bench);
   }
 
-  // What is wrong, in one line. An unknown command is not "a subcommand is required".
-  std::string explain(const CLI::ParseError& error, int count, const char* const* words) const {
-    const bool no_command = app.get_subcommands().empty();
-    const std::string flag = unknown_flag();
-    if (!flag.empty()) return "unknown flag '" + flag + "': see --help";
-    if (no_command && count > 1 && words[1][0] != '-') {
-      return "unknown command '" + std::string(words[1]) +
-             "': expected dev, pub, sub, cursor, status, bench, conformance or log";
-    }
-    if (no_command && count == 1) return "no command: see zabmq --help";
-    const std::string extra = unexpected_word();
-    if (!extra.empty() && app.got_subcommand("log")) {
-      return "'" + extra + "': expected verify or dump, and nothing else";
-    }
-    if (!extra.empty() && app.got_subcommand("pub")) {
-      return "'" + extra + "' is one word too many: a MESSAGE with blanks needs quotes";
-    }
-    return one_line(error.what());
-  }
-
  private:
   Arguments chosen_log() const {
     const CLI::App& command = *app.get_subcommand("log");
@@ -547,21 +527,6 @@ struct CommandLine {
     check_log(log);
     if (command.got_subcommand("dump")) return DumpArguments{log.directory, log.json};
     return VerifyArguments{log.directory, log.json};
-  }
-
-  // What is missing is told first by the library, and is often the value of a mistyped flag.
-  std::string unknown_flag() const {
-    for (const std::string& word : app.remaining(true)) {
-      if (word.size() > 1 && word.starts_with('-') && word != "--") return word;
-    }
-    return "";
-  }
-
-  std::string unexpected_word() const {
-    for (const std::string& word : app.remaining(true)) {
-      if (word != "--") return word;
-    }
-    return "";
   }
 
   template <class T, class Check>
@@ -582,6 +547,10 @@ Parsed parse_arguments(int count, const char* const* words) {
   };
   try {
     std::vector<std::string> safe = shielded(count, words);
+    if (count >= 2 && safe[1] == "help") {  // as of git and others: `help`, `help pub`
+      safe.erase(safe.begin() + 1);
+      safe.emplace_back("--help");
+    }
     std::reverse(safe.begin(), safe.end());
     safe.pop_back();  // the program's name
     line.app.parse(safe);
@@ -591,7 +560,7 @@ Parsed parse_arguments(int count, const char* const* words) {
   } catch (const CLI::CallForVersion& version) {
     return {command(), Answer{ExitCode::done, std::string(version.what()) + "\n"}};
   } catch (const CLI::ParseError& error) {
-    return {command(), Answer{ExitCode::usage, line.explain(error, count, words)}};
+    return {command(), Answer{ExitCode::usage, complaint(line.app, error, count, words)}};
   }
 }
 

@@ -2,6 +2,7 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <random>
@@ -299,6 +300,9 @@ ExitCode run(const BenchArguments& arguments) {
   write_out(arguments.json ? json_line(arguments, result, environment)
                            : summary(arguments, result, environment));
   flush_out();
+  if (arguments.mode != BenchMode::sub) {
+    std::fputs(left_behind(arguments, result).c_str(), stderr);
+  }
   return ExitCode::done;
 }
 

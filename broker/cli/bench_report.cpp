@@ -122,6 +122,14 @@ std::string json_line(const BenchArguments& arguments, const BenchResult& result
   return object.dump() + '\n';
 }
 
+std::string left_behind(const BenchArguments& arguments, const BenchResult& result) {
+  return format(
+             "zabmq bench: these %.0f MB, and those of the warm-up, stay in the cluster, topic '",
+             static_cast<double>(result.bytes) / 1e6) +
+         arguments.topic +
+         "', until retention lets them go; with `zabmq dev`: stop it and remove its directory\n";
+}
+
 std::string summary(const BenchArguments& arguments, const BenchResult& result,
                     const Environment& environment) {
   std::string text =

@@ -27,6 +27,9 @@ std::string name_of(BenchMode mode);
 // One object with its '\n'; field names and their order are a contract.
 std::string json_line(const BenchArguments& arguments, const BenchResult& result,
                       const Environment& environment);
+// What it has published and cannot take back; of a benchmark that publishes.
+std::string left_behind(const BenchArguments& arguments, const BenchResult& result);
+
 std::string summary(const BenchArguments& arguments, const BenchResult& result,
                     const Environment& environment);
 

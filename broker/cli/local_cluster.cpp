@@ -231,9 +231,13 @@ std::string LocalCluster::how_ended(ServerId id) {
 }
 
 std::vector<std::string> LocalCluster::command_line(ServerId id) const {
-  std::vector<std::string> words{
-      program_.string(),        "--id", to_string(id), "--servers", server_list(), "--data-dir",
-      server(id).data_directory};
+  std::vector<std::string> words{program_.string(),
+                                 "--id",
+                                 to_string(id),
+                                 "--servers",
+                                 server_list(),
+                                 "--data-dir",
+                                 std::filesystem::absolute(server(id).data_directory)};
   words.insert(words.end(), options_.arguments.begin(), options_.arguments.end());
   return words;
 }

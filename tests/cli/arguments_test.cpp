@@ -287,6 +287,30 @@ TEST_SUITE("cli/arguments") {
     }
   }
 
+  TEST_CASE("help: as a word in front, too") {
+    const auto text = [](std::initializer_list<const char*> words) {
+      const Parsed result = parse(words);
+      return std::get<Answer>(result.result).text;
+    };
+    CHECK(text({"help"}) == text({"--help"}));
+    CHECK(text({"help", "pub"}) == text({"pub", "--help"}));
+    CHECK(text({"help", "log", "dump"}) == text({"log", "dump", "--help"}));
+  }
+
+  TEST_CASE("what the parsing library refuses -> told in our words, with what to do next") {
+    CHECK(refusal({"pub"}) == "TOPIC is required: see zabmq pub --help");
+    CHECK(refusal({"pub", "t", "--timeout"}) ==
+          "--timeout lacks its DURATION: see zabmq pub --help");
+    CHECK(refusal({"status", "more"}) == "'more' is one word too many: see zabmq status --help");
+    CHECK(refusal({"cursor"}) == "expected list or remove: see zabmq cursor --help");
+    CHECK(refusal({"cursor", "drop"}) ==
+          "'drop': expected list or remove: see zabmq cursor --help");
+    CHECK(refusal({"cursor", "remove"}) == "NAME is required: see zabmq cursor remove --help");
+    CHECK(refusal({"pub", "t", "m", "--timeout", "5"}) ==
+          "--timeout: '5': expected a number with its unit, ms, s, m or h, such as 500ms or 5s (at "
+          "most 24h)");
+  }
+
   TEST_CASE("help: an action of log or bench has its own options in it") {
     const auto help = [](const char* command, const char* action) {
       const Parsed result = parse({command, action, "--help"});

@@ -115,6 +115,16 @@ TEST_SUITE("cli/bench") {
     }
   }
 
+  TEST_CASE("left behind: how much, which topic, how to get rid of it") {
+    BenchResult result = four_messages();
+    result.bytes = 12'300'000;
+    const std::string text = left_behind(BenchArguments{}, result);
+    for (const char* part : {"12 MB", "topic 'bench'", "retention", "remove its directory\n"}) {
+      CAPTURE(part);
+      CHECK(text.find(part) != text.npos);
+    }
+  }
+
   TEST_CASE("interval line: latencies only when there are any, warm-up is named") {
     BenchMeter::Interval interval;
     interval.messages = 1234;

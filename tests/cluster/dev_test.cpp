@@ -157,7 +157,9 @@ TEST_SUITE("cluster/dev") {
   TEST_CASE("dev: a server killed -> how it ended and how to start it again, the others go on") {
     TemporaryDirectory directory;
     const int port = free_scheme();
-    Running dev("zabmq", {"dev", "--dir", directory.path(), "--port", std::to_string(port)});
+    // The command to start a server again is for another terminal, which may be anywhere.
+    const auto relative = std::filesystem::relative(directory.path());
+    Running dev("zabmq", {"dev", "--dir", relative, "--port", std::to_string(port)});
     std::string process;
     while (true) {
       const std::string line = dev.read_line().value();
@@ -175,7 +177,8 @@ TEST_SUITE("cluster/dev") {
     const std::string told = dev.error_output();
     CHECK(contains(told, "server 1 ended: killed by signal 9 (Killed)\n"));
     CHECK(contains(told, "zabmqd --id 1 --servers 1=127.0.0.1:"));
-    CHECK(contains(told, "--data-dir " + (directory.path() / "1").string() + "\n"));
+    CHECK(contains(told, "--data-dir /"));
+    CHECK(contains(told, directory.path().string() + "/1\n"));
     CHECK(eventually([&] {
       return zabmq_tool({"pub", "t", "m", "--endpoints", endpoints_of(port)}).code == 0;
     }));
