@@ -226,7 +226,11 @@ void PublisherActor::after_opening() {
                                  std::to_string(process_.session->resumed_after()));
   }
   if (!keeps_id_) return;
-  if (!fence_) fence_ = Fence{process_.session->instance(), process_.session->resumed_after()};
+  // One that was ended begins anew, whatever an older process had heard of it, which may have been
+  // the one that ended it (seed 1795695976507).
+  if (!fence_ && !around_.was_ended(id_)) {
+    fence_ = Fence{process_.session->instance(), process_.session->resumed_after()};
+  }
   check_fence();
   if (process_.session->resumed_after() < known_last_) {
     around_.report("publisher", "the cluster forgot sequences of a publisher: it acknowledged " +
