@@ -106,7 +106,7 @@ class Invariants {
   Offset retained() const { return retained_; }  // greatest offset that a commit let go
   std::size_t epochs_established() const { return established_.size(); }
   // By the committed history: it was closed, or without a record for longer than is promised.
-  bool was_ended(const Uuid& publisher) const;
+  std::uint64_t endings(const Uuid& publisher) const;
   // The same: where a durable cursor stands; nullopt: there is none.
   std::optional<Offset> cursor(const std::string& name) const;
   // W10: publishers and cursors are what the committed history makes of them. Precondition: all of
@@ -182,9 +182,9 @@ class Invariants {
   struct Publisher {
     LogTime time = 0;  // of its last record
     Sequence last_sequence = 0;
-    bool closed = false;     // now
-    bool was_ended = false;  // at any time
-    Instance instance = 0;   // the newest one that was ever opened
+    bool closed = false;        // now
+    std::uint64_t endings = 0;  // before
+    Instance instance = 0;      // the newest one that was ever opened
   };
   struct Move {
     replica::CursorMove to;

@@ -19,7 +19,7 @@ void Invariants::note_publisher(const Node& node) {
   Publisher& publisher =
       publishers_.try_emplace(node.publisher, Publisher{node.time}).first->second;
   if (publisher.closed || idle_for_too_long(publisher)) {
-    publisher.was_ended = true;
+    ++publisher.endings;
     publisher.last_sequence = 0;
   }
   if (node.opens > 0 && node.opens <= publisher.instance) {
@@ -49,11 +49,11 @@ bool Invariants::idle_for_too_long(const Publisher& publisher) const {
   return newest_time_ > publisher.time && newest_time_ - publisher.time > publisher_ttl_;
 }
 
-bool Invariants::was_ended(const Uuid& publisher) const {
+std::uint64_t Invariants::endings(const Uuid& publisher) const {
   const auto found = publishers_.find(publisher);
-  if (found == publishers_.end()) return false;
+  if (found == publishers_.end()) return 0;
   const Publisher& ghost = found->second;
-  return ghost.was_ended || ghost.closed || idle_for_too_long(ghost);
+  return ghost.endings + (ghost.closed || idle_for_too_long(ghost) ? 1 : 0);
 }
 
 std::optional<Offset> Invariants::cursor(const std::string& name) const {

@@ -92,6 +92,7 @@ void PublisherActor::forget_id() {
 // Nothing that an older process of the publisher before heard is this one's (seed 1795685535562).
 void PublisherActor::begin_anew() {
   key_ = next_key_();
+  endings_before_ = around_.endings(id_);
   known_last_ = invoked_ = newest_invoked_ = 0;
   refused_.clear();
   if (older_) note_late_openings(*older_);
@@ -114,7 +115,7 @@ void PublisherActor::on_closed(const std::optional<Error>& error) {
   if (error) return say(std::string("is not closed: ") + error->what());
   closed_ = true;
   ++counts_.closed;
-  if (around_.was_ended(id_)) return;
+  if (was_ended()) return;
   around_.suspect("closed",
                   "a publisher is told that it is closed, and the cluster goes on with it");
 }
@@ -188,7 +189,7 @@ void PublisherActor::note_late_openings(const Process& process) {
 // goes on with its id.
 void PublisherActor::judge_end(const Error& error, bool may_be_fenced) {
   say(std::string("is over: ") + error.what());
-  if (error.code == Code::expired && around_.was_ended(id_)) return;
+  if (error.code == Code::expired && was_ended()) return;
   if (error.code == Code::refused && may_be_fenced) return;
   around_.report("publisher", std::string("a publisher is over without a reason: ") + error.what());
 }
@@ -226,11 +227,9 @@ void PublisherActor::after_opening() {
                                  std::to_string(process_.session->resumed_after()));
   }
   if (!keeps_id_) return;
-  // One that was ended begins anew, whatever an older process had heard of it, which may have been
-  // the one that ended it (seed 1795695976507).
-  if (!fence_ && !around_.was_ended(id_)) {
-    fence_ = Fence{process_.session->instance(), process_.session->resumed_after()};
-  }
+  // An older process has ended it, which knew of more than this one (seed 1795695976507).
+  if (known_last_ == 0 && process_.session->resumed_after() == 0 && was_ended()) begin_anew();
+  if (!fence_) fence_ = Fence{process_.session->instance(), process_.session->resumed_after()};
   check_fence();
   if (process_.session->resumed_after() < known_last_) {
     around_.report("publisher", "the cluster forgot sequences of a publisher: it acknowledged " +

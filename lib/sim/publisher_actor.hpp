@@ -70,9 +70,9 @@ struct ClientSurroundings {
   HistoryChecker& history;
   Names& names;
   std::function<Offset()> committed;  // greatest offset that is
-  // By the committed history: a publisher that was closed or idle for too long; where a durable
-  // cursor stands.
-  std::function<bool(const Uuid&)> was_ended;
+  // By the committed history: how often a publisher was closed or idle for too long; where a
+  // durable cursor stands.
+  std::function<std::uint64_t(const Uuid&)> endings;
   std::function<std::optional<Offset>(const std::string&)> cursor;
   std::function<Offset(LogTime)> first_since;  // of a message that is not older
   std::function<Offset()> retained;            // greatest offset that retention has let go
@@ -115,6 +115,7 @@ class PublisherActor {
   void open_session();
   void forget_id();
   void begin_anew();
+  bool was_ended() const { return around_.endings(id_) > endings_before_; }
   void on_closed(const std::optional<Error>& error);
   void come_back();
   void leave_running();
@@ -199,6 +200,8 @@ class PublisherActor {
   std::set<Sequence> refused_;      // with its id kept: told to the history, not invoked again yet
   bool has_rival_ = false;          // an older process lived when this one began
   Micros late_openings_until_ = 0;  // a HELLO that nobody waits for any more may open till then
+
+  std::uint64_t endings_before_ = 0;  // of its id, when it began anew
 
   std::optional<Process> older_;     // of this publisher, living on
   Sequence older_invoked_ = 0;       // the last; 0 when nothing of it can be taken any more

@@ -35,7 +35,7 @@ World::World(const Parameters& parameters, const RunOptions& options)
       history_,
       names_,
       [this] { return invariants_.committed_offset(); },
-      [this](const Uuid& publisher) { return invariants_.was_ended(publisher); },
+      [this](const Uuid& publisher) { return invariants_.endings(publisher); },
       [this](const std::string& name) { return invariants_.cursor(name); },
       [this](LogTime time) { return invariants_.first_offset_since(time); },
       [this] { return invariants_.retained(); },
