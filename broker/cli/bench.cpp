@@ -118,7 +118,7 @@ BenchResult measure_publishing(const BenchArguments& arguments, StopSignals& sto
 class Receiver {
  public:
   Receiver(const BenchArguments& arguments, std::uint64_t run)
-      : arguments_(arguments), run_(run), subscriber_(options_for(arguments)) {
+      : run_(run), subscriber_(options_for(arguments)) {
     const auto deadline = BenchClock::now() + arguments.client.timeout;
     while (subscriber_.next_offset() == 0) {
       if (BenchClock::now() >= deadline) {
@@ -162,7 +162,6 @@ class Receiver {
     ++received_;
   }
 
-  const BenchArguments& arguments_;
   const std::uint64_t run_;
   Subscriber subscriber_;
   std::atomic<std::uint64_t> received_ = 0;
