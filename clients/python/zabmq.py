@@ -40,7 +40,8 @@ except ModuleNotFoundError as missing:
                               "and run /usr/bin/python3", name=missing.name) from None
 
 __all__ = ["Publisher", "Subscriber", "status", "first", "new", "at_offset", "at_zxid", "at_time",
-           "at_token", "Error", "Message", "Receipt", "Zxid", "ServerStatus", "ClusterStatus"]
+           "at_token", "Error", "UsageError", "Message", "Receipt", "Zxid", "ServerStatus",
+           "ClusterStatus"]
 
 CODES = ("unavailable", "refused", "too_large", "busy", "no_space", "gap", "expired", "duplicate",
          "not_authorized", "protocol", "unknown_outcome")  # on the wire: counted from 1
@@ -632,15 +633,15 @@ class Publisher:
             if self._skipped.count == self.resumed_after:
                 return False
             data = payload.encode() if isinstance(payload, str) else payload
-            self._skipped = self._skipped.add(topic.encode(), data)
-            known = self._known_input
-            if self._skipped.count == known.count and self._skipped != known:
+            skipped, known = self._skipped.add(topic.encode(), data), self._known_input
+            if skipped.count == known.count and skipped != known:
                 raise UsageError(f"session file {self._file.path}: the first {known.count} messages "
                                  "that were taken with it are not those of this input and topic: go "
                                  "on with the same input and topic, or take another session file "
                                  "for this one")
-            if self._skipped.count == self.resumed_after:
-                self._input = self._skipped
+            self._skipped = skipped  # what was refused stays refused
+            if skipped.count == self.resumed_after:
+                self._input = skipped
             return True
 
     def retry(self, sequence: int, timeout: float | None = None) -> Receipt:
@@ -1243,6 +1244,9 @@ class SessionFile:
 
     def store(self, session: Session) -> None:
         try:
+            if os.path.exists(self.path + ".tmp") and os.path.samefile(
+                    self.path, self.path + ".tmp"):
+                os.unlink(self.path + ".tmp")  # whoever created it was killed before that
             fd = self._write(session)
             os.replace(self.path + ".tmp", self.path)
             self._sync_directory()

@@ -230,7 +230,12 @@ bool PosixSessionFile::open_existing() {
 bool PosixSessionFile::create() {
   SessionRecord fresh;
   fresh.publisher = random_uuid();
-  return replace(fresh, RENAME_NOREPLACE);
+  try {
+    return replace(fresh, RENAME_NOREPLACE);
+  } catch (const UsageError&) {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));  // (a constructor has no destructor)
+    throw;
+  }
 }
 
 void PosixSessionFile::read() {
@@ -261,6 +266,8 @@ void PosixSessionFile::store(const SessionRecord& record) {
 // file is not locked by us.
 bool PosixSessionFile::replace(const SessionRecord& record, unsigned rename_flags) {
   const std::string temporary = path_ + ".tmp";
+  // The Python client was killed when it had linked its new file, and this name was still there.
+  if (fd_ >= 0 && is_same_file(fd_, temporary)) ::unlink(temporary.c_str());
   Descriptor file(open_temporary(temporary, path_));
   if (::ftruncate(file.get(), 0) != 0) throw failed(path_, "writing it");
   write_all(file.get(), to_text(record), path_);
@@ -269,9 +276,8 @@ bool PosixSessionFile::replace(const SessionRecord& record, unsigned rename_flag
     if (errno == EEXIST) return ::unlink(temporary.c_str()), false;
     throw failed(path_, "replacing it");
   }
+  const Descriptor before(std::exchange(fd_, file.release()));  // the lock goes with the name
   sync_directory(path_);
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = file.release();
   record_ = record;
   return true;
 }

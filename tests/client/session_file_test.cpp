@@ -1,6 +1,8 @@
 // SessionFileTest: a publisher's memory on disk.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -135,6 +137,25 @@ TEST_SUITE("client/session_file") {
     CHECK_NOTHROW(PosixSessionFile(directory.file()));
   }
 
+  TEST_CASE("renamed, and then something fails -> told, and nobody else gets the file") {
+    const Directory directory;
+    PosixSessionFile file(directory.file());
+    SessionRecord more = file.record();
+    more.last = 1;
+    rlimit usual{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &usual) == 0);
+    const int next = ::fcntl(0, F_DUPFD, 0);
+    ::close(next);
+    rlimit one_more = usual;
+    one_more.rlim_cur = static_cast<rlim_t>(next) + 1;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &one_more) == 0);
+    CHECK_THROWS_AS(file.store(more), UsageError);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &usual) == 0);
+    REQUIRE(read(directory.file()) == to_text(more));
+
+    CHECK(std::string(refused(directory.file()).what()).find("in use") != std::string::npos);
+  }
+
   TEST_CASE("any damage, missing or additional bytes -> refused by name, file untouched") {
     const Directory directory;
     const std::string good = to_text(sample());
@@ -196,6 +217,14 @@ TEST_SUITE("client/session_file") {
     write(directory.file() + ".tmp", "half a li");
     const PosixSessionFile file(directory.file());
     CHECK(read(directory.file()) == to_text(file.record()));
+  }
+
+  TEST_CASE("the session file has the temporary name, too (Python, killed) -> can be stored") {
+    const Directory directory;
+    PosixSessionFile file(directory.file());
+    std::filesystem::create_hard_link(directory.file(), directory.file() + ".tmp");
+    CHECK_NOTHROW(file.store(file.record()));
+    CHECK_FALSE(std::filesystem::exists(directory.file() + ".tmp"));
   }
 }
 
