@@ -339,14 +339,16 @@ Instance Publisher::Impl::instance() const {
 bool Publisher::Impl::skip(std::string_view topic, Bytes payload) {
   const std::lock_guard lock(mutex_);
   if (skipped_.count == resumed_after_) return false;
-  skipped_.add(topic, payload);
-  if (skipped_.count == known_input_.count && skipped_ != known_input_) {
+  client::InputDigest skipped = skipped_;
+  skipped.add(topic, payload);
+  if (skipped.count == known_input_.count && skipped != known_input_) {
     throw UsageError("session file " + options_.session_file + ": the first " +
                      std::to_string(known_input_.count) +
                      " messages that were taken with it are not those of this input and "
                      "topic: go on with the same input and topic, or take another session "
                      "file for this one");
   }
+  skipped_ = skipped;  // what was refused stays refused
   input_resumed_ = skipped_.count == resumed_after_;
   return true;
 }
