@@ -84,9 +84,11 @@ ExitCode run(const SubArguments& arguments) {
       print(message, arguments.format);
       next = message.offset + 1;
     };
-    left -= subscriber.poll(take, limit, signal_interval);
+    const std::size_t printed = subscriber.poll(take, limit, signal_interval);
+    left -= printed;
     flush_out();
-    check_out();
+    // Only while nothing comes: who has read what was asked for may go before that is acknowledged.
+    if (printed == 0) check_out();
     acknowledge_printed(arguments, subscriber);
   }
   settle_cursor(arguments, subscriber);

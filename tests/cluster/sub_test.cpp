@@ -1,7 +1,9 @@
 // SubTest: `zabmq sub` as scripts use it.
 #include <doctest/doctest.h>
+#include <sched.h>
 #include <signal.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "cli/free_ports.hpp"
@@ -63,6 +65,22 @@ TEST_SUITE("cluster/sub") {
 
     CHECK(sub.wait(Millis{5000}) == 128 + SIGPIPE);
     CHECK(sub.error_output().empty());
+  }
+
+  // On one processor the reader is gone before `sub` looks again, more often than not.
+  TEST_CASE("sub: a reader that has all it wanted goes -> done, and the cursor behind it") {
+    TestCluster cluster;
+    publish_six(cluster);
+    cpu_set_t ours;
+    REQUIRE(sched_getaffinity(0, sizeof ours, &ours) == 0);
+    int processor = 0;
+    while (CPU_ISSET(processor, &ours) == 0) ++processor;
+    const std::string one = "taskset -c " + std::to_string(processor) +
+                            " bash -o pipefail -c '" ZABMQ_BIN_DIR
+                            "/zabmq sub --cursor c --from first --count 1 --endpoints " +
+                            cluster.endpoints() + " | head -n 1 >/dev/null'";
+    for (int message = 1; message <= 6; ++message) REQUIRE(std::system(one.c_str()) == 0);
+    CHECK(cluster.tool({"cursor", "list"}).out == "c: acknowledged 6, 0 behind\n");
   }
 
   TEST_CASE("sub: JSON -> offset, zxid, topic, payload, time, to the letter") {
