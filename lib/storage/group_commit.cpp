@@ -53,17 +53,22 @@ void SegmentedLog::start_group() {
   submit_group();
 }
 
-// Behind batches that wait for space: it lets retention free some.
+// Whether batches that wait for space may go into what is kept for a floor behind them: it lets
+// retention free some, when all of them fit, and a snapshot as well.
 bool SegmentedLog::floor_waits() const {
-  return std::any_of(pending_.begin(), pending_.end(), [](const Pending& some) {
+  std::uint64_t bytes = 0;
+  for (const Pending& some : pending_) {
     const Bytes records = some.records.bytes();
     for (std::size_t at = 0; at < records.size();) {
       const Link link = link_at(records.data() + at);
-      if (link.kind == RecordKind::floor) return true;
+      bytes += mark_size + link.size;
+      if (link.kind == RecordKind::floor) {
+        return free_bytes_ >= options_.min_free_bytes * 3 / 8 + bytes;
+      }
       at += link.size;
     }
-    return false;
-  });
+  }
+  return false;
 }
 
 // An empty segment takes any record, so that a small segment size never blocks a large record.

@@ -46,6 +46,7 @@ SegmentedLog::SegmentedLog(FileSystem& fs, const LogOptions& options, RecoveryRe
       snapshot_writer_(fs),
       tail_(last_),
       spares_(fs, options.segment_size, options.spare_segments, std::move(recovered.files.spares)) {
+  if (!chain_.empty()) cached_from_ = chain_.back().header.number;  // those before are not ours
   if (options_.min_free_bytes == 0) options_.min_free_bytes = 2 * options_.segment_size;
   watch_space();
 }
