@@ -166,12 +166,12 @@ void World::run_safety() {
   if (enough) safety_ = timeline_.now();
 }
 
-// Now and then only a quorum lives on; but where disks were damaged, all of the others are needed.
+// Now and then only a quorum lives on; but where disks were damaged, all of the others are needed,
+// and to found a cluster all that there are (seed 1795697887903).
 std::vector<bool> World::choose_core() {
   std::vector<bool> core(servers_.size(), true);
-  if (options_.fault_free || invariants_.damaged_count() > 0 || !random_.chance(300'000)) {
-    return core;
-  }
+  const bool all_needed = invariants_.damaged_count() > 0 || invariants_.committed_count() == 0;
+  if (options_.fault_free || all_needed || !random_.chance(300'000)) return core;
   for (std::size_t dead = 0; dead < (servers_.size() - 1) / 2; ++dead) {
     core[random_.below(core.size())] = false;
   }
