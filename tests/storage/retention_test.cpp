@@ -26,6 +26,12 @@ struct Scene {
   void save_at_end(Zxid retained) {
     save(m, ledger.snapshot(ledger.last().zxid, retained, m.log->floor().zxid));
   }
+  void tick(int times) {
+    for (int i = 0; i < times; ++i) {
+      m.tick(1);
+      m.run();
+    }
+  }
   // Three, so that retention frees what none of them wants.
   void retain_from(Zxid retained) {
     for (int i = 0; i < 3; ++i) {
@@ -476,13 +482,10 @@ TEST_SUITE("storage/retention") {
       s.m.log->save_snapshot(
           s.ledger.snapshot(s.ledger.last().zxid, kept_behind.end.zxid, s.m.log->floor().zxid));
       s.m.run();
-      s.m.tick(1);
-      s.m.run();  // it is read back, and the floor rises in the next tick, not before
+      s.tick(1);  // it is read back, and the floor rises in the next tick, not before
       CHECK(s.m.log->floor().zxid == Zxid{});
-      s.m.tick(1);
+      s.tick(2);
       CHECK(s.m.log->floor().zxid > Zxid{});
-      s.m.run();
-      s.m.tick(1);
       CHECK_FALSE(s.m.log->no_space());
       CHECK(is_same(s.m.log->floor(), kept_behind.end));
       CHECK(names_with(s.m, "snapshot").size() == 1);
@@ -499,10 +502,7 @@ TEST_SUITE("storage/retention") {
       CHECK_FALSE(s.m.failure_told);
 
       save(s.m, s.ledger.snapshot(at, kept_behind.end.zxid));  // the next one is whole again
-      for (int i = 0; i < 3; ++i) {
-        s.m.tick(1);
-        s.m.run();
-      }
+      s.tick(3);
       CHECK_FALSE(s.m.log->no_space());
       CHECK(is_same(s.m.log->floor(), kept_behind.end));
       CHECK(names_with(s.m, "snapshot").size() == 1);
