@@ -149,8 +149,14 @@ TEST_SUITE("client/session_file") {
     rlimit one_more = usual;
     one_more.rlim_cur = static_cast<rlim_t>(next) + 1;
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &one_more) == 0);
-    CHECK_THROWS_AS(file.store(more), UsageError);
+    bool told = false;
+    try {
+      file.store(more);
+    } catch (const UsageError&) {  // without a descriptor to spare a sanitizer cannot look at it
+      told = true;
+    }
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &usual) == 0);
+    CHECK(told);
     REQUIRE(read(directory.file()) == to_text(more));
 
     CHECK(std::string(refused(directory.file()).what()).find("in use") != std::string::npos);
