@@ -57,6 +57,20 @@ struct Forwarding : Cluster {
   ServerId leader, follower, other;
 };
 
+replica::Options writes_alone() {
+  replica::Options options;
+  options.group_bytes_max = 1;  // nothing waits for the write that runs
+  return options;
+}
+
+// A batch of the leader's own client, which no quorum can write.
+void leave_in_flight(Forwarding& f) {
+  f.open(f.leader, bob);
+  f.at(f.leader).disk_works = f.at(f.other).disk_works = false;
+  f.at(f.leader).publish(bob, 1, {"a"});
+  f.settle();
+}
+
 }  // namespace
 
 TEST_SUITE("replica/forwarding") {
@@ -312,13 +326,8 @@ TEST_SUITE("replica/forwarding") {
   }
 
   TEST_CASE("forwarding: a batch in flight, of an older instance -> the leader's receipt") {
-    replica::Options options;
-    options.group_bytes_max = 1;  // nothing waits for the write that runs
-    Forwarding f(options);
-    f.open(f.leader, bob);
-    f.at(f.leader).disk_works = f.at(f.other).disk_works = false;
-    f.at(f.leader).publish(bob, 1, {"a"});
-    f.settle();
+    Forwarding f(writes_alone());
+    leave_in_flight(f);
     f.hello(f.follower, alice);
     f.at(f.follower).publish(alice, 1, {"a"}, 2);
     f.settle();
@@ -331,13 +340,8 @@ TEST_SUITE("replica/forwarding") {
 
   // Found by review: a copy of a batch in flight has an answer of its own, unless it is withdrawn.
   TEST_CASE("forwarding: a copy in a learner's earlier life -> no receipt to its next one") {
-    replica::Options options;
-    options.group_bytes_max = 1;  // nothing waits for the write that runs
-    Forwarding f(options);
-    f.open(f.leader, bob);
-    f.at(f.leader).disk_works = f.at(f.other).disk_works = false;
-    f.at(f.leader).publish(bob, 1, {"a"});
-    f.settle();
+    Forwarding f(writes_alone());
+    leave_in_flight(f);
     f.hello(f.follower, alice);                    // request 1 of this life
     f.at(f.follower).publish(alice, 1, {"a"}, 2);  // request 2: a copy, of a newer instance
     f.settle();
