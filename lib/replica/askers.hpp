@@ -22,6 +22,13 @@ inline bool is_forwarded(const Asker& asker) {
   return asker.learner != ServerId::none;
 }
 
+// What a HELLO asks for: that this publisher goes on as this instance, or as a new one.
+struct Opening {
+  Uuid publisher;
+  Instance instance = 0;  // 0: a new one
+  friend bool operator==(const Opening&, const Opening&) = default;
+};
+
 class Askers {
  public:
   virtual ~Askers() = default;

@@ -104,8 +104,7 @@ void Replica::on_hello(ConnectionId from, const Principal& principal, const wire
                           " connections: use another one"));
   }
   connection->principal = principal;
-  const bool again = connection->publisher == hello.publisher && hello.instance == 0;
-  if (again && connection->publishing == Connection::Publishing::opening) return;  // under way
+  if (is_opening(from, {hello.publisher, hello.instance})) return;  // under way
   connection->publisher = hello.publisher;
   connection->instance = hello.instance;
   if (is_none(hello.publisher)) {
@@ -162,18 +161,18 @@ void Replica::settle_publisher(ConnectionId id) {
     return answer_not_opened(id);
   }
   if (!accepts_publishes()) return clients_->add_wanting(id);
-  if (connection->instance !=
-      0) {  // the same process comes back, and goes on behind what was taken
-    auto refusal = refusal_to_continue(connection->publisher, connection->instance);
-    connection->publishing =
-        refusal ? Connection::Publishing::opening : Connection::Publishing::open;
-    return refusal ? answer({.connection = id}, *std::move(refusal)) : welcome(id);
-  }
   connection->publishing = Connection::Publishing::opening;
-  if (!proposals_->open({.connection = id}, connection->publisher)) {
-    answer({.connection = id},
-           refused(wire::About::connection, 0, Code::busy, Outcome::no, too_busy()));
+  open({.connection = id}, {connection->publisher, connection->instance});
+}
+
+// With an instance the same process comes back, and goes on behind what was taken.
+void Replica::open(const Asker& asker, const Opening& asked) {
+  if (asked.instance == 0) {
+    if (proposals_->open(asker, asked.publisher)) return;
+    return answer(asker, refused(wire::About::connection, 0, Code::busy, Outcome::no, too_busy()));
   }
+  if (auto refusal = refusal_to_continue(asked)) return answer(asker, *std::move(refusal));
+  hold_verdict(asker, welcome_of(asked.publisher, asked.instance));
 }
 
 // WELCOME names the leader; without one there is nowhere to go, and the text says why.
@@ -183,8 +182,8 @@ void Replica::answer_not_opened(ConnectionId id) {
 }
 
 // Why an instance that was opened before may not be gone on with, if so.
-std::optional<wire::Refused> Replica::refusal_to_continue(const Uuid& publisher,
-                                                          Instance instance) {
+std::optional<wire::Refused> Replica::refusal_to_continue(const Opening& asked) {
+  const auto& [publisher, instance] = asked;
   const std::string name = "publisher " + to_string(publisher);
   const std::string theirs = std::to_string(instance);
   const std::optional<Taken> known = proposals_->taken(publisher);

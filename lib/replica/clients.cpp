@@ -88,16 +88,17 @@ void Clients::answer(ConnectionId id, wire::ServerMessage message) {
   const auto it = connections_.find(id);
   if (it == connections_.end()) return;
   Connection& connection = it->second;
+  if (connection.given_up) return;
   if (connection.held.empty()) {
     const Sent sent = links_.send(id, message, Slice{});
     if (sent == Sent::ok) return;
     if (sent == Sent::gone) return forget(id);
     blocked_.insert(id);
   }
-  hold(id, connection, std::move(message));
+  hold(connection, std::move(message));
 }
 
-void Clients::hold(ConnectionId id, Connection& connection, wire::ServerMessage message) {
+void Clients::hold(Connection& connection, wire::ServerMessage message) {
   const std::size_t bytes = sizeof(Connection::Held) + wire::encode(message).size();
   connection.held.push_back({std::move(message), bytes});
   connection.held_bytes += bytes;
@@ -105,17 +106,34 @@ void Clients::hold(ConnectionId id, Connection& connection, wire::ServerMessage 
   const bool too_many = connection.held.size() > options_.answers_max;
   const bool too_large =
       connection.held_bytes > options_.answers_bytes_max && connection.held.size() > 1;
-  const bool too_much = too_many || too_large || held_bytes_ > options_.answers_total_bytes_max;
-  if (too_much && !ZABMQ_MUTANT(answers_without_end)) {
-    ++counters_.connections_forgotten;
-    forget(id);
+  if (ZABMQ_MUTANT(answers_without_end)) return;
+  if (too_many || too_large) give_up(connection);
+  if (held_bytes_ > options_.answers_total_bytes_max) give_up_slowest();
+}
+
+// In the next tick it is forgotten: whoever answers now may be in the middle of its subscriptions.
+void Clients::give_up(Connection& connection) {
+  connection.given_up = true;
+  held_bytes_ -= std::exchange(connection.held_bytes, 0);
+  connection.held.clear();
+}
+
+// Who lets most gather, not who comes last.
+void Clients::give_up_slowest() {
+  Connection* slowest = nullptr;
+  for (ConnectionId id : blocked_) {
+    Connection* connection = find(id);
+    if (connection && (!slowest || connection->held_bytes > slowest->held_bytes)) {
+      slowest = connection;
+    }
   }
+  if (slowest) give_up(*slowest);
 }
 
 Sent Clients::try_send(ConnectionId id, const wire::ServerMessage& message, Slice body) {
   const auto it = connections_.find(id);
   if (it == connections_.end()) return Sent::gone;
-  if (!it->second.held.empty()) return Sent::full;
+  if (!it->second.held.empty() || it->second.given_up) return Sent::full;
   const Sent sent = links_.send(id, message, std::move(body));
   if (sent == Sent::gone) forget(id);
   return sent;
@@ -142,6 +160,10 @@ void Clients::flush_held(ConnectionId id) {
   const auto it = connections_.find(id);
   if (it == connections_.end()) return;
   Connection& connection = it->second;
+  if (connection.given_up) {
+    ++counters_.connections_forgotten;
+    return forget(id);
+  }
   while (!connection.held.empty()) {
     const Connection::Held& next = connection.held.front();
     const Sent sent = links_.send(id, next.message, Slice{});

@@ -2,8 +2,8 @@
 //
 // Invariants: 1. answers to one connection leave in order, and before any later DELIVER; 2. at most
 // connections_max connections; held answers are bounded in number and bytes for each of them, and
-// in bytes for all; a client that lets more gather is forgotten, and told so by RESET when it
-// speaks again.
+// in bytes for all; a client that lets more gather (of all: the most) is forgotten, and told so by
+// RESET when it speaks again.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ struct Connection {
   enum class Publishing : std::uint8_t {
     none,     // HELLO named no publisher, or it was answered without opening it
     wanted,   // HELLO named one; the decision waits until this server may take it
-    opening,  // its transaction is under way
+    opening,  // its transaction is under way, or the quorum round that confirms it
     open
   };
   Principal principal;
@@ -45,6 +45,7 @@ struct Connection {
   };
   std::deque<Held> held;  // its link was full
   std::size_t held_bytes = 0;
+  bool given_up = false;  // it let too much gather: answered no more, forgotten in the next tick
 };
 
 class Clients {
@@ -86,7 +87,9 @@ class Clients {
   void add_wanting(ConnectionId id) { wanting_.insert(id); }
 
  private:
-  void hold(ConnectionId id, Connection& connection, wire::ServerMessage message);
+  void hold(Connection& connection, wire::ServerMessage message);
+  void give_up(Connection& connection);
+  void give_up_slowest();
   void flush_held(ConnectionId id);
   void forget_silent(std::uint64_t silence_ms);
   void make_room();

@@ -23,14 +23,13 @@ bool Replica::waits(const Asker& asker) const {
 
 void Replica::answer(const Asker& asker, wire::ServerMessage message) {
   const auto* refused = std::get_if<wire::Refused>(&message);
-  if (leading_ && refused && is_verdict(*refused) && !ZABMQ_MUTANT(verdict_without_round)) {
+  if (leading_ && refused && is_verdict(*refused)) {
     return hold_verdict(asker, std::move(message));
   }
   answer_now(asker, std::move(message));
 }
 
 void Replica::answer_unmoved(const Asker& asker, wire::CursorMoved place) {
-  if (ZABMQ_MUTANT(verdict_without_round)) return answer_now(asker, place);
   hold_verdict(asker, place);
 }
 
@@ -48,29 +47,26 @@ void Replica::answer_now(const Asker& asker, wire::ServerMessage message) {
 }
 
 void Replica::opened(const Asker& asker, const Uuid& publisher, std::optional<Instance> instance) {
-  if (!is_forwarded(asker)) return end_opening(asker.connection, publisher, instance);
+  if (!is_forwarded(asker)) return end_opening(asker.connection, {publisher}, instance);
   if (!instance) return;  // the learner knows that its leader is gone
-  answer_welcome(asker, publisher, *instance);
+  answer(asker, welcome_of(publisher, *instance));
 }
 
-// Only what the learner does not know itself.
-void Replica::answer_welcome(const Asker& asker, const Uuid& publisher, Instance instance) {
+// Only what the server that was asked does not know itself.
+wire::Welcome Replica::welcome_of(const Uuid& publisher, Instance instance) const {
   const std::optional<Taken> known = proposals_->taken(publisher);
   wire::Welcome welcome;
   welcome.publisher_open = true;
   welcome.instance = instance;
   welcome.last_sequence = known ? known->last_sequence : 0;
-  answer(asker, std::move(welcome));
+  return welcome;
 }
 
 // `last_sequence`: as the leader told it; none: this server leads.
-void Replica::end_opening(ConnectionId id, const Uuid& publisher, std::optional<Instance> instance,
+void Replica::end_opening(ConnectionId id, const Opening& asked, std::optional<Instance> instance,
                           std::optional<Sequence> last_sequence) {
+  if (!is_opening(id, asked)) return;
   Connection* connection = clients_->find(id);
-  if (!connection || connection->publisher != publisher ||
-      connection->publishing != Connection::Publishing::opening) {
-    return;
-  }
   connection->publishing = instance ? Connection::Publishing::open : Connection::Publishing::none;
   connection->instance = instance.value_or(0);
   if (instance) {
@@ -118,19 +114,21 @@ void Replica::on_forward_answer(ServerId from, const zab::ForwardAnswer& answer)
   forwards_->on_answer(answer.number, *std::move(message));
 }
 
-// WELCOME and what refuses it are about the connection as it was when it asked.
-void Replica::answer_here(ConnectionId to, const Uuid& publisher, wire::ServerMessage message) {
+// What the leader has decided. WELCOME and what refuses it are about the connection's last HELLO.
+void Replica::answer_here(ConnectionId to, const Opening& asked, wire::ServerMessage message) {
   if (const auto* welcome = std::get_if<wire::Welcome>(&message)) {
-    return end_opening(to, publisher, welcome->instance, welcome->last_sequence);
+    return end_opening(to, asked, welcome->instance, welcome->last_sequence);
   }
   const auto* refused = std::get_if<wire::Refused>(&message);
-  if (refused && refused->about == wire::About::connection) {
-    const Connection* connection = clients_->find(to);
-    const bool asked = connection && connection->publisher == publisher &&
-                       connection->publishing == Connection::Publishing::opening;
-    if (!asked) return;
-  }
-  answer({.connection = to}, std::move(message));
+  const bool of_hello = refused && refused->about == wire::About::connection;
+  if (of_hello && !is_opening(to, asked)) return;
+  answer_now({.connection = to}, std::move(message));
+}
+
+bool Replica::is_opening(ConnectionId id, const Opening& asked) const {
+  const Connection* connection = clients_->find(id);
+  return connection && connection->publishing == Connection::Publishing::opening &&
+         Opening{connection->publisher, connection->instance} == asked;
 }
 
 // --- its leader ---
@@ -151,25 +149,18 @@ void Replica::on_forward(ServerId from, const zab::Forward& request, Slice body)
   if (is_none(request.publisher) || (!hello && !batch && !closing)) {
     return break_session(from, "a FORWARD without a request of a publisher or of a cursor");
   }
-  if (hello) return on_forwarded_hello(asker, request.publisher, hello->instance);
+  if (hello) return on_forwarded_hello(asker, {request.publisher, hello->instance});
   if (batch) return publish(asker, request.publisher, *batch, std::move(body));
   close(asker, request.publisher, closing->instance);
 }
 
-void Replica::on_forwarded_hello(const Asker& asker, const Uuid& publisher, Instance instance) {
+void Replica::on_forwarded_hello(const Asker& asker, const Opening& asked) {
   if (!accepts_publishes()) {
     return answer(asker, refused(wire::About::connection, 0, Code::unavailable, Outcome::no,
                                  "the leader has not delivered all of its initial history yet: "
                                  "try again"));
   }
-  if (instance == 0) {
-    if (proposals_->open(asker, publisher)) return;
-    return answer(asker, refused(wire::About::connection, 0, Code::busy, Outcome::no, too_busy()));
-  }
-  if (auto refusal = refusal_to_continue(publisher, instance)) {
-    return answer(asker, *std::move(refusal));
-  }
-  answer_welcome(asker, publisher, instance);
+  open(asker, asked);
 }
 
 }  // namespace zabmq::replica

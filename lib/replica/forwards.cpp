@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::size_t request_overhead = 256;  // what a request counts for, beside its body
 
+Opening asked(const Uuid& publisher, const wire::ClientMessage& message) {
+  const auto* hello = std::get_if<wire::Hello>(&message);
+  return {publisher, hello ? hello->instance : 0};
+}
+
 }  // namespace
 
 wire::Refused Forwards::refusal_of(const wire::ClientMessage& message, Code code, Outcome outcome,
@@ -73,7 +78,7 @@ void Forwards::give_up() {
   batches_.clear();
   bytes_ = 0;
   for (auto& [number, request] : std::exchange(requests_, {})) {
-    answer_(request.connection, request.publisher,
+    answer_(request.connection, asked(request.publisher, request.message),
             refusal_of(request.message, Code::unavailable, Outcome::maybe,
                        "the leader to which this was forwarded is lost: ask the next one by "
                        "sending it again"));
@@ -93,7 +98,7 @@ void Forwards::answer(Requests::iterator at, wire::ServerMessage message) {
   }
   bytes_ -= request.bytes;
   requests_.erase(at);
-  answer_(request.connection, request.publisher, std::move(message));
+  answer_(request.connection, asked(request.publisher, request.message), std::move(message));
 }
 
 }  // namespace zabmq::replica

@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "replica/askers.hpp"
 #include "replica/environment.hpp"
 #include "wire/client_frame.hpp"
 #include "zabmq/record.hpp"
@@ -26,8 +27,9 @@ class Forwards {
   // To the leader; its body is empty but for PUBLISH. False: the session with it is over.
   using Send = std::function<bool(std::uint64_t number, const Uuid& publisher,
                                   const wire::ClientMessage& message, Slice body)>;
-  // For the connection; the leader's WELCOME names the instance and the last sequence.
-  using Answer = std::function<void(ConnectionId, const Uuid& publisher, wire::ServerMessage)>;
+  // For the connection; the leader's WELCOME names the instance and the last sequence. `asked`: by
+  // the HELLO that it answers; with other requests only its publisher counts.
+  using Answer = std::function<void(ConnectionId, const Opening& asked, wire::ServerMessage)>;
 
   Forwards(std::size_t bytes_max, Send send, Answer answer)
       : bytes_max_(bytes_max), send_(std::move(send)), answer_(std::move(answer)) {}

@@ -51,8 +51,8 @@ Replica::Replica(ServerId self, zab::Config config, Options options, Recovered r
       options_.forwarded_bytes_max,
       [this](std::uint64_t number, const Uuid& publisher, const wire::ClientMessage& message,
              Slice body) { return send_forward(number, publisher, message, std::move(body)); },
-      [this](ConnectionId to, const Uuid& publisher, wire::ServerMessage message) {
-        answer_here(to, publisher, std::move(message));
+      [this](ConnectionId to, const Opening& asked, wire::ServerMessage message) {
+        answer_here(to, asked, std::move(message));
       });
   delivery_ = std::make_unique<Delivery>(
       env_.log, state_, options_.read_bytes_max,

@@ -243,6 +243,8 @@ TEST_SUITE("replica/clients") {
     solo.server.say(alice, wire::Hello{});
     solo.server.clients.state[alice] = Sent::full;
     for (int i = 0; i < 3; ++i) solo.server.say(alice, wire::ClientPing{});
+    CHECK(solo.replica().queues().answers == 0);
+    solo.server.tick();
     CHECK(solo.replica().status().connections == 0);
 
     solo.server.clients.state.clear();
@@ -259,6 +261,7 @@ TEST_SUITE("replica/clients") {
     solo.server.clients.state[alice] = Sent::full;
     for (int lives = 0; lives < 10; ++lives) {
       for (int i = 0; i < 2; ++i) solo.server.say(alice, wire::Hello{});
+      solo.server.tick();
     }
     solo.server.say(alice, wire::Hello{});
     CHECK(solo.replica().queues().answers == 1);
@@ -286,6 +289,7 @@ TEST_SUITE("replica/clients") {
     int answers = 0;
     while (solo.replica().status().connections == 2 && answers < 10) {
       solo.server.say(alice, wire::StatusQuestion{1});
+      solo.server.tick();
       ++answers;
     }
     CHECK(answers >= 1);
@@ -297,6 +301,32 @@ TEST_SUITE("replica/clients") {
     solo.server.tick();
     CHECK(solo.server.clients.take<wire::StatusAnswer>(bob).size() == 1);
     CHECK(solo.replica().queues().all_answer_bytes == 0);
+  }
+
+  // Found by review: it was whoever came last.
+  TEST_CASE("link: all full for more bytes than are kept -> who let most gather is forgotten") {
+    const auto wait_full = [](Solo& solo) {
+      for (const ConnectionId id : {alice, bob}) {
+        solo.server.say(id, wire::Hello{});
+        solo.server.clients.state[id] = Sent::full;
+      }
+      solo.server.say(alice, wire::StatusQuestion{1});
+    };
+    Solo measured;
+    wait_full(measured);
+    replica::Options options;
+    options.answers_total_bytes_max = measured.replica().queues().all_answer_bytes * 7 / 2;
+    Solo solo(options);
+    wait_full(solo);
+    for (int i = 0; i < 2; ++i) solo.server.say(alice, wire::StatusQuestion{1});
+    CHECK(solo.replica().queues().answers == 3);
+    solo.server.say(bob, wire::StatusQuestion{1});
+    CHECK(solo.replica().queues().answers == 1);
+
+    solo.server.clients.state.clear();
+    solo.server.tick();
+    CHECK(solo.replica().status().connections == 1);
+    CHECK(solo.server.clients.take<wire::StatusAnswer>(bob).size() == 1);
   }
 
   TEST_CASE("connection: gone while its publisher is being opened -> no harm, opened again later") {

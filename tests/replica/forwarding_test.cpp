@@ -393,7 +393,7 @@ TEST_SUITE("replica/forwarding") {
           sent.push_back(number);
           return true;
         },
-        [&](ConnectionId, const Uuid&, wire::ServerMessage message) {
+        [&](ConnectionId, const replica::Opening&, wire::ServerMessage message) {
           answers.push_back(std::move(message));
         });
     const wire::Publish batch{.instance = 2, .first_sequence = 5, .count = 3};

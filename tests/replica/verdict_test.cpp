@@ -20,6 +20,35 @@ void open_publisher(Cluster& cluster, Server& server, ConnectionId who) {
   REQUIRE(cluster.wait([&] { return !server.clients.take<wire::Welcome>(who).empty(); }));
 }
 
+template <class Answer>
+std::vector<Answer> wait_for(Cluster& cluster, Server& server, ConnectionId who) {
+  std::vector<Answer> answers;
+  REQUIRE(cluster.wait([&] {
+    answers = server.clients.take<Answer>(who);
+    return !answers.empty();
+  }));
+  return answers;
+}
+
+// A leader and a follower that follows it, at which alice has opened publisher 99 as instance 1.
+struct Opened {
+  Opened() {
+    open_publisher(three, three.at(leader), alice);
+    REQUIRE(three.wait([&] { return three.at(follower).replica->status().leader == leader; }));
+  }
+
+  static wire::Hello hello(Instance instance) {
+    wire::Hello hello;
+    hello.publisher = make_uuid(99);
+    hello.instance = instance;
+    return hello;
+  }
+
+  Cluster three{3};
+  const ServerId leader = three.wait_for_leader();
+  const ServerId follower = three.followers_of(leader).front();
+};
+
 }  // namespace
 
 TEST_SUITE("replica/verdict") {
@@ -161,32 +190,52 @@ TEST_SUITE("replica/verdict") {
 
   // Found by review: what its successor has opened it has never heard of.
   TEST_CASE("cluster: an instance that was never opened, at a leader nobody follows -> open") {
-    Cluster three(3);
-    const ServerId leader = three.wait_for_leader();
-    const ServerId follower = three.followers_of(leader).front();
-    Server& server = three.at(leader);
-    open_publisher(three, server, alice);
-    REQUIRE(three.wait([&] { return three.at(follower).replica->status().leader == leader; }));
-    wire::Hello hello;
-    hello.publisher = make_uuid(99);
-    hello.instance = 2;
-    const auto refusal_at = [&](Server& asked) {
-      asked.say(bob, hello);
-      std::vector<wire::Refused> refusals;
-      REQUIRE(three.wait([&] {
-        refusals = asked.clients.take<wire::Refused>(bob);
-        return !refusals.empty();
-      }));
-      return refusals.back();
+    Opened f;
+    const auto refusal_at = [&](ServerId asked) {
+      f.three.at(asked).say(bob, Opened::hello(2));
+      return wait_for<wire::Refused>(f.three, f.three.at(asked), bob).back();
     };
-    CHECK(refusal_at(server).code == Code::protocol);
-    CHECK(refusal_at(three.at(follower)).code == Code::protocol);
+    CHECK(refusal_at(f.leader).code == Code::protocol);
+    CHECK(refusal_at(f.follower).code == Code::protocol);
 
-    three.isolate(leader, true);
-    const wire::Refused answer = refusal_at(server);
+    f.three.isolate(f.leader, true);
+    const wire::Refused answer = refusal_at(f.leader);
     CHECK(answer.about == wire::About::connection);
     CHECK(answer.code == Code::unavailable);
     CHECK(answer.outcome == Outcome::no);
+  }
+
+  // Found by review: its successor may have closed the publisher, and a process that is told that
+  // it is known opens it anew and sends again what was appended before.
+  TEST_CASE("cluster: an instance that is known, at a leader nobody follows -> not welcomed") {
+    Opened f;
+    for (const ServerId asked : {f.leader, f.follower}) {
+      f.three.at(asked).say(bob, Opened::hello(1));
+      const auto welcomes = wait_for<wire::Welcome>(f.three, f.three.at(asked), bob);
+      CHECK(welcomes.front().publisher_open);
+      CHECK(welcomes.front().instance == 1);
+    }
+
+    f.three.isolate(f.leader, true);
+    f.three.at(f.leader).say(bob, Opened::hello(1));
+    const auto refusals = wait_for<wire::Refused>(f.three, f.three.at(f.leader), bob);
+    CHECK(f.three.at(f.leader).clients.take<wire::Welcome>(bob).empty());
+    CHECK(refusals.front().about == wire::About::connection);
+    CHECK(refusals.front().code == Code::unavailable);
+    CHECK(refusals.front().outcome == Outcome::no);
+  }
+
+  // The connection is about what it asked for last.
+  TEST_CASE("cluster: HELLO with the instance, then for a new one, at once -> welcomed as new") {
+    Opened f;
+    Instance newest = 1;
+    for (const ServerId asked : {f.leader, f.follower}) {
+      f.three.at(asked).say(bob, Opened::hello(newest));
+      f.three.at(asked).say(bob, Opened::hello(0));
+      const auto welcomes = wait_for<wire::Welcome>(f.three, f.three.at(asked), bob);
+      CHECK(welcomes.size() == 1);
+      CHECK(welcomes.front().instance == ++newest);
+    }
   }
 
   // Many writers with conditions: all refusals of a moment share one round.
