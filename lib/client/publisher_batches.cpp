@@ -155,7 +155,7 @@ void PublisherSession::on_publish_refused(const wire::Refused& refused, std::uin
     case Code::busy:
     case Code::no_space:
       last_refusal_ = Error(refused.code, Outcome::no, trouble_);
-      return hold(route_.again_at(now_ms), now_ms);
+      return hold(now_ms);
     case Code::unavailable:
     case Code::unknown_outcome:
       return leave_for_leader(refused.leader_endpoint, refused.text);
@@ -176,7 +176,7 @@ void PublisherSession::on_hole(const InFlight& hole, const wire::Refused& refuse
     flight.state = InFlight::State::refused;
     --unanswered_;
   }
-  hold(route_.again_at(now_ms), now_ms);
+  hold(now_ms);
 }
 
 void PublisherSession::on_final_refusal(InFlight& flight, const wire::Refused& refused) {
@@ -251,9 +251,12 @@ void PublisherSession::complete(const BatchPtr& batch, std::variant<wire::Receip
 
 // --- trying again at the same server ---
 
-void PublisherSession::hold(std::uint64_t until_ms, std::uint64_t now_ms) {
-  if (!held_until_ms_) hold_deadline_ms_ = now_ms + silence_max_ms;
-  held_until_ms_ = std::max(held_until_ms_.value_or(0), until_ms);
+// All that is refused behind the first one shares its pause: each of a window's batches counted as
+// one more failure, and a moment's `busy` became a second of silence.
+void PublisherSession::hold(std::uint64_t now_ms) {
+  if (held_until_ms_) return;
+  held_until_ms_ = route_.again_at(now_ms);
+  hold_deadline_ms_ = now_ms + silence_max_ms;
 }
 
 // Batches behind a refused one are refused as well, as holes. Once they all are, no copy of any of

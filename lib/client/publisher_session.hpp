@@ -202,7 +202,7 @@ class PublisherSession {
   void note_taken(const Batch& batch);
   void pass_over(const InFlight& flight);
   void complete(const BatchPtr& batch, std::variant<wire::Receipt, Error> outcome);
-  void hold(std::uint64_t until_ms, std::uint64_t now_ms);
+  void hold(std::uint64_t now_ms);
   void end_hold(std::uint64_t now_ms);
   bool deadline_passed(std::uint64_t now_ms) const;
   void give_up(Code code_if_not_taken, const std::string& why);

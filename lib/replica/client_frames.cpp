@@ -250,8 +250,7 @@ void Replica::publish(const Asker& from, const Uuid& publisher, const wire::Publ
     ++counters_.publishes_refused;
     return answer(from, *std::move(refusal));
   }
-  const bool disk_behind = env_.log.unwritten_bytes() > options_.in_flight_bytes_max;
-  if (disk_behind || !proposals_->publish(from, publisher, publish, std::move(body))) {
+  if (!proposals_->publish(from, publisher, publish, std::move(body))) {
     ++counters_.publishes_refused;
     answer(from, refused(wire::About::publish, publish.first_sequence, Code::busy, Outcome::no,
                          too_busy()));

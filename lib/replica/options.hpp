@@ -18,6 +18,7 @@ struct Options {
   wire::BatchLimits batch;
   std::size_t group_bytes_max = 1 << 20;       // or one batch
   std::size_t in_flight_bytes_max = 64 << 20;  // leader: proposed, not committed, plus waiting
+  std::size_t unwritten_bytes_max = 16 << 20;  // leader: logged, not durable here; then it waits
   std::size_t forwarded_bytes_max = 16 << 20;  // learner: passed on to the leader, not yet answered
   std::size_t learner_window_bytes = 16 << 20;  // sent to a learner, not yet reported durable
   std::size_t read_bytes_max = 1 << 20;         // of one read for a cursor

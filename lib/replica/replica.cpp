@@ -328,10 +328,13 @@ bool Replica::accepts_publishes() const {
 }
 
 // Whatever arrived while the last write ran goes out together: the depth of the queue is the
-// batcher, not a timer. On a full disk a write may wait for long; who asks is told so meanwhile.
+// batcher, not a timer. A quorum commits without the leader's own disk: one that is slower than
+// theirs sets the pace. On a full disk a write may wait for long; who asks is told so meanwhile.
 bool Replica::may_form_group() const {
   if (!accepts_publishes()) return false;
-  return env_.log.idle() || proposals_->all_committed() || env_.log.no_space() ||
+  if (env_.log.no_space()) return true;
+  if (env_.log.unwritten_bytes() > options_.unwritten_bytes_max) return false;
+  return env_.log.idle() || proposals_->all_committed() ||
          proposals_->waiting_bytes() >= options_.group_bytes_max;
 }
 

@@ -432,6 +432,7 @@ void Invariants::bounded(ServerId server, const replica::Queues& queues,
   };
   const std::size_t record = record_size(static_cast<std::uint32_t>(options.batch.batch_max));
   const std::size_t admits = seen_.size() * record_size(admit_body_max);
+  const std::size_t group = std::max(options.group_bytes_max, record);
   const std::size_t window = options.learner_window_bytes + record;
   within("bytes to publish", queues.publish_bytes, options.in_flight_bytes_max + admits);
   within("batches of a publisher", queues.publisher_batches, options.receipts_max);
@@ -441,7 +442,7 @@ void Invariants::bounded(ServerId server, const replica::Queues& queues,
   within("bytes held while cutting", queues.held_bytes,
          window + std::max(record, options.read_bytes_max));
   within("bytes to write", queues.unwritten_bytes,
-         std::max(window, 2 * options.in_flight_bytes_max + record + admits));
+         std::max(window, options.unwritten_bytes_max + group + admits));
   within("publishers", queues.publishers, options.publishers_max);
   within("connections", queues.connections, options.connections_max);
   within("receipts kept", queues.receipts, options.receipts_total_max);

@@ -58,6 +58,7 @@ void draw_bounds(Random& random, Parameters& p) {
   r.batch.batch_max = pick<std::size_t, 3>(random, {8 * kib, 16 * kib, 64 * kib});
   r.group_bytes_max = pick<std::size_t, 3>(random, {4 * kib, 32 * kib, 256 * kib});
   r.in_flight_bytes_max = 2 * r.batch.batch_max * random.between(1, 16);
+  r.unwritten_bytes_max = r.in_flight_bytes_max / pick<std::size_t, 3>(random, {1, 4, 64});
   r.forwarded_bytes_max = r.in_flight_bytes_max;
   r.learner_window_bytes = pick<std::size_t, 3>(random, {8 * kib, 128 * kib, 1024 * kib});
   r.read_bytes_max = pick<std::size_t, 3>(random, {2 * kib, 16 * kib, 256 * kib});

@@ -462,6 +462,21 @@ TEST_SUITE("client/publisher_session") {
     CHECK(f.connects.size() == 1);
   }
 
+  // Each of a full window's batches counted as a failure, and the next pause was a second.
+  TEST_CASE("busy, and many holes behind it -> one pause, the shortest") {
+    PublisherFixture f({.endpoints = three_servers, .publisher = uuid(7)}, {.body_bytes = 1});
+    f.open();
+    constexpr Sequence batches = 10;
+    for (Sequence s = 1; s <= batches; ++s) f.put(std::to_string(s));
+    REQUIRE(f.take_sent().size() == batches);
+
+    f.give(f.refusal(1, Code::busy));
+    for (Sequence s = 2; s <= batches; ++s) f.give(f.hole(s, 0));
+    f.advance(Route::pause_min_ms);
+
+    CHECK(f.take_sent().size() == batches);
+  }
+
   TEST_CASE("hole: a batch was lost on the way -> it and all behind again") {
     PublisherFixture f;
     f.open();

@@ -89,6 +89,29 @@ TEST_SUITE("replica/cluster") {
     CHECK(three.all_delivered(1));
   }
 
+  // Publishers were told busy once 64 MiB waited for its disk, and sent a window of batches again.
+  TEST_CASE("cluster: the leader's disk is slower than the others' -> it waits, nobody is busy") {
+    replica::Options options;
+    options.unwritten_bytes_max = 2000;
+    options.in_flight_bytes_max = 8000;
+    Three three(options);
+    const ServerId leader = three.wait_for_leader();
+    three.open(leader, alice);
+    three.at(leader).disk_works = false;
+    constexpr std::size_t batches = 10;
+    std::size_t receipts = 0;
+    for (Sequence s = 1; s <= batches; ++s) {
+      three.at(leader).publish(alice, s, {std::string(700, 'x')});
+      receipts += three.receipts(leader, alice).size();
+    }
+    CHECK(receipts > 0);  // by the quorum of the others
+    CHECK(receipts < batches);
+    CHECK(three.at(leader).log.unwritten_bytes() <= options.unwritten_bytes_max + 1000);
+    three.at(leader).disk_works = true;
+    CHECK(receipts + three.receipts(leader, alice).size() == batches);
+    CHECK(three.at(leader).clients.take<wire::Refused>(alice).empty());
+  }
+
   TEST_CASE("cluster: one disk alone is no quorum -> no receipt") {
     Three three;
     const ServerId leader = three.wait_for_leader();
