@@ -1,5 +1,6 @@
 // cursor: the durable cursors that the cluster keeps.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <string>
 
@@ -20,10 +21,12 @@ std::string text_line(const DurableCursor& cursor) {
 }
 
 // That there is none afterwards is what was asked for, so it is no failure when there was none.
-ExitCode remove(const ClientOptions& client, const std::string& name) {
+ExitCode remove(ClientOptions client, const std::string& name) {
+  const auto begin = std::chrono::steady_clock::now();
   const auto cursors = durable_cursors(client);
   const bool there = std::any_of(cursors.begin(), cursors.end(),
                                  [&](const DurableCursor& cursor) { return cursor.name == name; });
+  client.timeout -= std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begin);
   remove_cursor(client, name);
   if (!there) std::fprintf(stderr, "zabmq cursor: there was no cursor '%s'\n", name.c_str());
   return ExitCode::done;

@@ -85,7 +85,9 @@ class Asking {
         if (!refused) continue;  // WELCOME
         trouble_ = endpoint + ": " + refused->text;
         sent_ = refused->outcome == Outcome::maybe;
-        if (!may_pass(refused->code)) throw Error(refused->code, refused->outcome, trouble_);
+        if (!may_pass(refused->code)) {
+          throw Error(refused->code, std::max(outcome_, refused->outcome), trouble_);
+        }
         return std::nullopt;
       }
       if (connection.take_event() == Connection::Event::lost) {
@@ -102,8 +104,8 @@ class Asking {
   client::Route route_;
   const Millis timeout_;
   std::uint64_t deadline_ms_;
-  bool sent_ = false;  // to the server asked last, and may have been done
-  Outcome outcome_ = Outcome::no;
+  bool sent_ = false;              // to the server asked last, and may have been done
+  Outcome outcome_ = Outcome::no;  // by those asked before it
   std::string trouble_ = "no server was reached";
 };
 
