@@ -101,6 +101,16 @@ def join(cluster: Cluster, server: int, rate: int, seconds: int) -> None:
     say(f"  first offsets of all servers: {first}")
 
 
+def verify(cluster: Cluster, server: int) -> None:
+    cluster.kill(server)
+    size, begin = log_bytes(cluster, server), time.monotonic()
+    subprocess.run([BIN / "zabmq", "log", "verify", cluster.path / str(server)], check=True,
+                   stdout=subprocess.DEVNULL)
+    took = time.monotonic() - begin
+    say(f"  `zabmq log verify` of the same files: {took:.1f} s, {size / 1e6 / took:.0f} MB/s")
+    cluster.start(server)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -120,6 +130,7 @@ def main() -> None:
                                                "--duration", "20s"))))
             say(f"round {round_ + 1}: server {follower} starts with an empty directory")
             join(cluster, follower, arguments.rate, arguments.seconds)
+            verify(cluster, follower)
     finally:
         cluster.stop()
 

@@ -195,14 +195,15 @@ class Nats(Cluster):
 
 class Zabmq(Cluster):
     def start(self):
-        ports = free_ports(2 * SERVERS)
-        self.endpoints = [f"tcp://127.0.0.1:{port}" for port in ports[:SERVERS]]
-        servers = ",".join(f"{i + 1}=127.0.0.1:{ports[SERVERS + i]}:{ports[i]}"
-                           for i in range(SERVERS))
+        count = self.run.servers
+        ports = free_ports(2 * count)
+        self.endpoints = [f"tcp://127.0.0.1:{port}" for port in ports[:count]]
+        servers = ",".join(f"{i + 1}=127.0.0.1:{ports[count + i]}:{ports[i]}"
+                           for i in range(count))
         settings = []
         if self.run.log == "recycled":  # small enough that segments come back soon
             settings = ["--set", "storage.retain_bytes=256MiB", "--set", "storage.retain_min=0s"]
-        for i in range(SERVERS):
+        for i in range(count):
             self.launch(i + 1, [self.run.bin / "zabmqd", "--id", i + 1, "--servers", servers,
                                 "--data-dir", self.directory / str(i + 1), *settings])
         self.leader = wait_until(self.find_leader, "a leader of zabmq") - 1
@@ -246,7 +247,8 @@ class Limit(Cluster):
         pass
 
     def measure(self, case):
-        words = ["--dir", self.directory, "--size", case.size, "--window", case.window,
+        words = ["--dir", self.directory, "--servers", self.run.servers, "--size", case.size,
+                 "--window", case.window,
                  "--sockets", case.connections or 1, "--log", self.run.log, "--warmup",
                  f"{int(WARMUP * 1000)}ms", "--duration", f"{int(self.run.duration * 1000)}ms"]
         if case.reader:

@@ -1,4 +1,4 @@
-# plot: bars of medians, with a line from the least to the greatest, as SVG. Logarithmic.
+# plot: SVG: bars of medians, with a line from the least to the greatest, logarithmic; and curves.
 import html
 import math
 
@@ -17,6 +17,12 @@ def _scale(least, most):
     high = max(low + 1, math.ceil(math.log10(most)))
     floor = 10.0 ** low  # of what is too small to be seen
     return lambda value: LEFT + (math.log10(max(value, floor)) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+
+
+def _document(height, parts):
+    head = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+            'font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>')
+    return head + "\n".join(parts) + "</svg>\n"
 
 
 def _text(x, y, text, anchor="start", size=12, weight="normal"):
@@ -51,6 +57,33 @@ def svg(title, subtitle, groups, form):
         for name, found in bars:
             parts += _bar(y, name, found, x_of, form)
             y += BAR + GAP
-    head = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y + 16}" '
-            'font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>')
-    return head + "\n".join(parts) + "</svg>\n"
+    return _document(y + 16, parts)
+
+
+def curve(title, subtitle, points, means):
+    """points: [(x, y)], a dot each; means: [(end of a stretch of x, y)], a line. Both from 0 on."""
+    height, bottom = 360, 320
+    most_x = max(x for x, _ in points)
+    most_y = max(y for _, y in points) * 1.1
+    left, right = 90, WIDTH - 30
+
+    def at(x, y):
+        return left + x / most_x * (right - left), bottom - y / most_y * (bottom - HEAD)
+
+    parts = [_text(16, 22, title, size=16, weight="bold"), _text(16, 40, subtitle, size=11)]
+    for fifth in range(6):
+        x, _ = at(most_x * fifth / 5, 0)
+        _, y = at(0, most_y * fifth / 5)
+        parts += [f'<line x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>',
+                  _text(left - 8, y + 4, f"{most_y * fifth / 5:,.0f}", "end", 11),
+                  _text(x, bottom + 18, f"{most_x * fifth / 5:.1f}", "middle", 11)]
+    for x, y in (at(*point) for point in points):
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="#9bbfe0"/>')
+    corners, begin = [], 0
+    for end, mean in means:
+        corners += [at(begin, mean), at(min(end, most_x), mean)]
+        begin = end
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+    parts.append(f'<polyline points="{line}" fill="none" stroke="{COLORS["zabmq"]}" '
+                 'stroke-width="2"/>')
+    return _document(height, parts)

@@ -329,7 +329,7 @@ void add_bench_checks(CLI::App& command, BenchArguments& bench) {
         refuse(flag, "means nothing to `bench sub`, which only reads");
       }
     } else {
-      refuse("--readers", "is for `bench sub`");
+      if (bench.mode != BenchMode::e2e) refuse("--readers", "is for `bench sub` and `bench e2e`");
       refuse("--from", "is for `bench sub`");
     }
     if (bench.mode == BenchMode::latency && !bench.rate) bench.rate = latency_rate;
@@ -385,7 +385,7 @@ void add_bench(CLI::App& app, BenchArguments& bench) {
       "How long (default 5s); sub: at most")
       ->type_name("D");
   add(*command, "--readers", bench.readers, number_between(1, readers_max), range(1, readers_max),
-      "sub: how many (default 1)")
+      "sub, e2e: how many (default 1)")
       ->type_name("N");
   const auto take_from = [&bench](const std::string& text) {
     const auto from = parse_from(text, now_us());

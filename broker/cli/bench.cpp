@@ -169,43 +169,53 @@ class Receiver {
   std::atomic<bool> failed_ = false;
 };
 
-void wait_for_delivery(const Receiver& receiver, const Loads& loads, Millis timeout) {
+using Receivers = std::vector<std::unique_ptr<Receiver>>;
+
+void wait_for_delivery(const Receivers& receivers, const Loads& loads, Millis timeout) {
   std::uint64_t acknowledged = 0;
   for (const auto& load : loads) acknowledged += load->acknowledged();
   const auto deadline = BenchClock::now() + timeout;
-  while (receiver.received() < acknowledged && !receiver.failed()) {
-    if (BenchClock::now() >= deadline) {
-      throw Error(Code::unavailable, Outcome::maybe,
-                  std::to_string(acknowledged - receiver.received()) +
-                      " acknowledged messages were not delivered within " +
-                      std::to_string(timeout.count()) + " ms");
+  for (const auto& receiver : receivers) {
+    while (receiver->received() < acknowledged && !receiver->failed()) {
+      if (BenchClock::now() >= deadline) {
+        throw Error(Code::unavailable, Outcome::maybe,
+                    std::to_string(acknowledged - receiver->received()) +
+                        " acknowledged messages were not delivered within " +
+                        std::to_string(timeout.count()) + " ms");
+      }
+      std::this_thread::sleep_for(Millis{1});
     }
-    std::this_thread::sleep_for(Millis{1});
   }
 }
 
 BenchResult measure_end_to_end(const BenchArguments& arguments, StopSignals& stop) {
   const std::uint64_t id = random_run();
-  Receiver receiver(arguments, id);
+  Receivers receivers;
+  for (std::size_t i = 0; i < arguments.readers; ++i) {
+    receivers.push_back(std::make_unique<Receiver>(arguments, id));
+  }
   const Loads loads = open_loads(arguments);
   std::atomic<bool> stopped = false;
   std::atomic<bool> enough = false;
   const BenchRun run{arguments, times_from_now(arguments), stopped, id};
   const Meters acknowledged = meters_for(loads.size(), run.times);
-  const Meters delivered = meters_for(1, run.times);
-  std::thread receiving([&] { receiver.run(*delivered[0], enough); });
+  const Meters delivered = meters_for(arguments.readers, run.times);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < arguments.readers; ++i) {
+    threads.emplace_back([&, i] { receivers[i]->run(*delivered[i], enough); });
+  }
   run_loads(loads, run, acknowledged, delivered, stop);
   const auto end = BenchClock::now();
   std::exception_ptr problem;
   try {
     throw_failure(loads);
-    wait_for_delivery(receiver, loads, arguments.client.timeout);
+    wait_for_delivery(receivers, loads, arguments.client.timeout);
   } catch (const Error&) {
     problem = std::current_exception();
   }
   enough = true;
-  receiving.join();
-  receiver.rethrow();
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& receiver : receivers) receiver->rethrow();
   if (problem) std::rethrow_exception(problem);
   for (const auto& load : loads) load->close();
   return result_of(delivered, run.times, end);

@@ -75,6 +75,9 @@ std::string load_text(const BenchArguments& arguments) {
   std::string text = std::to_string(arguments.publishers) + " publishers, window " +
                      std::to_string(arguments.window) + ", " + std::to_string(arguments.size) +
                      " bytes";
+  if (arguments.mode == BenchMode::e2e && arguments.readers > 1) {
+    text += ", " + std::to_string(arguments.readers) + " readers, all together";
+  }
   return text + (arguments.rate ? format(", %g messages/s asked for", *arguments.rate) : "");
 }
 
@@ -105,6 +108,7 @@ std::string name_of(BenchMode mode) {
 std::string json_line(const BenchArguments& arguments, const BenchResult& result,
                       const Environment& environment) {
   const bool reads = arguments.mode == BenchMode::sub;
+  const bool has_readers = reads || arguments.mode == BenchMode::e2e;
   const auto unless_reading = [reads](const auto& value) { return reads ? Json() : Json(value); };
   const Json object{{"messages_per_second", std::llround(result.messages_per_second())},
                     {"megabytes_per_second", thousandths(result.megabytes_per_second())},
@@ -116,7 +120,7 @@ std::string json_line(const BenchArguments& arguments, const BenchResult& result
                     {"window", unless_reading(arguments.window)},
                     {"rate", arguments.rate ? Json(*arguments.rate) : Json()},
                     {"publishers", unless_reading(arguments.publishers)},
-                    {"readers", reads ? Json(arguments.readers) : Json()},
+                    {"readers", has_readers ? Json(arguments.readers) : Json()},
                     {"durability", environment.durability},
                     {"environment", environment_object(environment)}};
   return object.dump() + '\n';
@@ -125,7 +129,7 @@ std::string json_line(const BenchArguments& arguments, const BenchResult& result
 std::string left_behind(const BenchArguments& arguments, const BenchResult& result) {
   return format(
              "zabmq bench: these %.0f MB, and those of the warm-up, stay in the cluster, topic '",
-             static_cast<double>(result.bytes) / 1e6) +
+             static_cast<double>(result.bytes / arguments.readers) / 1e6) +
          arguments.topic +
          "', until retention lets them go; with `zabmq dev`: stop it and remove its directory\n";
 }

@@ -61,7 +61,7 @@ struct StatusArguments {
 enum class BenchMode {
   pub,     // publish -> acknowledged
   sub,     // replay of what is there
-  e2e,     // publish -> delivered to a subscriber of this process
+  e2e,     // publish -> delivered to subscribers of this process
   latency  // pub, at a rate far from saturation
 };
 
@@ -75,7 +75,7 @@ struct BenchArguments {
   Millis warmup{1000};
   Millis duration{5000};
   std::size_t publishers = 1;
-  std::size_t readers = 1;  // of `sub`
+  std::size_t readers = 1;  // of `sub` and `e2e`
   From from = first();      // of `sub`
   bool json = false;
 };

@@ -180,6 +180,7 @@ TEST_SUITE("cli/arguments") {
     const auto reading = parsed<BenchArguments>({"bench", "sub", "--readers", "20", "--from", "7"});
     CHECK(reading.mode == BenchMode::sub);
     CHECK(reading.readers == 20);
+    CHECK(parsed<BenchArguments>({"bench", "e2e", "--readers", "3"}).readers == 3);
     CHECK(std::get<FromOffset>(reading.from).offset == 7);
     CHECK(parsed<VerifyArguments>({"log", "verify", "--data-dir", "x"}).directory == "x");
     CHECK(parsed<VerifyArguments>({"log", "--data-dir", "x", "verify"}).directory == "x");

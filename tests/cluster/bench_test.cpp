@@ -91,6 +91,11 @@ TEST_SUITE("bench") {
     const Json delivered = bench(cluster, {"e2e", "--duration", "1s", "--rate", "200"});
     CHECK(delivered["messages"].get<std::uint64_t>() >= 100);
     CHECK(delivered["latency_us"]["p50"].get<std::uint64_t>() > 0);
+    const Json three =
+        bench(cluster, {"e2e", "--duration", "1s", "--rate", "200", "--readers", "3"});
+    CHECK(three["readers"] == 3);
+    CHECK(three["messages"].get<std::uint64_t>() >= 300);
+    CHECK(three["messages"].get<std::uint64_t>() <= 603);
 
     const Json acknowledged = bench(cluster, {"latency", "--duration", "1s", "--rate", "100"});
     CHECK(acknowledged["mode"] == "latency");
