@@ -1,5 +1,5 @@
-# clusters: three servers of each neighbour and of zabmq on loopback, each in a directory of its own,
-# and the commands that load them. Every driver talks to the leader directly.
+# clusters: three servers of each neighbour, three or five of zabmq, on loopback, each in a
+# directory of its own, and the commands that load them. Every driver talks to the leader directly.
 import json
 import os
 import shutil

@@ -26,7 +26,8 @@ ExitCode remove(ClientOptions client, const std::string& name) {
   const auto cursors = durable_cursors(client);
   const bool there = std::any_of(cursors.begin(), cursors.end(),
                                  [&](const DurableCursor& cursor) { return cursor.name == name; });
-  client.timeout -= std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begin);
+  const auto took = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begin);
+  client.timeout = std::max(client.timeout - took, Millis{1});
   remove_cursor(client, name);
   if (!there) std::fprintf(stderr, "zabmq cursor: there was no cursor '%s'\n", name.c_str());
   return ExitCode::done;

@@ -133,6 +133,7 @@ void PublisherSession::on(const wire::Receipt& receipt, std::uint64_t now_ms) {
     return leave(Leave::failure, "a receipt for other boundaries");
   }
   route_.succeeded();
+  if (flight->batch->last() >= last_held_) holds_ = 0;
   if (flight->state == InFlight::State::sent) --unanswered_;
   flight->answer = receipt;
   complete_front();
@@ -252,11 +253,13 @@ void PublisherSession::complete(const BatchPtr& batch, std::variant<wire::Receip
 // --- trying again at the same server ---
 
 // All that is refused behind the first one shares its pause: each of a window's batches counted as
-// one more failure, and a moment's `busy` became a second of silence.
+// one more failure, and a moment's `busy` became a second of silence. Pauses grow from hold to hold
+// until all that was under way is acknowledged.
 void PublisherSession::hold(std::uint64_t now_ms) {
   if (held_until_ms_) return;
-  held_until_ms_ = route_.again_at(now_ms);
-  hold_deadline_ms_ = now_ms + silence_max_ms;
+  held_until_ms_ = route_.again_at(now_ms, holds_++);
+  hold_deadline_ms_ = now_ms + answer_patience_ms;
+  last_held_ = batches_.back().batch->last();
 }
 
 // Batches behind a refused one are refused as well, as holes. Once they all are, no copy of any of

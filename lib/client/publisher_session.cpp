@@ -151,6 +151,7 @@ void PublisherSession::drop_connection() {
   }
   unanswered_ = 0;
   held_until_ms_.reset();
+  holds_ = 0;
   if (closing_) closing_->sent = false;
   outputs_.emplace_back(Disconnect{});
 }

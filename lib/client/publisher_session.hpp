@@ -253,6 +253,8 @@ class PublisherSession {
   bool acknowledged_any_ = false;  // under this instance
   std::optional<std::uint64_t> held_until_ms_;
   std::uint64_t hold_deadline_ms_ = 0;
+  unsigned holds_ = 0;                 // one after the other, until last_held_ is acknowledged
+  Sequence last_held_ = 0;             // the last one that was under way when a hold began
   std::optional<Error> last_refusal_;  // that asks to try again later
 
   std::optional<Error> give_up_;  // for what is in the intake

@@ -16,13 +16,13 @@ Route::Route(std::vector<std::string> endpoints, std::uint64_t seed)
 Route::Next Route::next_after_pause(std::uint64_t now_ms, std::uint64_t max_ms) {
   redirects_ = 0;
   current_ = (current_ + 1) % endpoints_.size();
-  return {endpoints_[current_], now_ms + pause(max_ms)};
+  return {endpoints_[current_], now_ms + pause(failures_++, max_ms)};
 }
 
 Route::Next Route::redirected(const std::string& endpoint, std::uint64_t now_ms) {
   if (++redirects_ <= redirects_max) return {endpoint, now_ms};
   // Two servers that name each other know less than they think: give them time to find out.
-  return {endpoint, now_ms + pause(election_pause_max_ms)};
+  return {endpoint, now_ms + pause(failures_++, election_pause_max_ms)};
 }
 
 void Route::succeeded() {
@@ -31,10 +31,9 @@ void Route::succeeded() {
 }
 
 // Half of it fixed, half of it random.
-std::uint64_t Route::pause(std::uint64_t max_ms) {
+std::uint64_t Route::pause(unsigned before, std::uint64_t max_ms) {
   constexpr unsigned doublings_max = 5;
-  const std::uint64_t full = std::min(pause_min_ms << std::min(failures_, doublings_max), max_ms);
-  ++failures_;
+  const std::uint64_t full = std::min(pause_min_ms << std::min(before, doublings_max), max_ms);
   return full / 2 + random() % (full - full / 2 + 1);
 }
 

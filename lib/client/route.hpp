@@ -36,14 +36,16 @@ class Route {
   }
   // The server named the leader: there at once, but not round and round.
   Next redirected(const std::string& endpoint, std::uint64_t now_ms);
-  // A pause that grows like the others, for trying again at the same server.
-  std::uint64_t again_at(std::uint64_t now_ms) { return now_ms + pause(pause_max_ms); }
+  // For trying again at the same server, which said `refusals` times before that it cannot now.
+  std::uint64_t again_at(std::uint64_t now_ms, unsigned refusals) {
+    return now_ms + pause(refusals, pause_max_ms);
+  }
   // Progress: pauses and redirects are counted from the beginning again.
   void succeeded();
 
  private:
   Next next_after_pause(std::uint64_t now_ms, std::uint64_t max_ms);
-  std::uint64_t pause(std::uint64_t max_ms);
+  std::uint64_t pause(unsigned before, std::uint64_t max_ms);
   std::uint64_t random();
 
   std::vector<std::string> endpoints_;

@@ -13,21 +13,14 @@ namespace zabmq::replica {
 
 struct Asker {
   ConnectionId connection = ConnectionId::none;
-  ServerId learner = ServerId::none;  // who forwarded it, with `number`; none: the connection asks
-  std::uint64_t number = 0;
+  ServerId learner = ServerId::none;  // who forwarded it; none: the connection asks
+  std::uint64_t number = 0;           // the learner's of its request; the connection's of its HELLO
   friend bool operator==(const Asker&, const Asker&) = default;
 };
 
 inline bool is_forwarded(const Asker& asker) {
   return asker.learner != ServerId::none;
 }
-
-// What a HELLO asks for: that this publisher goes on as this instance, or as a new one.
-struct Opening {
-  Uuid publisher;
-  Instance instance = 0;  // 0: a new one
-  friend bool operator==(const Opening&, const Opening&) = default;
-};
 
 class Askers {
  public:

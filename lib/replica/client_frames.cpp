@@ -104,7 +104,10 @@ void Replica::on_hello(ConnectionId from, const Principal& principal, const wire
                           " connections: use another one"));
   }
   connection->principal = principal;
-  if (is_opening(from, {hello.publisher, hello.instance})) return;  // under way
+  const bool again =
+      connection->publisher == hello.publisher && connection->instance == hello.instance;
+  if (again && connection->publishing == Connection::Publishing::opening) return;  // under way
+  connection->greeting = ++greetings_;
   connection->publisher = hello.publisher;
   connection->instance = hello.instance;
   if (is_none(hello.publisher)) {
@@ -149,12 +152,13 @@ void Replica::settle_publishers() {
 void Replica::settle_publisher(ConnectionId id) {
   Connection* connection = clients_->find(id);
   if (!connection || connection->publishing != Connection::Publishing::wanted) return;
+  const Asker asker{.connection = id, .number = connection->greeting};
   if (forwards()) {
     connection->publishing = Connection::Publishing::opening;
     wire::Hello hello;
     hello.publisher = connection->publisher;
     hello.instance = connection->instance;
-    return forward(id, connection->publisher, hello, {});
+    return forward(asker, connection->publisher, hello, {});
   }
   if (!core_.leading_in_broadcast()) {
     connection->publishing = Connection::Publishing::none;
@@ -162,17 +166,19 @@ void Replica::settle_publisher(ConnectionId id) {
   }
   if (!accepts_publishes()) return clients_->add_wanting(id);
   connection->publishing = Connection::Publishing::opening;
-  open({.connection = id}, {connection->publisher, connection->instance});
+  open(asker, connection->publisher, connection->instance);
 }
 
 // With an instance the same process comes back, and goes on behind what was taken.
-void Replica::open(const Asker& asker, const Opening& asked) {
-  if (asked.instance == 0) {
-    if (proposals_->open(asker, asked.publisher)) return;
+void Replica::open(const Asker& asker, const Uuid& publisher, Instance instance) {
+  if (instance == 0) {
+    if (proposals_->open(asker, publisher)) return;
     return answer(asker, refused(wire::About::connection, 0, Code::busy, Outcome::no, too_busy()));
   }
-  if (auto refusal = refusal_to_continue(asked)) return answer(asker, *std::move(refusal));
-  hold_verdict(asker, welcome_of(asked.publisher, asked.instance));
+  if (auto refusal = refusal_to_continue(publisher, instance)) {
+    return answer(asker, *std::move(refusal));
+  }
+  hold_verdict(asker, welcome_of(publisher, instance));
 }
 
 // WELCOME names the leader; without one there is nowhere to go, and the text says why.
@@ -182,8 +188,8 @@ void Replica::answer_not_opened(ConnectionId id) {
 }
 
 // Why an instance that was opened before may not be gone on with, if so.
-std::optional<wire::Refused> Replica::refusal_to_continue(const Opening& asked) {
-  const auto& [publisher, instance] = asked;
+std::optional<wire::Refused> Replica::refusal_to_continue(const Uuid& publisher,
+                                                          Instance instance) {
   const std::string name = "publisher " + to_string(publisher);
   const std::string theirs = std::to_string(instance);
   const std::optional<Taken> known = proposals_->taken(publisher);
@@ -202,7 +208,7 @@ std::optional<wire::Refused> Replica::refusal_to_continue(const Opening& asked) 
   return std::nullopt;
 }
 
-// `last_sequence`: as the leader told it; none: this server leads.
+// `last_sequence`: as the leader told it; none: what this server, which leads, knows.
 void Replica::welcome(ConnectionId to, std::optional<Sequence> last_sequence) {
   const Connection* connection = clients_->find(to);
   if (!connection) return;
@@ -239,7 +245,7 @@ void Replica::on_publish(ConnectionId from, const wire::Publish& publish, Slice 
                       "HELLO on this connection named no publisher"));
   }
   if (forwards()) {
-    return forward(from, publisher, publish, std::move(body));
+    return forward({.connection = from}, publisher, publish, std::move(body));
   }
   this->publish({.connection = from}, publisher, publish, std::move(body));
 }
@@ -308,7 +314,7 @@ void Replica::on_close_publisher(ConnectionId from, const wire::ClosePublisher& 
                             refused(wire::About::close, close.instance, Code::protocol, Outcome::no,
                                     "HELLO on this connection named no publisher"));
   }
-  if (forwards()) return forward(from, connection.publisher, close, {});
+  if (forwards()) return forward({.connection = from}, connection.publisher, close, {});
   this->close({.connection = from}, connection.publisher, close.instance);
 }
 

@@ -31,7 +31,10 @@ void Clients::heard(ConnectionId id) {
 }
 
 Connection* Clients::add(ConnectionId id) {
-  if (Connection* known = find(id)) return known;
+  if (Connection* known = find(id)) {
+    if (!known->given_up) return known;
+    forget(id);  // a new life, at once
+  }
   if (connections_.size() >= options_.connections_max) make_room();
   if (connections_.size() >= options_.connections_max) return nullptr;
   Connection& connection = connections_[id];
@@ -113,6 +116,7 @@ void Clients::hold(Connection& connection, wire::ServerMessage message) {
 
 // In the next tick it is forgotten: whoever answers now may be in the middle of its subscriptions.
 void Clients::give_up(Connection& connection) {
+  ++counters_.connections_forgotten;
   connection.given_up = true;
   held_bytes_ -= std::exchange(connection.held_bytes, 0);
   connection.held.clear();
@@ -160,10 +164,7 @@ void Clients::flush_held(ConnectionId id) {
   const auto it = connections_.find(id);
   if (it == connections_.end()) return;
   Connection& connection = it->second;
-  if (connection.given_up) {
-    ++counters_.connections_forgotten;
-    return forget(id);
-  }
+  if (connection.given_up) return forget(id);
   while (!connection.held.empty()) {
     const Connection::Held& next = connection.held.front();
     const Sent sent = links_.send(id, next.message, Slice{});

@@ -7,7 +7,7 @@
 namespace zabmq::replica {
 
 void Replica::on_move_cursor(ConnectionId from, const wire::MoveCursor& move) {
-  if (forwards()) return forward(from, clients_->find(from)->publisher, move, {});
+  if (forwards()) return forward({.connection = from}, clients_->find(from)->publisher, move, {});
   move_cursor({.connection = from}, move);
 }
 

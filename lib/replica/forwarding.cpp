@@ -38,16 +38,19 @@ void Replica::answer_now(const Asker& asker, wire::ServerMessage message) {
     if (!leading_ || !learners_->is_open(asker.learner)) return;  // its session is over
     return send(asker.learner, zab::ForwardAnswer{asker.number, wire::encode(message)});
   }
+  if (const auto* welcome = std::get_if<wire::Welcome>(&message)) {
+    return end_opening(asker, welcome->instance, welcome->last_sequence);
+  }
   const auto* refused = std::get_if<wire::Refused>(&message);
-  Connection* connection = clients_->find(asker.connection);
-  if (connection && refused && refused->about == wire::About::connection) {
-    connection->publishing = Connection::Publishing::none;
+  if (refused && refused->about == wire::About::connection) {
+    if (!is_opening(asker)) return;
+    clients_->find(asker.connection)->publishing = Connection::Publishing::none;
   }
   clients_->answer(asker.connection, std::move(message));
 }
 
 void Replica::opened(const Asker& asker, const Uuid& publisher, std::optional<Instance> instance) {
-  if (!is_forwarded(asker)) return end_opening(asker.connection, {publisher}, instance);
+  if (!is_forwarded(asker)) return end_opening(asker, instance);
   if (!instance) return;  // the learner knows that its leader is gone
   answer(asker, welcome_of(publisher, *instance));
 }
@@ -62,17 +65,24 @@ wire::Welcome Replica::welcome_of(const Uuid& publisher, Instance instance) cons
   return welcome;
 }
 
-// `last_sequence`: as the leader told it; none: this server leads.
-void Replica::end_opening(ConnectionId id, const Opening& asked, std::optional<Instance> instance,
+// WELCOME, and what refuses it, is about the connection's last HELLO.
+bool Replica::is_opening(const Asker& asker) const {
+  const Connection* connection = clients_->find(asker.connection);
+  return connection && connection->publishing == Connection::Publishing::opening &&
+         connection->greeting == asker.number;
+}
+
+// `last_sequence`: as the leader told it; none: what this server, which leads, knows.
+void Replica::end_opening(const Asker& asker, std::optional<Instance> instance,
                           std::optional<Sequence> last_sequence) {
-  if (!is_opening(id, asked)) return;
-  Connection* connection = clients_->find(id);
+  if (!is_opening(asker)) return;
+  Connection* connection = clients_->find(asker.connection);
   connection->publishing = instance ? Connection::Publishing::open : Connection::Publishing::none;
   connection->instance = instance.value_or(0);
   if (instance) {
-    welcome(id, last_sequence);
+    welcome(asker.connection, last_sequence);
   } else {
-    answer_not_opened(id);
+    answer_not_opened(asker.connection);
   }
 }
 
@@ -83,7 +93,7 @@ bool Replica::forwards() const {
   return leader_ != ServerId::none && leader_ != core_.self();
 }
 
-void Replica::forward(ConnectionId from, const Uuid& publisher, const wire::ClientMessage& message,
+void Replica::forward(const Asker& from, const Uuid& publisher, const wire::ClientMessage& message,
                       Slice body) {
   ++counters_.forwarded;
   if (forwards_->forward(from, publisher, message, std::move(body))) return;
@@ -92,7 +102,7 @@ void Replica::forward(ConnectionId from, const Uuid& publisher, const wire::Clie
       message, Code::busy, Outcome::no,
       std::to_string(options_.forwarded_bytes_max) +
           " bytes are on their way from this server to the leader: send it again later");
-  answer({.connection = from}, std::move(busy));
+  answer(from, std::move(busy));
 }
 
 bool Replica::send_forward(std::uint64_t number, const Uuid& publisher,
@@ -114,23 +124,6 @@ void Replica::on_forward_answer(ServerId from, const zab::ForwardAnswer& answer)
   forwards_->on_answer(answer.number, *std::move(message));
 }
 
-// What the leader has decided. WELCOME and what refuses it are about the connection's last HELLO.
-void Replica::answer_here(ConnectionId to, const Opening& asked, wire::ServerMessage message) {
-  if (const auto* welcome = std::get_if<wire::Welcome>(&message)) {
-    return end_opening(to, asked, welcome->instance, welcome->last_sequence);
-  }
-  const auto* refused = std::get_if<wire::Refused>(&message);
-  const bool of_hello = refused && refused->about == wire::About::connection;
-  if (of_hello && !is_opening(to, asked)) return;
-  answer_now({.connection = to}, std::move(message));
-}
-
-bool Replica::is_opening(ConnectionId id, const Opening& asked) const {
-  const Connection* connection = clients_->find(id);
-  return connection && connection->publishing == Connection::Publishing::opening &&
-         Opening{connection->publisher, connection->instance} == asked;
-}
-
 // --- its leader ---
 
 void Replica::on_forward(ServerId from, const zab::Forward& request, Slice body) {
@@ -149,18 +142,18 @@ void Replica::on_forward(ServerId from, const zab::Forward& request, Slice body)
   if (is_none(request.publisher) || (!hello && !batch && !closing)) {
     return break_session(from, "a FORWARD without a request of a publisher or of a cursor");
   }
-  if (hello) return on_forwarded_hello(asker, {request.publisher, hello->instance});
+  if (hello) return on_forwarded_hello(asker, request.publisher, hello->instance);
   if (batch) return publish(asker, request.publisher, *batch, std::move(body));
   close(asker, request.publisher, closing->instance);
 }
 
-void Replica::on_forwarded_hello(const Asker& asker, const Opening& asked) {
+void Replica::on_forwarded_hello(const Asker& asker, const Uuid& publisher, Instance instance) {
   if (!accepts_publishes()) {
     return answer(asker, refused(wire::About::connection, 0, Code::unavailable, Outcome::no,
                                  "the leader has not delivered all of its initial history yet: "
                                  "try again"));
   }
-  open(asker, asked);
+  open(asker, publisher, instance);
 }
 
 }  // namespace zabmq::replica

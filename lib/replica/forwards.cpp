@@ -11,11 +11,6 @@ namespace {
 
 constexpr std::size_t request_overhead = 256;  // what a request counts for, beside its body
 
-Opening asked(const Uuid& publisher, const wire::ClientMessage& message) {
-  const auto* hello = std::get_if<wire::Hello>(&message);
-  return {publisher, hello ? hello->instance : 0};
-}
-
 }  // namespace
 
 wire::Refused Forwards::refusal_of(const wire::ClientMessage& message, Code code, Outcome outcome,
@@ -35,7 +30,7 @@ wire::Refused Forwards::refusal_of(const wire::ClientMessage& message, Code code
   return refused(about, id, code, outcome, std::move(text));
 }
 
-bool Forwards::forward(ConnectionId from, const Uuid& publisher, const wire::ClientMessage& message,
+bool Forwards::forward(const Asker& from, const Uuid& publisher, const wire::ClientMessage& message,
                        Slice body) {
   const std::size_t bytes = request_overhead + body.size();
   if (bytes_ + bytes > bytes_max_) return false;
@@ -78,7 +73,7 @@ void Forwards::give_up() {
   batches_.clear();
   bytes_ = 0;
   for (auto& [number, request] : std::exchange(requests_, {})) {
-    answer_(request.connection, asked(request.publisher, request.message),
+    answer_(request.asker,
             refusal_of(request.message, Code::unavailable, Outcome::maybe,
                        "the leader to which this was forwarded is lost: ask the next one by "
                        "sending it again"));
@@ -98,7 +93,7 @@ void Forwards::answer(Requests::iterator at, wire::ServerMessage message) {
   }
   bytes_ -= request.bytes;
   requests_.erase(at);
-  answer_(request.connection, asked(request.publisher, request.message), std::move(message));
+  answer_(request.asker, std::move(message));
 }
 
 }  // namespace zabmq::replica

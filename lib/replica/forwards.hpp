@@ -27,9 +27,8 @@ class Forwards {
   // To the leader; its body is empty but for PUBLISH. False: the session with it is over.
   using Send = std::function<bool(std::uint64_t number, const Uuid& publisher,
                                   const wire::ClientMessage& message, Slice body)>;
-  // For the connection; the leader's WELCOME names the instance and the last sequence. `asked`: by
-  // the HELLO that it answers; with other requests only its publisher counts.
-  using Answer = std::function<void(ConnectionId, const Opening& asked, wire::ServerMessage)>;
+  // For a connection; the leader's WELCOME names the instance and the last sequence.
+  using Answer = std::function<void(const Asker&, wire::ServerMessage)>;
 
   Forwards(std::size_t bytes_max, Send send, Answer answer)
       : bytes_max_(bytes_max), send_(std::move(send)), answer_(std::move(answer)) {}
@@ -39,7 +38,7 @@ class Forwards {
                                   std::string text);
 
   // HELLO, PUBLISH, CLOSE or MOVE-CURSOR. False: the bound is reached, nothing was sent.
-  bool forward(ConnectionId from, const Uuid& publisher, const wire::ClientMessage& message,
+  bool forward(const Asker& from, const Uuid& publisher, const wire::ClientMessage& message,
                Slice body);
   // Of a request that is not under way any more: nothing.
   void on_answer(std::uint64_t number, wire::ServerMessage message);
@@ -52,7 +51,7 @@ class Forwards {
 
  private:
   struct Request {
-    ConnectionId connection = ConnectionId::none;
+    Asker asker;
     Uuid publisher;
     wire::ClientMessage message;
     std::size_t bytes = 0;

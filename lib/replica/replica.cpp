@@ -51,8 +51,8 @@ Replica::Replica(ServerId self, zab::Config config, Options options, Recovered r
       options_.forwarded_bytes_max,
       [this](std::uint64_t number, const Uuid& publisher, const wire::ClientMessage& message,
              Slice body) { return send_forward(number, publisher, message, std::move(body)); },
-      [this](ConnectionId to, const Opening& asked, wire::ServerMessage message) {
-        answer_here(to, asked, std::move(message));
+      [this](const Asker& asker, wire::ServerMessage message) {
+        answer_now(asker, std::move(message));
       });
   delivery_ = std::make_unique<Delivery>(
       env_.log, state_, options_.read_bytes_max,
@@ -333,9 +333,13 @@ bool Replica::accepts_publishes() const {
 bool Replica::may_form_group() const {
   if (!accepts_publishes()) return false;
   if (env_.log.no_space()) return true;
-  if (env_.log.unwritten_bytes() > options_.unwritten_bytes_max) return false;
+  if (disk_is_behind()) return false;
   return env_.log.idle() || proposals_->all_committed() ||
          proposals_->waiting_bytes() >= options_.group_bytes_max;
+}
+
+bool Replica::disk_is_behind() const {
+  return env_.log.unwritten_bytes() > options_.unwritten_bytes_max;
 }
 
 void Replica::propose_groups() {
@@ -346,6 +350,7 @@ void Replica::propose_groups() {
       return *zxid;
     };
     storage::Space space = env_.log.space();
+    if (disk_is_behind()) space = storage::Space::last;
     if (ZABMQ_MUTANT(full_disk_ignored)) space = storage::Space::enough;
     Slice group = proposals_->form_group(env_.log.last(), wall_us_, space, next_zxid);
     if (group.empty()) continue;  // everything in it was answered

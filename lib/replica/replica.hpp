@@ -148,6 +148,7 @@ class Replica final : public net::PeerLinks::Listener,
   void forget_session(ServerId peer);
   bool accepts_publishes() const;
   bool may_form_group() const;
+  bool disk_is_behind() const;
   void propose_groups();
   void on_delivered_record(const RecordHeader& header, Bytes body);
   void start_round();
@@ -190,8 +191,8 @@ class Replica final : public net::PeerLinks::Listener,
   void close(const Asker& from, const Uuid& publisher, Instance instance);
   void settle_publishers();
   void settle_publisher(ConnectionId id);
-  void open(const Asker& from, const Opening& asked);
-  std::optional<wire::Refused> refusal_to_continue(const Opening& asked);
+  void open(const Asker& from, const Uuid& publisher, Instance instance);
+  std::optional<wire::Refused> refusal_to_continue(const Uuid& publisher, Instance instance);
   void answer_not_opened(ConnectionId id);
   void welcome(ConnectionId to, std::optional<Sequence> last_sequence = std::nullopt);
   wire::StatusAnswer make_status_answer(std::uint64_t request) const;
@@ -209,14 +210,12 @@ class Replica final : public net::PeerLinks::Listener,
   // verdicts.cpp
   struct Verdict {  // until a quorum round of the same epoch confirms it
     Asker asker;
-    Opening opening;             // by the connection's last HELLO
     wire::ServerMessage answer;  // REFUSED, WELCOME, or CURSOR-MOVED
     Epoch epoch = Epoch::none;
   };
   static bool is_verdict(const wire::Refused& refused);
   void hold_verdict(const Asker& asker, wire::ServerMessage answer);
   void on_verdict_round(std::uint64_t question, bool confirmed);
-  void tell(const Verdict& verdict, wire::ServerMessage answer);
   void withdraw_verdicts(ServerId learner);
 
   // forwarding.cpp
@@ -226,18 +225,17 @@ class Replica final : public net::PeerLinks::Listener,
   void answer_now(const Asker& asker, wire::ServerMessage message);
   void opened(const Asker& asker, const Uuid& publisher, std::optional<Instance> instance) override;
   wire::Welcome welcome_of(const Uuid& publisher, Instance instance) const;
-  bool is_opening(ConnectionId id, const Opening& asked) const;
-  void end_opening(ConnectionId id, const Opening& asked, std::optional<Instance> instance,
+  bool is_opening(const Asker& asker) const;
+  void end_opening(const Asker& asker, std::optional<Instance> instance,
                    std::optional<Sequence> last_sequence = std::nullopt);
   bool forwards() const;
-  void forward(ConnectionId from, const Uuid& publisher, const wire::ClientMessage& message,
+  void forward(const Asker& from, const Uuid& publisher, const wire::ClientMessage& message,
                Slice body);
   bool send_forward(std::uint64_t number, const Uuid& publisher, const wire::ClientMessage& message,
                     Slice body);
   void on_forward(ServerId from, const zab::Forward& request, Slice body);
-  void on_forwarded_hello(const Asker& from, const Opening& asked);
+  void on_forwarded_hello(const Asker& from, const Uuid& publisher, Instance instance);
   void on_forward_answer(ServerId from, const zab::ForwardAnswer& answer);
-  void answer_here(ConnectionId to, const Opening& asked, wire::ServerMessage message);
 
   const Options options_;
   const std::vector<ServerAddress> servers_;
@@ -274,6 +272,7 @@ class Replica final : public net::PeerLinks::Listener,
   ServerId leader_ = ServerId::none;  // as of the last Ready, with its phase: broadcast or not
   bool leading_ = false;
   std::uint64_t question_number_ = 0;
+  std::uint64_t greetings_ = 0;
   static constexpr std::uint64_t verdict_questions = std::uint64_t{1}
                                                      << 63;  // others: subscriptions
   std::map<std::uint64_t, Verdict> verdicts_;                // by question

@@ -40,36 +40,27 @@ bool Replica::is_verdict(const wire::Refused& refused) {
 
 // Everything else that is answered meanwhile may overtake it.
 void Replica::hold_verdict(const Asker& asker, wire::ServerMessage answer) {
-  Verdict verdict{asker, {}, std::move(answer), core_.identity().current};
-  if (const Connection* connection = clients_->find(asker.connection)) {
-    verdict.opening = {connection->publisher, connection->instance};
-  }
-  if (ZABMQ_MUTANT(verdict_without_round)) return tell(verdict, verdict.answer);
+  if (ZABMQ_MUTANT(verdict_without_round)) return answer_now(asker, std::move(answer));
   if (verdicts_.size() >= options_.connections_max) {
-    wire::Refused busy = unconfirmed(verdict.answer, Code::busy);
+    wire::Refused busy = unconfirmed(answer, Code::busy);
     busy.text = "too many answers wait to be confirmed by a quorum: try again";
-    return tell(verdict, std::move(busy));
+    return answer_now(asker, std::move(busy));
   }
   const std::uint64_t question = verdict_questions | ++verdicts_held_;
-  verdicts_.emplace(question, std::move(verdict));
+  verdicts_.emplace(question, Verdict{asker, std::move(answer), core_.identity().current});
   questions_->ask(question);
 }
 
 void Replica::on_verdict_round(std::uint64_t question, bool confirmed) {
-  const auto held = verdicts_.extract(question);
+  auto held = verdicts_.extract(question);
   if (held.empty()) return;
-  const Verdict& verdict = held.mapped();
+  Verdict& verdict = held.mapped();
   if (confirmed && leading_ && verdict.epoch == core_.identity().current) {
-    return tell(verdict, verdict.answer);
+    return answer_now(verdict.asker, std::move(verdict.answer));
   }
   wire::Refused answer = unconfirmed(verdict.answer, Code::unavailable);
   answer.text = "this server could not confirm that it still leads: ask another one";
-  tell(verdict, std::move(answer));
-}
-
-void Replica::tell(const Verdict& verdict, wire::ServerMessage answer) {
-  if (is_forwarded(verdict.asker)) return answer_now(verdict.asker, std::move(answer));
-  answer_here(verdict.asker.connection, verdict.opening, std::move(answer));
+  answer_now(verdict.asker, std::move(answer));
 }
 
 // The next life of the learner counts its requests from 1 again.

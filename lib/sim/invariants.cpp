@@ -16,7 +16,7 @@ namespace {
 // ago does not depend on it.
 constexpr std::size_t looked_at_again = 64;
 
-constexpr std::uint32_t admit_body_max = 64;
+constexpr std::uint32_t own_body_max = 64;  // of what the leader proposes for itself
 constexpr std::size_t learner_items_max = 8;
 
 }  // namespace
@@ -431,10 +431,10 @@ void Invariants::bounded(ServerId server, const replica::Queues& queues,
         std::string(queue) + ": " + std::to_string(filled) + ", at most " + std::to_string(bound));
   };
   const std::size_t record = record_size(static_cast<std::uint32_t>(options.batch.batch_max));
-  const std::size_t admits = seen_.size() * record_size(admit_body_max);
+  const std::size_t own = (seen_.size() + 1) * record_size(own_body_max);  // admits, and a floor
   const std::size_t group = std::max(options.group_bytes_max, record);
   const std::size_t window = options.learner_window_bytes + record;
-  within("bytes to publish", queues.publish_bytes, options.in_flight_bytes_max + admits);
+  within("bytes to publish", queues.publish_bytes, options.in_flight_bytes_max + own);
   within("batches of a publisher", queues.publisher_batches, options.receipts_max);
   within("bytes sent to a learner", queues.learner_bytes, window);
   within("items for a learner", queues.learner_items, learner_items_max);
@@ -442,7 +442,7 @@ void Invariants::bounded(ServerId server, const replica::Queues& queues,
   within("bytes held while cutting", queues.held_bytes,
          window + std::max(record, options.read_bytes_max));
   within("bytes to write", queues.unwritten_bytes,
-         std::max(window, options.unwritten_bytes_max + group + admits));
+         std::max(window, options.unwritten_bytes_max + group + own));
   within("publishers", queues.publishers, options.publishers_max);
   within("connections", queues.connections, options.connections_max);
   within("receipts kept", queues.receipts, options.receipts_total_max);

@@ -440,43 +440,6 @@ TEST_SUITE("client/publisher_session") {
     CHECK(f.session.dead()->outcome == Outcome::maybe);
   }
 
-  TEST_CASE("busy -> the same batches again, in order, once all behind were refused as holes") {
-    PublisherFixture f;
-    f.open();
-    f.put("1");
-    f.put("2");
-    f.take_sent();
-
-    f.give(f.refusal(1, Code::busy));
-    f.advance(1000);
-    CHECK(f.sent.empty());  // a copy of 2 is still on its way
-    f.put("3");
-    CHECK(f.sent.empty());
-    f.give(f.hole(2, 0));
-    f.advance(Route::pause_max_ms);
-
-    auto again = f.take_sent();
-    REQUIRE(again.size() >= 2);
-    CHECK(again[0].payloads == Strings{"1"});
-    CHECK(again[1].payloads == Strings{"2"});
-    CHECK(f.connects.size() == 1);
-  }
-
-  // Each of a full window's batches counted as a failure, and the next pause was a second.
-  TEST_CASE("busy, and many holes behind it -> one pause, the shortest") {
-    PublisherFixture f({.endpoints = three_servers, .publisher = uuid(7)}, {.body_bytes = 1});
-    f.open();
-    constexpr Sequence batches = 10;
-    for (Sequence s = 1; s <= batches; ++s) f.put(std::to_string(s));
-    REQUIRE(f.take_sent().size() == batches);
-
-    f.give(f.refusal(1, Code::busy));
-    for (Sequence s = 2; s <= batches; ++s) f.give(f.hole(s, 0));
-    f.advance(Route::pause_min_ms);
-
-    CHECK(f.take_sent().size() == batches);
-  }
-
   TEST_CASE("hole: a batch was lost on the way -> it and all behind again") {
     PublisherFixture f;
     f.open();

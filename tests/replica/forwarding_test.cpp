@@ -393,11 +393,11 @@ TEST_SUITE("replica/forwarding") {
           sent.push_back(number);
           return true;
         },
-        [&](ConnectionId, const replica::Opening&, wire::ServerMessage message) {
+        [&](const replica::Asker&, wire::ServerMessage message) {
           answers.push_back(std::move(message));
         });
     const wire::Publish batch{.instance = 2, .first_sequence = 5, .count = 3};
-    REQUIRE(forwards.forward(alice, publisher, batch, {}));
+    REQUIRE(forwards.forward({.connection = alice}, publisher, batch, {}));
     RecordHeader record;
     record.kind = RecordKind::batch;
     record.publisher = publisher;

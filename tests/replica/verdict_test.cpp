@@ -238,6 +238,19 @@ TEST_SUITE("replica/verdict") {
     }
   }
 
+  // Found by review: the earlier one was refused for want of space, and the later never answered.
+  TEST_CASE("cluster: no space, HELLO for a new instance, then with the old one -> welcomed") {
+    Opened f;
+    for (const ServerId asked : {f.leader, f.follower}) {
+      f.three.at(f.leader).log.full = true;
+      f.three.at(asked).say(bob, Opened::hello(0));
+      f.three.at(asked).say(bob, Opened::hello(1));
+      const auto welcomes = wait_for<wire::Welcome>(f.three, f.three.at(asked), bob);
+      CHECK(welcomes.front().instance == 1);
+      CHECK(f.three.at(asked).clients.take<wire::Refused>(bob).empty());
+    }
+  }
+
   // Many writers with conditions: all refusals of a moment share one round.
   TEST_CASE("cluster: refused conditions share their quorum round") {
     Cluster three(3);
