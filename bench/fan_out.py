@@ -3,7 +3,8 @@
 """Three servers on loopback, messages of 1 KiB.
 
 replay    20 readers at one follower read the same 64 MiB, nobody publishes: bytes a second together.
-cpu       5,000 messages/s: CPU of the leader for each message, without readers and with 20 at followers.
+cpu       5,000 messages/s: CPU of the leader for each message, without readers and with 20 at
+          followers.
 stopped   5,000 messages/s to 45 subscribers, without and with 5 more that are stopped (SIGSTOP).
 
     bench/fan_out.py [replay] [cpu] [stopped] [--seconds 20]
@@ -43,9 +44,10 @@ def measured(cluster: Cluster, servers, *words) -> dict:
 
 def replay(cluster: Cluster, arguments) -> None:
     before = end_of_leader(cluster)
-    # No more than the 64 MiB: its tail is in the cache, and nothing else is read.
-    measured(cluster, cluster.ids, "pub", "--size", "1KiB", "--rate", 8192, "--warmup", 0,
-             "--duration", "8s")
+    # As much as a tail cache holds. Groups are as large as this rate makes them.
+    duration_ms = 2**16 * 1000 // arguments.fill_rate
+    measured(cluster, cluster.ids, "pub", "--size", "1KiB", "--rate", arguments.fill_rate,
+             "--window", 16384, "--warmup", 0, "--duration", f"{duration_ms}ms")
     follower = cluster.followers()[0]
     for _ in range(arguments.rounds):
         found = measured(cluster, [follower], "sub", "--readers", 20, "--from", before + 1,
@@ -119,6 +121,8 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--seconds", type=int, default=20, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--fill-rate", type=int, default=2**17,
+                        help="messages a second at which the 64 MiB of replay are published")
     arguments = parser.parse_args()
     if not set(arguments.parts) <= set(PARTS):
         parser.error(f"parts are {', '.join(PARTS)}")

@@ -61,7 +61,8 @@ def main() -> None:
     arguments = parser.parse_args()
     cluster = Cluster(settings=SETTINGS)
     try:
-        say(f"messages of {arguments.size} bytes, 1,024 outstanding, 0 to {arguments.gigabytes:g} GB")
+        say(f"messages of {arguments.size} bytes, 1,024 outstanding, 0 to"
+            f" {arguments.gigabytes:g} GB")
         seconds = grow(cluster, arguments.size, arguments.gigabytes)
     finally:
         cluster.stop()

@@ -104,8 +104,8 @@ def join(cluster: Cluster, server: int, rate: int, seconds: int) -> None:
 def verify(cluster: Cluster, server: int) -> None:
     cluster.kill(server)
     size, begin = log_bytes(cluster, server), time.monotonic()
-    subprocess.run([BIN / "zabmq", "log", "verify", "--data-dir", cluster.path / str(server)], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run([BIN / "zabmq", "log", "verify", "--data-dir", cluster.path / str(server)],
+                   check=True, stdout=subprocess.DEVNULL)
     took = time.monotonic() - begin
     say(f"  `zabmq log verify` of the same files: {took:.1f} s, {size / 1e6 / took:.0f} MB/s")
     cluster.start(server)
