@@ -523,7 +523,8 @@ class Publisher:
         self._known_last = session.last
         self._known_input = self._input = session.input  # the latter goes on with what is taken
         self._skipped = InputDigest()
-        self.instance = session.instance  # 0: a new one is to be opened
+        self._known = session.instance != 0  # opened by an earlier process
+        self.instance = 0             # a new one is to be opened
         self._openings = 0            # HELLOs that may each have opened an instance
         self._receipts_seen = False   # of this instance
         self._new_instance_needed = False
@@ -849,8 +850,13 @@ class Publisher:
                 self._forget_instance()
             self._openings += self.instance == 0
             self._close_sent = False
+            known = [True] if self._is_known() and self.instance == 0 else []
             self._connection = Connection(self._route.endpoint, self._cluster, self._history, 0,
-                                          self.id, self.instance)
+                                          self.id, self.instance, *known)
+
+    def _is_known(self) -> bool:
+        """What was published may be forgotten, and then none of it may be appended again."""
+        return self._opened or self._known
 
     def _is_resting(self) -> bool:
         """Outcomes are open: nothing is sent before retry() asks for it."""
@@ -908,8 +914,6 @@ class Publisher:
             self._go_elsewhere_from_behind(last)
         if last < reached:  # the answer to a transaction: nothing can be missing in it
             return self._die(self._forgotten(reached))
-        if self.instance and not self._opened:  # a session file's is known: not forgotten
-            self._reopen()
         if self.instance == 0:
             if self._opened and last >= self._next_sequence:
                 return self._die(Error(
@@ -946,12 +950,12 @@ class Publisher:
         if self._connection.welcomed:
             raise Leave(refused.text)
         if self.instance and refused.code == "refused" and refused.id > self.instance:
-            if not self._opened or self._fenced_by_itself():
+            if self._fenced_by_itself():
                 self._reopen()
             for batch in self._batches:  # what lies above last_sequence was never taken
                 batch.maybe &= not 0 < refused.last_sequence < batch.first
             return self._die(Error("refused", "no", refused.text))
-        if self.instance and refused.code == "expired":
+        if self._is_known() and refused.code == "expired":
             if self._close_ever_sent:  # the entry went away before the answer came: by our CLOSE
                 return self._finish_close(None)
             if not self._opened:

@@ -13,7 +13,6 @@ PublisherSession::PublisherSession(Options options)
     : options_(std::move(options)),
       route_(options_.endpoints, options_.seed),
       next_(route_.first(0)),
-      instance_(options_.known_instance),
       input_(options_.known_input) {
   ZABMQ_CHECK(!is_none(options_.publisher));
 }
@@ -89,6 +88,7 @@ void PublisherSession::connect(std::uint64_t now_ms) {
   hello.history = options_.history;
   hello.publisher = options_.publisher;
   hello.instance = instance_;
+  if (instance_ == 0 && is_known()) hello.known = true;
   send(hello);
 }
 
@@ -232,20 +232,13 @@ bool PublisherSession::open_instance(const wire::Welcome& welcome) {
   return true;
 }
 
-// A session file's instance is only asked for: that the cluster knows it, so has not forgotten the
-// publisher, is what a new one may be opened on.
 bool PublisherSession::continue_instance(const wire::Welcome& welcome) {
-  if (!opened_ && welcome.last_sequence >= reached()) {
-    reopen();
-    return false;
-  }
-  if (welcome.instance > instance_ && opened_) {
+  if (welcome.instance > instance_) {
     die_fenced("fenced: opened again as instance " + std::to_string(welcome.instance),
                welcome.last_sequence);
     return false;
   }
   if (welcome.last_sequence < reached()) {
-    if (ZABMQ_MUTANT(behind_taken_for_lost)) die(forgotten());
     leave_behind(welcome.last_sequence);
     return false;
   }
@@ -255,9 +248,9 @@ bool PublisherSession::continue_instance(const wire::Welcome& welcome) {
 
 void PublisherSession::on_greeting_refused(const wire::Refused& refused) {
   if (instance_ != 0 && refused.code == Code::refused && refused.id > instance_) {
-    return opened_ ? die_fenced(refused.text, refused.last_sequence) : reopen();
+    return die_fenced(refused.text, refused.last_sequence);
   }
-  if (instance_ != 0 && refused.code == Code::expired) {
+  if (is_known() && refused.code == Code::expired) {
     if (!opened_) return die(forgotten());
     // The entry went away between our CLOSE and its answer: it was the CLOSE.
     if (closing_ && closing_->ever_sent) return finish_close(std::nullopt);

@@ -184,6 +184,8 @@ class PublisherSession {
   bool fenced_by_ourselves() const;
   Error forgotten() const;
   // What is known to have been taken.
+  // What was published may be forgotten, and then none of it may be appended again.
+  bool is_known() const { return opened_ || options_.known_instance != 0; }
   Sequence reached() const { return opened_ ? acknowledged_ : options_.known_last; }
 
   // Batches (publisher_batches.cpp).

@@ -104,12 +104,14 @@ void Replica::on_hello(ConnectionId from, const Principal& principal, const wire
                           " connections: use another one"));
   }
   connection->principal = principal;
-  const bool again =
-      connection->publisher == hello.publisher && connection->instance == hello.instance;
+  const bool known = hello.known.value_or(false);
+  const bool again = connection->publisher == hello.publisher &&
+                     connection->instance == hello.instance && connection->known == known;
   if (again && connection->publishing == Connection::Publishing::opening) return;  // under way
   connection->greeting = ++greetings_;
   connection->publisher = hello.publisher;
   connection->instance = hello.instance;
+  connection->known = known;
   if (is_none(hello.publisher)) {
     connection->publishing = Connection::Publishing::none;
     return welcome(from);
@@ -153,11 +155,12 @@ void Replica::settle_publisher(ConnectionId id) {
   Connection* connection = clients_->find(id);
   if (!connection || connection->publishing != Connection::Publishing::wanted) return;
   const Asker asker{.connection = id, .number = connection->greeting};
+  wire::Hello hello;
+  hello.publisher = connection->publisher;
+  hello.instance = connection->instance;
+  if (connection->known) hello.known = true;
   if (forwards()) {
     connection->publishing = Connection::Publishing::opening;
-    wire::Hello hello;
-    hello.publisher = connection->publisher;
-    hello.instance = connection->instance;
     return forward(asker, connection->publisher, hello, {});
   }
   if (!core_.leading_in_broadcast()) {
@@ -166,19 +169,19 @@ void Replica::settle_publisher(ConnectionId id) {
   }
   if (!accepts_publishes()) return clients_->add_wanting(id);
   connection->publishing = Connection::Publishing::opening;
-  open(asker, connection->publisher, connection->instance);
+  open(asker, hello);
 }
 
 // With an instance the same process comes back, and goes on behind what was taken.
-void Replica::open(const Asker& asker, const Uuid& publisher, Instance instance) {
-  if (instance == 0) {
-    if (proposals_->open(asker, publisher)) return;
+void Replica::open(const Asker& asker, const wire::Hello& hello) {
+  if (hello.instance == 0) {
+    if (proposals_->open(asker, hello.publisher, hello.known.value_or(false))) return;
     return answer(asker, refused(wire::About::connection, 0, Code::busy, Outcome::no, too_busy()));
   }
-  if (auto refusal = refusal_to_continue(publisher, instance)) {
+  if (auto refusal = refusal_to_continue(hello.publisher, hello.instance)) {
     return answer(asker, *std::move(refusal));
   }
-  hold_verdict(asker, welcome_of(publisher, instance));
+  hold_verdict(asker, welcome_of(hello.publisher, hello.instance));
 }
 
 // WELCOME names the leader; without one there is nowhere to go, and the text says why.

@@ -130,6 +130,9 @@ void Proposals::decide_open(const Request& request, Forming& group) {
   if (!askers_.waits(request.asker)) return;
   if (group.space != Space::enough) return refuse_for_space(request);
   const std::optional<Taken> known = taken(request.publisher);
+  const bool forgotten =
+      !known || known->closing || is_forgotten(request.publisher, group.time_before);
+  if (forgotten && request.known) return refuse_ended(request);
   if (!known && !has_room_for_publisher(group.time)) {
     return refuse(request, Code::busy,
                   "this cluster keeps at most " + std::to_string(options_.publishers_max) +
@@ -141,8 +144,14 @@ void Proposals::decide_open(const Request& request, Forming& group) {
   flight.closed = false;
   Taken& now = flight.taken;
   now.instance = instance;
-  if (now.closing) now.last_sequence = 0;  // the close frees the entry before this one is delivered
+  if (forgotten) now.last_sequence = 0;  // the entry is freed before this one is delivered
   now.closing = false;
+}
+
+// By a record that is in flight, when that is delivered. What it has in flight itself keeps it.
+bool Proposals::is_forgotten(const Uuid& publisher, LogTime by) const {
+  const PublisherState* state = table_.find(publisher);
+  return state && !flights_.contains(publisher) && table_.expired(*state, by);
 }
 
 // Once all that is in flight is delivered, and one more publisher with it. A record of `now` frees
@@ -249,9 +258,11 @@ wire::Refused Proposals::refusal_of_ended(wire::About about, std::uint64_t id,
                                           const Uuid& publisher) const {
   const std::string name = "publisher " + to_string(publisher);
   const auto flight = flights_.find(publisher);
-  if (flight != flights_.end() && !flight->second.closed) {
+  const bool ending =
+      flight != flights_.end() ? !flight->second.closed : table_.find(publisher) != nullptr;
+  if (ending) {
     return refused(about, id, Code::unavailable, Outcome::maybe,
-                   name + " is being closed: try again");
+                   name + " is being closed or forgotten: try again");
   }
   return refused(about, id, Code::expired, Outcome::no,
                  name + " is not known (closed, or idle for too long): open it again");

@@ -142,18 +142,18 @@ void Replica::on_forward(ServerId from, const zab::Forward& request, Slice body)
   if (is_none(request.publisher) || (!hello && !batch && !closing)) {
     return break_session(from, "a FORWARD without a request of a publisher or of a cursor");
   }
-  if (hello) return on_forwarded_hello(asker, request.publisher, hello->instance);
+  if (hello) return on_forwarded_hello(asker, *hello);
   if (batch) return publish(asker, request.publisher, *batch, std::move(body));
   close(asker, request.publisher, closing->instance);
 }
 
-void Replica::on_forwarded_hello(const Asker& asker, const Uuid& publisher, Instance instance) {
+void Replica::on_forwarded_hello(const Asker& asker, const wire::Hello& hello) {
   if (!accepts_publishes()) {
     return answer(asker, refused(wire::About::connection, 0, Code::unavailable, Outcome::no,
                                  "the leader has not delivered all of its initial history yet: "
                                  "try again"));
   }
-  open(asker, publisher, instance);
+  open(asker, hello);
 }
 
 }  // namespace zabmq::replica

@@ -27,8 +27,8 @@ bool Proposals::publish(const Asker& from, const Uuid& publisher, const wire::Pu
       {Kind::batch, from, publish.first_sequence, publisher, publish, std::move(body)});
 }
 
-bool Proposals::open(const Asker& from, const Uuid& publisher) {
-  return add_request({Kind::open, from, 0, publisher, {}, {}});
+bool Proposals::open(const Asker& from, const Uuid& publisher, bool known) {
+  return add_request({Kind::open, from, 0, publisher, {}, {}, known});
 }
 
 bool Proposals::close(const Asker& from, const Uuid& publisher, Instance instance) {
@@ -87,7 +87,7 @@ std::size_t Proposals::most_batches() const {
 
 Slice Proposals::form_group(const storage::LastRecord& last, LogTime wall_us, storage::Space space,
                             const NextZxid& next_zxid) {
-  Forming group{next_zxid, last.offset, std::max(last.time, wall_us), space, 0};
+  Forming group{next_zxid, last.offset, std::max(last.time, wall_us), last.time, space, 0};
   if (ZABMQ_MUTANT(log_time_goes_back)) group.time = wall_us;
   group_.clear();
   while (!requests_.empty()) {
@@ -145,6 +145,7 @@ void Proposals::accept(const Request& request, Instance instance, Forming& group
   const std::size_t bytes = record_size(header.body_size);
   group.last_offset = header.end_offset();
   group.bytes += bytes;
+  group.time_before = group.time;
   in_flight_bytes_ += bytes;
   ++counters_.proposals;
   counters_.messages_proposed += header.count;

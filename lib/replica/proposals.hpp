@@ -43,7 +43,8 @@ class Proposals {
   // --- requests; they wait for the next group ---
   // False: in_flight_bytes_max is reached, nothing was taken. `body` was validated.
   bool publish(const Asker& from, const Uuid& publisher, const wire::Publish& publish, Slice body);
-  bool open(const Asker& from, const Uuid& publisher);
+  // `known`: opened before, so not when it was forgotten since.
+  bool open(const Asker& from, const Uuid& publisher, bool known);
   bool close(const Asker& from, const Uuid& publisher, Instance instance);
   bool move_cursor(const Asker& from, const wire::MoveCursor& move);
   // Asked by the core; takes the place of an earlier one for the same server that still waits.
@@ -75,8 +76,8 @@ class Proposals {
   void step_down(const wire::Refused& refusal);
 
   std::optional<Taken> taken(const Uuid& publisher) const;
-  // The answer when a publisher is not known, or has a close in flight. `expired`, which is final,
-  // not while the close may yet be lost with a deposed leader.
+  // The answer when a publisher is not known, or what ends it is in flight. `expired`, which is
+  // final, not while that may yet be lost with a deposed leader.
   wire::Refused refusal_of_ended(wire::About about, std::uint64_t id, const Uuid& publisher) const;
   // The answer to an instance that is older than what `taken` says. Fenced, which is final, only
   // once the newer one is delivered: while it is in flight it may be lost with a deposed leader.
@@ -94,6 +95,7 @@ class Proposals {
     Uuid publisher;
     wire::Publish publish;  // instance only, unless it is a batch
     Slice body;
+    bool known = false;  // an open that asks for a publisher that is known
   };
   struct Proposal {
     Kind kind = Kind::batch;
@@ -115,6 +117,7 @@ class Proposals {
     const NextZxid& next_zxid;
     Offset last_offset = 0;
     LogTime time = 0;
+    LogTime time_before = 0;  // of the record before the next one
     storage::Space space = storage::Space::enough;
     std::size_t bytes = 0;
   };
@@ -149,6 +152,7 @@ class Proposals {
   void end_flight(const Uuid& publisher);
   static bool of_a_publisher(Kind kind);
   static bool of_a_cursor(Kind kind);
+  bool is_forgotten(const Uuid& publisher, LogTime by) const;
   bool has_room_for_publisher(LogTime now) const;
   bool add_request(Request request);
 

@@ -84,6 +84,9 @@ class PublisherTable {
   std::size_t size() const { return entries_.size(); }
   std::size_t receipts() const { return receipts_; }  // of all publishers
   std::size_t ages_kept() const { return by_age_.size(); }
+  bool expired(const PublisherState& state, LogTime now) const {
+    return now - state.last_time > limits_.ttl_us;
+  }
   // Those that a record of `now` would free, as long as `visit` returns true.
   template <class Visit>
   void for_each_expired(LogTime now, Visit visit) const {
@@ -121,9 +124,6 @@ class PublisherTable {
   bool is_kept(const Aged& receipt) const;
   void deliver_publisher(const RecordHeader& header);
   void free(std::unordered_map<Uuid, Entry, UuidHash>::iterator it);
-  bool expired(const PublisherState& state, LogTime now) const {
-    return now - state.last_time > limits_.ttl_us;
-  }
   void expire(LogTime now);
   bool decode_publisher(wire::MsgpackReader& in);
 

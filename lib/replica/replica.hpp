@@ -191,7 +191,7 @@ class Replica final : public net::PeerLinks::Listener,
   void close(const Asker& from, const Uuid& publisher, Instance instance);
   void settle_publishers();
   void settle_publisher(ConnectionId id);
-  void open(const Asker& from, const Uuid& publisher, Instance instance);
+  void open(const Asker& from, const wire::Hello& hello);
   std::optional<wire::Refused> refusal_to_continue(const Uuid& publisher, Instance instance);
   void answer_not_opened(ConnectionId id);
   void welcome(ConnectionId to, std::optional<Sequence> last_sequence = std::nullopt);
@@ -234,7 +234,7 @@ class Replica final : public net::PeerLinks::Listener,
   bool send_forward(std::uint64_t number, const Uuid& publisher, const wire::ClientMessage& message,
                     Slice body);
   void on_forward(ServerId from, const zab::Forward& request, Slice body);
-  void on_forwarded_hello(const Asker& from, const Uuid& publisher, Instance instance);
+  void on_forwarded_hello(const Asker& from, const wire::Hello& hello);
   void on_forward_answer(ServerId from, const zab::ForwardAnswer& answer);
 
   const Options options_;

@@ -36,7 +36,7 @@ template <>
 struct LayoutOf<Hello>
     : Layout<Command::hello, Field<&Hello::version_min>, Field<&Hello::version_max>,
              Field<&Hello::cluster>, Field<&Hello::history>, Field<&Hello::config_version>,
-             Field<&Hello::publisher>, Field<&Hello::instance>> {};
+             Field<&Hello::publisher>, Field<&Hello::instance>, Field<&Hello::known>> {};
 template <>
 struct LayoutOf<Publish>
     : Layout<Command::publish, Field<&Publish::instance>, Field<&Publish::first_sequence>,

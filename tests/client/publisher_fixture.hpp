@@ -125,6 +125,13 @@ class PublisherFixture {
     return frame;
   }
 
+  wire::Refused expired() const {
+    wire::Refused frame;
+    frame.about = wire::About::connection;
+    frame.code = Code::expired;
+    return frame;
+  }
+
   void open(Instance instance = 1, Sequence last = 0) { give(welcome(instance, last)); }
 
   wire::Refused refused_condition(Sequence first, Offset expected, Offset last) const {

@@ -30,7 +30,7 @@ class PublishingRules(FakeServerTest):
         """The client says HELLO with its instance; or opens a new one, `opens`."""
         hello, _ = self.server.expect(HELLO)
         self.assertEqual([hello[2], hello[3]], [CLUSTER, HISTORY])
-        self.assertEqual(hello[6], 0 if opens else instance)
+        self.assertEqual(hello[6:], [0, True] if opens else [instance])  # known, or not new
         self.server.welcome(instance=opens or instance, last=last)
 
     def test_a_server_that_does_not_lead_names_the_leader(self):
@@ -414,27 +414,31 @@ class PublishingRules(FakeServerTest):
             file.write(session.to_text())
         return path
 
-    def test_rule_11_a_session_file_without_a_receipt_is_asked_for_before_it_goes_on(self):
+    def test_rule_11_a_session_file_without_a_receipt_is_known_and_expired(self):
         opening = self.start(zabmq.Publisher, self.server.endpoint, timeout=BOUND,
                              session_file=self.session_file(instance=4, last=0))
-        self.assertEqual(self.server.expect(HELLO)[0][6], 4)
+        self.assertEqual(self.server.expect(HELLO)[0][6:], [0, True])
         self.server.refuse(0, 0, "expired")
         self.assert_error("expired", "maybe", opening)
 
-    def test_a_session_file_goes_on_as_a_new_instance_when_its_own_is_known_or_fenced(self):
-        for fenced in (False, True):
-            opening = self.start(zabmq.Publisher, self.server.endpoint, timeout=BOUND,
-                                 session_file=self.session_file(instance=4, last=10))
-            self.assertEqual(self.server.expect(HELLO)[0][6], 4)
-            if fenced:
-                self.server.refuse(0, 5, "refused")
-            else:
-                self.server.welcome(instance=4, last=12)
-            self.assertEqual(self.server.expect(HELLO)[0][6], 0)
-            self.server.welcome(instance=6, last=12)
-            publisher = opening.result(BOUND)
-            self.assertEqual((publisher.resumed_after, publisher.instance), (12, 6))
-            publisher.stop()
+    def test_rule_4_a_session_file_goes_on_as_a_new_instance_of_a_known_publisher(self):
+        opening = self.start(zabmq.Publisher, self.server.endpoint, timeout=BOUND,
+                             session_file=self.session_file(instance=4, last=10))
+        self.assertEqual(self.server.expect(HELLO)[0][6:], [0, True])
+        self.server.welcome(instance=6, last=12)
+        publisher = opening.result(BOUND)
+        self.assertEqual((publisher.resumed_after, publisher.instance), (12, 6))
+
+    def test_rule_4_forgotten_while_a_new_instance_is_opened_is_expired(self):
+        publisher = self.open()
+        future = publisher.publish_async("t", "1")
+        self.expect_publish(1)
+        self.server.refuse(1, 1, "too_large")
+        self.assert_error("too_large", "no", future)
+        future = publisher.publish_async("t", "2")
+        self.assertEqual(self.server.expect(HELLO)[0][6:], [0, True])
+        self.server.refuse(0, 0, "expired")
+        self.assert_error("expired", "no", future)
 
     def test_a_full_disk_is_named_not_the_holes_behind_it(self):
         publisher = self.open()

@@ -42,6 +42,10 @@ void newer_instance(Context& context) {
           std::to_string(newer.instance()));
   require_equal("last_sequence", 3, newer.welcome().last_sequence);
   newer.publish(4, newer.messages(4), "RECEIPT for last_sequence + 1");
+  Connection link(context, *context.publishing);
+  link.send({1, 1, 1, Uuid{}, Uuid{}, 0, older.id(), 0, true});
+  const Welcome welcome(link.expect(Command::welcome, "WELCOME of a known publisher"));
+  require_equal("last_sequence", 4, welcome.last_sequence);
 }
 
 void fenced_hello(Context& context) {
@@ -86,6 +90,9 @@ void closed_is_expired(Context& context) {
   Connection link(context, *context.publishing);
   link.send({1, 1, 1, Uuid{}, Uuid{}, 0, publisher.id(), publisher.instance()});
   link.expect_refused(about_connection, Code::expired, "REFUSED expired about the connection");
+  Connection anew(context, *context.publishing);
+  anew.send({1, 1, 1, Uuid{}, Uuid{}, 0, publisher.id(), 0, true});
+  anew.expect_refused(about_connection, Code::expired, "REFUSED expired to a known publisher");
   publisher.send(2, publisher.messages(2));
   publisher.link().expect_refused(about_publish, Code::expired, "REFUSED expired");
 }
@@ -107,11 +114,14 @@ std::vector<Rule> instance_rules() {
       {"C43", "4.4, 2", "HELLO with instance 0 opens a publisher, or names another leader",
        opening},
       {"C44", "4.4, 3", "HELLO with the instance goes on with it", coming_back},
-      {"C45", "4.4, 4", "a new instance goes on behind the last sequence", newer_instance},
+      {"C45", "4.4, 4", "a new instance of a known publisher goes on behind the last sequence",
+       newer_instance},
       {"C46", "4.4, 4", "HELLO of an older instance is fenced", fenced_hello},
       {"C47", "4.4, 4", "PUBLISH of an older instance is fenced", fenced_publish},
       {"C48", "4.4, 11", "CLOSE is answered CLOSED", closing},
-      {"C49", "4.4, 11", "a closed publisher is expired", closed_is_expired},
+      {"C49", "4.4, 11",
+       "a closed publisher is expired, also where a new instance of a known one is asked for",
+       closed_is_expired},
       {"C50", "4.4, 11", "a closed uuid is opened like a new one", closed_opens_anew},
   };
 }
