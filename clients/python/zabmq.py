@@ -523,7 +523,7 @@ class Publisher:
         self._known_last = session.last
         self._known_input = self._input = session.input  # the latter goes on with what is taken
         self._skipped = InputDigest()
-        self._known = session.instance != 0  # opened by an earlier process
+        self._newest = session.instance  # that was opened, by an earlier process as well
         self.instance = 0             # a new one is to be opened
         self._openings = 0            # HELLOs that may each have opened an instance
         self._receipts_seen = False   # of this instance
@@ -850,13 +850,9 @@ class Publisher:
                 self._forget_instance()
             self._openings += self.instance == 0
             self._close_sent = False
-            known = [True] if self._is_known() and self.instance == 0 else []
+            known = [self._newest] if self._newest and self.instance == 0 else []
             self._connection = Connection(self._route.endpoint, self._cluster, self._history, 0,
                                           self.id, self.instance, *known)
-
-    def _is_known(self) -> bool:
-        """What was published may be forgotten, and then none of it may be appended again."""
-        return self._opened or self._known
 
     def _is_resting(self) -> bool:
         """Outcomes are open: nothing is sent before retry() asks for it."""
@@ -924,7 +920,7 @@ class Publisher:
             self._receipts_seen = False
         else:
             self._openings = 0
-        self.instance = welcome.instance
+        self.instance = self._newest = welcome.instance
         self._cluster, self._history = welcome.cluster, welcome.history
         self._limits = welcome.payload_max, welcome.batch_bytes_max
         self._connection.welcomed = True
@@ -955,7 +951,7 @@ class Publisher:
             for batch in self._batches:  # what lies above last_sequence was never taken
                 batch.maybe &= not 0 < refused.last_sequence < batch.first
             return self._die(Error("refused", "no", refused.text))
-        if self._is_known() and refused.code == "expired":
+        if self._newest and refused.code == "expired":
             if self._close_ever_sent:  # the entry went away before the answer came: by our CLOSE
                 return self._finish_close(None)
             if not self._opened:
@@ -1143,7 +1139,7 @@ class Publisher:
                 self._changed.notify_all()
 
     def _progress(self) -> Session:
-        return Session(self.id, self._cluster, self._history, self.instance, self._acknowledged,
+        return Session(self.id, self._cluster, self._history, self._newest, self._acknowledged,
                        self._input)
 
     def _store(self) -> None:

@@ -13,6 +13,7 @@ PublisherSession::PublisherSession(Options options)
     : options_(std::move(options)),
       route_(options_.endpoints, options_.seed),
       next_(route_.first(0)),
+      newest_instance_(options_.known_instance),
       input_(options_.known_input) {
   ZABMQ_CHECK(!is_none(options_.publisher));
 }
@@ -88,7 +89,7 @@ void PublisherSession::connect(std::uint64_t now_ms) {
   hello.history = options_.history;
   hello.publisher = options_.publisher;
   hello.instance = instance_;
-  if (instance_ == 0 && is_known()) hello.known = true;
+  if (instance_ == 0 && is_known()) hello.known = newest_instance_;
   send(hello);
 }
 
@@ -218,7 +219,7 @@ bool PublisherSession::open_instance(const wire::Welcome& welcome) {
                   std::to_string(next_cut_ - 1)));
     return false;
   }
-  instance_ = welcome.instance;
+  instance_ = newest_instance_ = welcome.instance;
   acknowledged_any_ = false;
   // No copy sent under an older instance can be taken any more.
   for (InFlight& flight : batches_) {

@@ -102,6 +102,8 @@ class PublisherSession {
     return link_ != Link::open || !batches_.empty() || !waiters_.empty() || closing_;
   }
   Instance instance() const { return instance_; }
+  // The newest one that was opened, by an earlier process as well; 0: none yet.
+  Instance newest_instance() const { return newest_instance_; }
   Sequence resumed_after() const { return resumed_after_; }
   Sequence acknowledged() const { return acknowledged_; }
   // Of what was taken, as far as it is known.
@@ -185,7 +187,7 @@ class PublisherSession {
   Error forgotten() const;
   // What is known to have been taken.
   // What was published may be forgotten, and then none of it may be appended again.
-  bool is_known() const { return opened_ || options_.known_instance != 0; }
+  bool is_known() const { return newest_instance_ != 0; }
   Sequence reached() const { return opened_ ? acknowledged_ : options_.known_last; }
 
   // Batches (publisher_batches.cpp).
@@ -236,6 +238,7 @@ class PublisherSession {
 
   bool opened_ = false;
   Instance instance_ = 0;  // 0: open a new one
+  Instance newest_instance_ = 0;
   unsigned openings_ = 0;  // HELLOs that may each have opened an instance
   Sequence resumed_after_ = 0;
   Sequence acknowledged_ = 0;  // and everything before

@@ -450,7 +450,7 @@ client::SessionRecord Publisher::Impl::progress() const {
   return {.publisher = id_,
           .cluster = session_.cluster(),
           .history = session_.history(),
-          .instance = session_.instance(),
+          .instance = session_.newest_instance(),
           .last = session_.acknowledged(),
           .input = session_.input()};
 }

@@ -104,7 +104,7 @@ void Replica::on_hello(ConnectionId from, const Principal& principal, const wire
                           " connections: use another one"));
   }
   connection->principal = principal;
-  const bool known = hello.known.value_or(false);
+  const Instance known = hello.known.value_or(0);
   const bool again = connection->publisher == hello.publisher &&
                      connection->instance == hello.instance && connection->known == known;
   if (again && connection->publishing == Connection::Publishing::opening) return;  // under way
@@ -158,7 +158,7 @@ void Replica::settle_publisher(ConnectionId id) {
   wire::Hello hello;
   hello.publisher = connection->publisher;
   hello.instance = connection->instance;
-  if (connection->known) hello.known = true;
+  if (connection->known != 0) hello.known = connection->known;
   if (forwards()) {
     connection->publishing = Connection::Publishing::opening;
     return forward(asker, connection->publisher, hello, {});
@@ -175,7 +175,7 @@ void Replica::settle_publisher(ConnectionId id) {
 // With an instance the same process comes back, and goes on behind what was taken.
 void Replica::open(const Asker& asker, const wire::Hello& hello) {
   if (hello.instance == 0) {
-    if (proposals_->open(asker, hello.publisher, hello.known.value_or(false))) return;
+    if (proposals_->open(asker, hello.publisher, hello.known.value_or(0))) return;
     return answer(asker, refused(wire::About::connection, 0, Code::busy, Outcome::no, too_busy()));
   }
   if (auto refusal = refusal_to_continue(hello.publisher, hello.instance)) {

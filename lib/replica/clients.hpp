@@ -37,7 +37,7 @@ struct Connection {
   Principal principal;
   Uuid publisher;
   Instance instance = 0;  // as HELLO named it, then as it was opened; 0: open a new one
-  bool known = false;     // its HELLO says that the publisher was opened before
+  Instance known = 0;     // the newest one that its processes have had; 0: it is new
   Publishing publishing = Publishing::none;
   std::uint64_t greeting = 0;  // number of its last HELLO: of those to this server, by anybody
   std::uint64_t heard_ms = 0;

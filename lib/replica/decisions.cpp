@@ -132,7 +132,8 @@ void Proposals::decide_open(const Request& request, Forming& group) {
   const std::optional<Taken> known = taken(request.publisher);
   const bool forgotten =
       !known || known->closing || is_forgotten(request.publisher, group.time_before);
-  if (forgotten && request.known) return refuse_ended(request);
+  const bool ended = forgotten || known->born > request.known;
+  if (request.known != 0 && ended) return refuse_ended(request);
   if (!known && !has_room_for_publisher(group.time)) {
     return refuse(request, Code::busy,
                   "this cluster keeps at most " + std::to_string(options_.publishers_max) +
@@ -144,14 +145,19 @@ void Proposals::decide_open(const Request& request, Forming& group) {
   flight.closed = false;
   Taken& now = flight.taken;
   now.instance = instance;
-  if (forgotten) now.last_sequence = 0;  // the entry is freed before this one is delivered
+  if (forgotten) {  // the entry, if any, is freed before this one is delivered
+    now.last_sequence = 0;
+    now.born = instance;
+  }
   now.closing = false;
 }
 
 // By a record that is in flight, when that is delivered. What it has in flight itself keeps it.
+// (One that the table still has though it expired is freed by no record before the next one.)
 bool Proposals::is_forgotten(const Uuid& publisher, LogTime by) const {
   const PublisherState* state = table_.find(publisher);
-  return state && !flights_.contains(publisher) && table_.expired(*state, by);
+  return state && !proposals_.empty() && !flights_.contains(publisher) &&
+         table_.expired(*state, by);
 }
 
 // Once all that is in flight is delivered, and one more publisher with it. A record of `now` frees
@@ -255,12 +261,13 @@ void Proposals::refuse(const Request& request, Code code, std::string text) {
 }
 
 wire::Refused Proposals::refusal_of_ended(wire::About about, std::uint64_t id,
-                                          const Uuid& publisher) const {
+                                          const Uuid& publisher, Instance known) const {
   const std::string name = "publisher " + to_string(publisher);
   const auto flight = flights_.find(publisher);
-  const bool ending =
-      flight != flights_.end() ? !flight->second.closed : table_.find(publisher) != nullptr;
-  if (ending) {
+  const PublisherState* state = table_.find(publisher);
+  const bool reborn = state && known != 0 && state->born > known;
+  const bool ending = flight != flights_.end() ? !flight->second.closed : state != nullptr;
+  if (ending && !reborn) {
     return refused(about, id, Code::unavailable, Outcome::maybe,
                    name + " is being closed or forgotten: try again");
   }
@@ -270,8 +277,8 @@ wire::Refused Proposals::refusal_of_ended(wire::About about, std::uint64_t id,
 
 void Proposals::refuse_ended(const Request& request) {
   ++counters_.publishes_refused;
-  askers_.answer(request.asker,
-                 refusal_of_ended(about(request.kind), request.id, request.publisher));
+  askers_.answer(request.asker, refusal_of_ended(about(request.kind), request.id, request.publisher,
+                                                 request.known));
 }
 
 // `last_sequence` tells a fenced publisher which of its sequences were taken by anybody.

@@ -27,7 +27,7 @@ bool Proposals::publish(const Asker& from, const Uuid& publisher, const wire::Pu
       {Kind::batch, from, publish.first_sequence, publisher, publish, std::move(body)});
 }
 
-bool Proposals::open(const Asker& from, const Uuid& publisher, bool known) {
+bool Proposals::open(const Asker& from, const Uuid& publisher, Instance known) {
   return add_request({Kind::open, from, 0, publisher, {}, {}, known});
 }
 
@@ -251,7 +251,7 @@ Proposals::Flight& Proposals::flight_of(const Uuid& publisher) {
   const auto [it, added] = flights_.try_emplace(publisher);
   if (!added) return it->second;
   if (const PublisherState* state = table_.find(publisher)) {
-    it->second.taken = {state->instance, state->last_sequence, false};
+    it->second.taken = {state->instance, state->last_sequence, false, state->born};
   }
   return it->second;
 }
@@ -261,7 +261,7 @@ std::optional<Taken> Proposals::taken(const Uuid& publisher) const {
   if (flight != flights_.end()) return flight->second.taken;
   const PublisherState* state = table_.find(publisher);
   if (!state) return std::nullopt;
-  return Taken{state->instance, state->last_sequence, false};
+  return Taken{state->instance, state->last_sequence, false, state->born};
 }
 
 Offset Proposals::committed_offset() const {

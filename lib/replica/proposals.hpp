@@ -31,6 +31,7 @@ struct Taken {
   Instance instance = 0;
   Sequence last_sequence = 0;
   bool closing = false;  // a clean close is in flight
+  Instance born = 0;     // see PublisherState
 };
 
 class Proposals {
@@ -43,8 +44,8 @@ class Proposals {
   // --- requests; they wait for the next group ---
   // False: in_flight_bytes_max is reached, nothing was taken. `body` was validated.
   bool publish(const Asker& from, const Uuid& publisher, const wire::Publish& publish, Slice body);
-  // `known`: opened before, so not when it was forgotten since.
-  bool open(const Asker& from, const Uuid& publisher, bool known);
+  // `known`: the newest instance that it has had, so not when it was forgotten since; 0: it is new.
+  bool open(const Asker& from, const Uuid& publisher, Instance known);
   bool close(const Asker& from, const Uuid& publisher, Instance instance);
   bool move_cursor(const Asker& from, const wire::MoveCursor& move);
   // Asked by the core; takes the place of an earlier one for the same server that still waits.
@@ -78,7 +79,9 @@ class Proposals {
   std::optional<Taken> taken(const Uuid& publisher) const;
   // The answer when a publisher is not known, or what ends it is in flight. `expired`, which is
   // final, not while that may yet be lost with a deposed leader.
-  wire::Refused refusal_of_ended(wire::About about, std::uint64_t id, const Uuid& publisher) const;
+  // `known`: ended for whoever had this instance, though it may have been opened again since.
+  wire::Refused refusal_of_ended(wire::About about, std::uint64_t id, const Uuid& publisher,
+                                 Instance known = 0) const;
   // The answer to an instance that is older than what `taken` says. Fenced, which is final, only
   // once the newer one is delivered: while it is in flight it may be lost with a deposed leader.
   wire::Refused refusal_of_older(wire::About about, std::uint64_t id, const Uuid& publisher,
@@ -95,7 +98,7 @@ class Proposals {
     Uuid publisher;
     wire::Publish publish;  // instance only, unless it is a batch
     Slice body;
-    bool known = false;  // an open that asks for a publisher that is known
+    Instance known = 0;  // of an open: not if the publisher was forgotten since
   };
   struct Proposal {
     Kind kind = Kind::batch;

@@ -11,7 +11,8 @@ namespace zabmq::replica {
 namespace {
 
 constexpr std::size_t table_fields = 2;
-constexpr std::size_t publisher_fields = 5;
+constexpr std::size_t publisher_fields = 6;
+constexpr std::size_t publisher_fields_without_born = 5;  // as the first snapshots had them
 
 // A receipt in a snapshot, little-endian: u64 first sequence, u64 base offset, u32 epoch, u32
 // count, u64 counter. One binary string for each publisher: there may be 1,024 of them.
@@ -102,11 +103,13 @@ const PublisherState* PublisherTable::find(const Uuid& publisher) const {
   return it == entries_.end() ? nullptr : &it->second.state;
 }
 
-PublisherTable::Entry& PublisherTable::touch(const Uuid& publisher, LogTime time) {
+PublisherTable::Entry& PublisherTable::touch(const Uuid& publisher, Instance instance,
+                                             LogTime time) {
   const auto [it, added] = entries_.try_emplace(publisher);
   Entry& entry = it->second;
   if (added) {
     entry.place = order_.insert(order_.end(), publisher);
+    entry.state.born = instance;
   } else {
     order_.splice(order_.end(), order_, entry.place);
   }
@@ -117,7 +120,7 @@ PublisherTable::Entry& PublisherTable::touch(const Uuid& publisher, LogTime time
 // An entry that expired while the batch was in flight comes back with it: the leader had decided by
 // what it knew when it proposed, and every server must come to the same table.
 void PublisherTable::deliver_batch(const RecordHeader& header) {
-  PublisherState& state = touch(header.publisher, header.time).state;
+  PublisherState& state = touch(header.publisher, header.instance, header.time).state;
   state.instance = std::max(state.instance, header.instance);
   state.last_sequence = header.first_sequence + header.count - 1;
   keep_receipt(header.publisher, state,
@@ -155,7 +158,7 @@ void PublisherTable::deliver_publisher(const RecordHeader& header) {
     if (it != entries_.end() && !ZABMQ_MUTANT(closed_publisher_stays)) free(it);
     return;
   }
-  PublisherState& state = touch(header.publisher, header.time).state;
+  PublisherState& state = touch(header.publisher, header.instance, header.time).state;
   state.instance = std::max(state.instance, header.instance);
 }
 
@@ -194,6 +197,7 @@ void PublisherTable::encode(wire::MsgpackWriter& out) const {
     out.number(state.last_sequence);
     out.number(state.last_time);
     out.binary(receipts);
+    out.number(state.born);
   }
 }
 
@@ -218,16 +222,17 @@ bool PublisherTable::decode_publisher(wire::MsgpackReader& in) {
   Uuid publisher;
   PublisherState state;
   Bytes receipts;
-  if (!in.read_array(fields) || fields != publisher_fields || !in.read_binary(publisher.bytes) ||
-      !in.read(state.instance) || !in.read(state.last_sequence) || !in.read(state.last_time) ||
-      !in.read_binary(receipts)) {
+  if (!in.read_array(fields) || fields < publisher_fields_without_born ||
+      fields > publisher_fields || !in.read_binary(publisher.bytes) || !in.read(state.instance) ||
+      !in.read(state.last_sequence) || !in.read(state.last_time) || !in.read_binary(receipts) ||
+      (fields == publisher_fields && !in.read(state.born))) {
     return false;
   }
   const bool in_order = order_.empty() || find(order_.back())->last_time <= state.last_time;
   const bool whole =
       receipts.size() % receipt_size == 0 && receipts.size() / receipt_size <= limits_.receipts_max;
   if (entries_.contains(publisher) || !in_order || !whole) return false;
-  PublisherState& there = touch(publisher, state.last_time).state;
+  PublisherState& there = touch(publisher, state.born, state.last_time).state;
   there = std::move(state);
   Zxid before;
   for (std::size_t at = 0; at < receipts.size(); at += receipt_size) {

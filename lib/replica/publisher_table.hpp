@@ -60,6 +60,7 @@ class ReceiptRing {
 
 struct PublisherState {
   Instance instance = 0;
+  Instance born = 0;  // the instance with which its entry began: whoever had an older was forgotten
   Sequence last_sequence = 0;
   LogTime last_time = 0;  // log time of its last record
   ReceiptRing receipts;
@@ -117,7 +118,7 @@ class PublisherTable {
     Zxid zxid;
   };
 
-  Entry& touch(const Uuid& publisher, LogTime time);
+  Entry& touch(const Uuid& publisher, Instance instance, LogTime time);
   void deliver_batch(const RecordHeader& header);
   void keep_receipt(const Uuid& publisher, PublisherState& state, const BatchReceipt& receipt);
   void drop_oldest_receipt();

@@ -63,6 +63,7 @@ void PublisherActor::open_session() {
     options.cluster = cluster_;
     options.history = history_;
     options.known_last = known_last_;
+    options.known_instance = known_instance_;
     options.ends_at_failure = true;
   } else {
     options.id_is_ours = true;
@@ -94,6 +95,7 @@ void PublisherActor::begin_anew() {
   key_ = next_key_();
   endings_before_ = around_.endings(id_);
   known_last_ = invoked_ = newest_invoked_ = 0;
+  known_instance_ = 0;
   refused_.clear();
   if (older_) note_late_openings(*older_);
   older_.reset();
@@ -228,7 +230,9 @@ void PublisherActor::after_opening() {
   }
   if (!keeps_id_) return;
   // An older process has ended it, which knew of more than this one (seed 1795695976507).
-  if (known_last_ == 0 && process_.session->resumed_after() == 0 && was_ended()) begin_anew();
+  const bool was_new = known_instance_ == 0;
+  if (was_new && process_.session->resumed_after() == 0 && was_ended()) begin_anew();
+  known_instance_ = process_.session->instance();
   if (!fence_) fence_ = Fence{process_.session->instance(), process_.session->resumed_after()};
   check_fence();
   if (process_.session->resumed_after() < known_last_) {

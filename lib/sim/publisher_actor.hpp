@@ -169,9 +169,10 @@ class PublisherActor {
   Uuid id_;
   Uuid cluster_;
   Uuid history_;
-  Sequence known_last_ = 0;     // acknowledged or confirmed to this publisher, over its lives
-  Sequence invoked_ = 0;        // with keeps_id: the same number is the same message
-  std::uint64_t contents_ = 0;  // told messages apart that get one sequence in turn
+  Instance known_instance_ = 0;  // as a session file has it
+  Sequence known_last_ = 0;      // acknowledged or confirmed to this publisher, over its lives
+  Sequence invoked_ = 0;         // with keeps_id: the same number is the same message
+  std::uint64_t contents_ = 0;   // told messages apart that get one sequence in turn
 
   std::uint64_t life_ = 0;
   Process process_;

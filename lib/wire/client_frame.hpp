@@ -69,8 +69,9 @@ struct Hello {
   std::uint64_t config_version = 0;
   Uuid publisher;  // all zero: no publisher
   Instance instance = 0;
-  // True, with instance 0: opened before, so REFUSED expired when the cluster does not know it.
-  std::optional<bool> known = std::nullopt;
+  // With instance 0: the newest instance that this publisher's processes have had. REFUSED expired
+  // when the cluster has forgotten it since.
+  std::optional<Instance> known = std::nullopt;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 

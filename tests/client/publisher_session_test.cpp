@@ -162,7 +162,7 @@ TEST_SUITE("client/publisher_session") {
   TEST_CASE("opening: a session file's publisher is known, forgotten -> expired, over") {
     PublisherFixture f({.endpoints = three_servers, .publisher = uuid(7), .known_instance = 4});
     CHECK(f.hellos.back().instance == 0);
-    CHECK(f.hellos.back().known == true);
+    CHECK(f.hellos.back().known == 4u);
     f.give(f.expired());
     REQUIRE(f.session.dead());
     CHECK(f.session.dead()->code == Code::expired);
@@ -178,7 +178,7 @@ TEST_SUITE("client/publisher_session") {
     f.session.lost("gone");  // before any answer
     f.turn();
     f.wait_for_connect();
-    CHECK(f.hellos.back().known == true);
+    CHECK(f.hellos.back().known == 4u);
     f.open(6, 12);
     CHECK(f.session.opened());
     CHECK(f.session.resumed_after() == 12);
@@ -197,7 +197,8 @@ TEST_SUITE("client/publisher_session") {
     REQUIRE(f.hellos.size() == 2);
     CHECK(f.hellos.back().instance == 0);
     f.take_sent();
-    CHECK(f.hellos.back().known == true);
+    CHECK(f.hellos.back().known == 1u);
+    CHECK(f.session.newest_instance() == 1);
     f.give(f.expired());
     REQUIRE(f.session.dead());
     CHECK(f.session.dead()->code == Code::expired);

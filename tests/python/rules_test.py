@@ -30,7 +30,8 @@ class PublishingRules(FakeServerTest):
         """The client says HELLO with its instance; or opens a new one, `opens`."""
         hello, _ = self.server.expect(HELLO)
         self.assertEqual([hello[2], hello[3]], [CLUSTER, HISTORY])
-        self.assertEqual(hello[6:], [0, True] if opens else [instance])  # known, or not new
+        self.assertEqual(hello[6:7], [0 if opens else instance])
+        self.assertEqual(len(hello), 8 if opens else 7)  # which it had before, when it is known
         self.server.welcome(instance=opens or instance, last=last)
 
     def test_a_server_that_does_not_lead_names_the_leader(self):
@@ -417,14 +418,14 @@ class PublishingRules(FakeServerTest):
     def test_rule_11_a_session_file_without_a_receipt_is_known_and_expired(self):
         opening = self.start(zabmq.Publisher, self.server.endpoint, timeout=BOUND,
                              session_file=self.session_file(instance=4, last=0))
-        self.assertEqual(self.server.expect(HELLO)[0][6:], [0, True])
+        self.assertEqual(self.server.expect(HELLO)[0][6:], [0, 4])
         self.server.refuse(0, 0, "expired")
         self.assert_error("expired", "maybe", opening)
 
     def test_rule_4_a_session_file_goes_on_as_a_new_instance_of_a_known_publisher(self):
         opening = self.start(zabmq.Publisher, self.server.endpoint, timeout=BOUND,
                              session_file=self.session_file(instance=4, last=10))
-        self.assertEqual(self.server.expect(HELLO)[0][6:], [0, True])
+        self.assertEqual(self.server.expect(HELLO)[0][6:], [0, 4])
         self.server.welcome(instance=6, last=12)
         publisher = opening.result(BOUND)
         self.assertEqual((publisher.resumed_after, publisher.instance), (12, 6))
@@ -436,7 +437,7 @@ class PublishingRules(FakeServerTest):
         self.server.refuse(1, 1, "too_large")
         self.assert_error("too_large", "no", future)
         future = publisher.publish_async("t", "2")
-        self.assertEqual(self.server.expect(HELLO)[0][6:], [0, True])
+        self.assertEqual(self.server.expect(HELLO)[0][6:], [0, 1])
         self.server.refuse(0, 0, "expired")
         self.assert_error("expired", "no", future)
 

@@ -14,7 +14,7 @@ TEST_SUITE("replica/expiry") {
     Leader leader(options);
     wire::Hello hello;
     hello.publisher = publisher;
-    hello.known = true;
+    hello.known = 1;
     leader.server.say(bob, hello);
     leader.server.settle();
     CHECK(leader.server.clients.take<wire::Welcome>(bob).back().instance == 2);
@@ -32,5 +32,42 @@ TEST_SUITE("replica/expiry") {
     leader.server.say(bob, hello);
     CHECK(leader.refusal(bob).code == Code::expired);
     CHECK(leader.replica().status().publishers == 1);
+  }
+  // Found by review: a HELLO that came late had opened it like a new one, so it was known.
+  TEST_CASE("publisher: forgotten, and opened anew by a late HELLO -> expired to who had the old") {
+    replica::Options options;
+    options.publisher_ttl_us = 10'000;
+    Leader leader(options);
+    leader.server.publish(alice, 1, {"a"});
+    leader.server.settle();
+    leader.server.tick(20);
+    leader.server.open_publisher(ConnectionId{3}, make_uuid(99));  // time passes in the log
+    const wire::Welcome late = leader.server.open_publisher(ConnectionId{4}, publisher);
+    CHECK(late.instance == 2);
+    CHECK(late.last_sequence == 0);
+
+    wire::Hello hello;
+    hello.publisher = publisher;
+    hello.known = 1;
+    leader.server.say(bob, hello);
+    CHECK(leader.refusal(bob).code == Code::expired);
+    hello.known = 2;
+    leader.server.say(bob, hello);
+    leader.server.settle();
+    CHECK(leader.server.clients.take<wire::Welcome>(bob).back().instance == 3);
+  }
+
+  // The session's time-to-live was lowered while all servers were down.
+  TEST_CASE("publisher: past its time, not freed, and nothing in flight -> it is opened") {
+    replica::Options options;
+    options.publisher_ttl_us = 10'000;
+    Leader leader(options);
+    leader.server.tick(20);
+    wire::Hello hello;
+    hello.publisher = publisher;
+    hello.known = 1;
+    leader.server.say(bob, hello);
+    leader.server.settle();
+    CHECK(leader.server.clients.take<wire::Welcome>(bob).back().instance == 2);
   }
 }

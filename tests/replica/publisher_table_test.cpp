@@ -170,6 +170,41 @@ TEST_SUITE("replica/publisher_table") {
     }
   }
 
+  TEST_CASE("table: snapshot -> it tells when an entry began, or nothing as the first ones did") {
+    PublisherTable table;
+    Records records;
+    table.deliver(records.batch(ann, 1, 1, 10));
+    table.deliver(records.close(ann, 1, 10));
+    RecordHeader again = records.batch(ann, 1, 1, 20);
+    again.instance = 2;
+    table.deliver(again);
+    CHECK(table.find(ann)->born == 2);
+    std::vector<std::byte> bytes;
+    wire::MsgpackWriter out(bytes);
+    table.encode(out);
+    wire::MsgpackReader in(bytes);
+    PublisherTable copy;
+    REQUIRE(copy.decode(in));
+    CHECK(copy.find(ann)->born == 2);
+
+    std::vector<std::byte> old_bytes;
+    wire::MsgpackWriter old(old_bytes);
+    old.array(2);
+    old.number(0);
+    old.array(1);
+    old.array(5);
+    old.binary(ann.bytes);
+    old.number(3);
+    old.number(17);
+    old.number(20);
+    old.binary({});
+    wire::MsgpackReader old_in(old_bytes);
+    PublisherTable before;
+    REQUIRE(before.decode(old_in));
+    CHECK(before.find(ann)->born == 0);
+    CHECK(before.find(ann)->last_sequence == 17);
+  }
+
   TEST_CASE("table: publishers that close -> their receipts count no more") {
     PublisherTable table({3, 1'000'000, 4});
     Records records;

@@ -88,10 +88,10 @@ TEST_SUITE("wire/client_frame") {
           "732fc3a9cf0006123456789abca762696c6c696e67");
     auto hello = std::get<Hello>(samples::client_frames()[0]);
     hello.instance = 0;
-    hello.known = true;
+    hello.known = 300;
     CHECK(hex(encode(ClientMessage{hello})) ==
-          "3a08a30d93ac095799010102c410101112131415161718191a1b1c1d1e1fc4102021222324252627"
-          "28292a2b2c2d2e2f03c410303132333435363738393a3b3c3d3e3f00c3");
+          "d233a305f632363b99010102c410101112131415161718191a1b1c1d1e1fc4102021222324252627"
+          "28292a2b2c2d2e2f03c410303132333435363738393a3b3c3d3e3f00cd012c");
     CHECK(decode_client(encode(ClientMessage{hello})) == ClientMessage{hello});
     CHECK(decode_client(encode(ClientMessage{subscribe})) == ClientMessage{subscribe});
     CHECK(decode_client(encode(ClientMessage{publish})) == ClientMessage{publish});

@@ -43,7 +43,7 @@ void newer_instance(Context& context) {
   require_equal("last_sequence", 3, newer.welcome().last_sequence);
   newer.publish(4, newer.messages(4), "RECEIPT for last_sequence + 1");
   Connection link(context, *context.publishing);
-  link.send({1, 1, 1, Uuid{}, Uuid{}, 0, older.id(), 0, true});
+  link.send({1, 1, 1, Uuid{}, Uuid{}, 0, older.id(), 0, newer.instance()});
   const Welcome welcome(link.expect(Command::welcome, "WELCOME of a known publisher"));
   require_equal("last_sequence", 4, welcome.last_sequence);
 }
@@ -91,7 +91,7 @@ void closed_is_expired(Context& context) {
   link.send({1, 1, 1, Uuid{}, Uuid{}, 0, publisher.id(), publisher.instance()});
   link.expect_refused(about_connection, Code::expired, "REFUSED expired about the connection");
   Connection anew(context, *context.publishing);
-  anew.send({1, 1, 1, Uuid{}, Uuid{}, 0, publisher.id(), 0, true});
+  anew.send({1, 1, 1, Uuid{}, Uuid{}, 0, publisher.id(), 0, publisher.instance()});
   anew.expect_refused(about_connection, Code::expired, "REFUSED expired to a known publisher");
   publisher.send(2, publisher.messages(2));
   publisher.link().expect_refused(about_publish, Code::expired, "REFUSED expired");
