@@ -129,7 +129,7 @@ std::string json_line(const BenchArguments& arguments, const BenchResult& result
 std::string left_behind(const BenchArguments& arguments, const BenchResult& result) {
   return format(
              "zabmq bench: these %.0f MB, and those of the warm-up, stay in the cluster, topic '",
-             static_cast<double>(result.bytes / arguments.readers) / 1e6) +
+             static_cast<double>(result.bytes) / static_cast<double>(arguments.readers) / 1e6) +
          arguments.topic +
          "', until retention lets them go; with `zabmq dev`: stop it and remove its directory\n";
 }

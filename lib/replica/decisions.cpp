@@ -48,7 +48,8 @@ void Proposals::decide(const Request& request, Forming& group) {
 void Proposals::decide_batch(const Request& request, Forming& group) {
   const wire::Publish& publish = request.publish;
   const std::optional<Taken> known = taken(request.publisher);
-  if (!known || known->closing) return refuse_ended(request);
+  const bool forgotten = is_forgotten(request.publisher, group.time_before);
+  if (!known || known->closing || forgotten) return refuse_ended(request);
   if (publish.instance < known->instance && !ZABMQ_MUTANT(fencing_ignored)) {
     return refuse_older(request);
   }
@@ -152,12 +153,14 @@ void Proposals::decide_open(const Request& request, Forming& group) {
   now.closing = false;
 }
 
-// By a record that is in flight, when that is delivered. What it has in flight itself keeps it.
-// (One that the table still has though it expired is freed by no record before the next one.)
+// By the record before the next one, of time `by`, when that is delivered: nothing that is decided
+// now may count on the entry. (What the table has though it expired, with nothing in flight, is
+// freed by no record before the next one.)
 bool Proposals::is_forgotten(const Uuid& publisher, LogTime by) const {
+  const auto flight = flights_.find(publisher);
+  if (flight != flights_.end()) return table_.expired(flight->second.last_time, by);
   const PublisherState* state = table_.find(publisher);
-  return state && !proposals_.empty() && !flights_.contains(publisher) &&
-         table_.expired(*state, by);
+  return state && !proposals_.empty() && table_.expired(state->last_time, by);
 }
 
 // Once all that is in flight is delivered, and one more publisher with it. A record of `now` frees

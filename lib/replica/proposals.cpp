@@ -141,7 +141,7 @@ void Proposals::accept(const Request& request, Instance instance, Forming& group
       request.kind == Kind::batch ? request.publish.body_checksum : checksum(request.body.bytes());
   ZABMQ_CHECK(proposals_.empty() || follows(header.zxid, proposals_.back().header.zxid));
 
-  if (of_a_publisher(request.kind)) count_in_flight(request);
+  if (of_a_publisher(request.kind)) count_in_flight(request, group.time);
   const std::size_t bytes = record_size(header.body_size);
   group.last_offset = header.end_offset();
   group.bytes += bytes;
@@ -153,9 +153,10 @@ void Proposals::accept(const Request& request, Instance instance, Forming& group
   group_.emplace_back(header, request.body);
 }
 
-void Proposals::count_in_flight(const Request& request) {
+void Proposals::count_in_flight(const Request& request, LogTime time) {
   Flight& flight = flight_of(request.publisher);
   ++flight.proposals;
+  flight.last_time = time;
   if (request.kind == Kind::batch) flight.batches.push_back(first_number_ + proposals_.size());
 }
 

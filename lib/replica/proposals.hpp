@@ -113,6 +113,7 @@ class Proposals {
     Taken taken;
     bool closed = false;  // the close among them is committed
     std::size_t proposals = 0;
+    LogTime last_time = 0;              // of the last of them
     std::deque<std::uint64_t> batches;  // numbers of its batch proposals
   };
 
@@ -136,7 +137,7 @@ class Proposals {
   Proposal* find_in_flight(const Uuid& publisher, Sequence sequence);
   Flight& flight_of(const Uuid& publisher);
   void accept(const Request& request, Instance instance, Forming& group);
-  void count_in_flight(const Request& request);
+  void count_in_flight(const Request& request, LogTime time);
   static RecordKind record_kind(Kind kind);
   static wire::About about(Kind kind);
   Slice build(const storage::LastRecord& last, std::size_t bytes);

@@ -117,8 +117,8 @@ PublisherTable::Entry& PublisherTable::touch(const Uuid& publisher, Instance ins
   return entry;
 }
 
-// An entry that expired while the batch was in flight comes back with it: the leader had decided by
-// what it knew when it proposed, and every server must come to the same table.
+// Without an entry it is of a leader that did not look at what it had in flight, as the first ones:
+// the entry comes back with it, so that every server comes to the same table.
 void PublisherTable::deliver_batch(const RecordHeader& header) {
   PublisherState& state = touch(header.publisher, header.instance, header.time).state;
   state.instance = std::max(state.instance, header.instance);
@@ -174,7 +174,7 @@ void PublisherTable::free(std::unordered_map<Uuid, Entry, UuidHash>::iterator it
 void PublisherTable::expire(LogTime now) {
   while (!order_.empty()) {
     const auto oldest = entries_.find(order_.front());
-    if (!expired(oldest->second.state, now)) return;
+    if (!expired(oldest->second.state.last_time, now)) return;
     free(oldest);
   }
 }

@@ -85,14 +85,13 @@ class PublisherTable {
   std::size_t size() const { return entries_.size(); }
   std::size_t receipts() const { return receipts_; }  // of all publishers
   std::size_t ages_kept() const { return by_age_.size(); }
-  bool expired(const PublisherState& state, LogTime now) const {
-    return now - state.last_time > limits_.ttl_us;
-  }
+  // Of a publisher whose last record is of `last_time`.
+  bool expired(LogTime last_time, LogTime now) const { return now - last_time > limits_.ttl_us; }
   // Those that a record of `now` would free, as long as `visit` returns true.
   template <class Visit>
   void for_each_expired(LogTime now, Visit visit) const {
     for (const Uuid& publisher : order_) {
-      if (!expired(*find(publisher), now) || !visit(publisher)) return;
+      if (!expired(find(publisher)->last_time, now) || !visit(publisher)) return;
     }
   }
 

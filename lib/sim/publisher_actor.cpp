@@ -232,7 +232,7 @@ void PublisherActor::after_opening() {
   // An older process has ended it, which knew of more than this one (seed 1795695976507).
   const bool was_new = known_instance_ == 0;
   if (was_new && process_.session->resumed_after() == 0 && was_ended()) begin_anew();
-  known_instance_ = process_.session->instance();
+  known_instance_ = process_.session->newest_instance();
   if (!fence_) fence_ = Fence{process_.session->instance(), process_.session->resumed_after()};
   check_fence();
   if (process_.session->resumed_after() < known_last_) {

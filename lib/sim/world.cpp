@@ -300,7 +300,7 @@ void World::rest() {
 // and hold other marks, some more (seed 1795710036963: a thousand files, half a percent).
 void World::check_sizes() {
   constexpr std::uint64_t files_more = 2;
-  constexpr std::uint64_t share_more = 32;
+  constexpr std::uint64_t share_more = 128;
   for (const ServerId id : drained_) {
     const replica::Replica* replica = at(id).replica();
     if (!replica || replica->core().phase() != Phase::broadcast) continue;

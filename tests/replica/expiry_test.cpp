@@ -57,17 +57,49 @@ TEST_SUITE("replica/expiry") {
     CHECK(leader.server.clients.take<wire::Welcome>(bob).back().instance == 3);
   }
 
-  // The session's time-to-live was lowered while all servers were down.
-  TEST_CASE("publisher: past its time, not freed, and nothing in flight -> it is opened") {
+  // Found by review: its batch in flight was taken to keep it, whatever came behind that.
+  TEST_CASE(
+      "publisher: a batch of it and what frees it in flight, then a new instance -> expired") {
     replica::Options options;
     options.publisher_ttl_us = 10'000;
     Leader leader(options);
+    leader.server.publish(alice, 1, {"a"});
+    leader.server.disk_works = false;
+    leader.server.settle();
     leader.server.tick(20);
+    wire::Hello other;
+    other.publisher = make_uuid(99);
+    leader.server.say(ConnectionId{3}, other);
     wire::Hello hello;
     hello.publisher = publisher;
     hello.known = 1;
     leader.server.say(bob, hello);
+    leader.server.publish(alice, 2, {"b"});
+    leader.server.disk_works = true;
     leader.server.settle();
-    CHECK(leader.server.clients.take<wire::Welcome>(bob).back().instance == 2);
+    CHECK(leader.server.clients.take<wire::Welcome>(bob).empty());
+    CHECK(leader.refusal(bob).code == Code::unavailable);
+    CHECK(leader.refusal(alice).code == Code::unavailable);
+
+    leader.server.say(bob, hello);
+    CHECK(leader.refusal(bob).code == Code::expired);
+    CHECK(leader.replica().status().last_offset == 1);
+  }
+
+  TEST_CASE("publisher: closed and opened anew in flight -> who had the old one waits, expired") {
+    Leader leader;
+    leader.server.disk_works = false;
+    leader.server.say(alice, wire::ClosePublisher{1});
+    wire::Hello hello;
+    hello.publisher = publisher;
+    leader.server.say(ConnectionId{3}, hello);
+    hello.known = 1;
+    leader.server.say(bob, hello);
+    CHECK(leader.refusal(bob).code == Code::unavailable);
+
+    leader.server.disk_works = true;
+    leader.server.settle();
+    leader.server.say(bob, hello);
+    CHECK(leader.refusal(bob).code == Code::expired);
   }
 }
