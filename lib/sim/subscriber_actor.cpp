@@ -132,7 +132,8 @@ void SubscriberActor::start() {
     options.from = at_offset(acknowledged_().offset + 100'000);
   }
   options.topics = filters_of_topics();
-  const bool again = durable_ && (durable_->before_removal || random_.coin());
+  const bool passed = std::exchange(cursor_passed_, false);
+  const bool again = durable_ && !passed && (durable_->before_removal || random_.coin());
   if (again && !beyond_) options.cursor = durable_->name;
   options.until_end = !beyond_ && !finishing_ && random_.chance(500'000);
   open_session(std::move(options));
@@ -447,6 +448,7 @@ void SubscriberActor::on_gap(const Error& error) {
                               std::to_string(error.first.value_or(0)));
   }
   if (drained_) return drain(*drained_);
+  cursor_passed_ = with_cursor_;
   start();
 }
 

@@ -106,6 +106,9 @@ class SubscriberActor {
   CursorRemoval removal_;
   bool removing_ = false;
   std::uint64_t cursors_removed_ = 0;
+  // Retention has passed its cursor: one that only asks for it again is told of the same gap for
+  // ever (seed 1795711320167).
+  bool cursor_passed_ = false;
   bool with_cursor_ = false;                // this session uses it
   std::optional<Offset> confirmed_before_;  // when it began
 
