@@ -48,8 +48,7 @@ void Proposals::decide(const Request& request, Forming& group) {
 void Proposals::decide_batch(const Request& request, Forming& group) {
   const wire::Publish& publish = request.publish;
   const std::optional<Taken> known = taken(request.publisher);
-  const bool forgotten = is_forgotten(request.publisher, group.time_before);
-  if (!known || known->closing || forgotten) return refuse_ended(request);
+  if (!known || known->closing) return refuse_ended(request);
   if (publish.instance < known->instance && !ZABMQ_MUTANT(fencing_ignored)) {
     return refuse_older(request);
   }
@@ -63,6 +62,7 @@ void Proposals::decide_batch(const Request& request, Forming& group) {
   if (publish.first_sequence <= known->last_sequence && !append_again) {
     return answer_old_batch(request, *known);
   }
+  if (is_forgotten(request.publisher, group.time_before)) return refuse_ended(request);
   if (publish.first_sequence > known->last_sequence + 1 && !ZABMQ_MUTANT(hole_accepted)) {
     return refuse_hole(request, known->last_sequence);
   }
@@ -135,7 +135,7 @@ void Proposals::decide_open(const Request& request, Forming& group) {
       !known || known->closing || is_forgotten(request.publisher, group.time_before);
   const bool ended = forgotten || known->born > request.known;
   if (request.known != 0 && ended) return refuse_ended(request);
-  if (!known && !has_room_for_publisher(group.time)) {
+  if (forgotten && !flights_.contains(request.publisher) && !has_room_for_publisher(group.time)) {
     return refuse(request, Code::busy,
                   "this cluster keeps at most " + std::to_string(options_.publishers_max) +
                       " publishers: close some, or wait until idle ones expire");

@@ -75,15 +75,34 @@ TEST_SUITE("replica/expiry") {
     hello.known = 1;
     leader.server.say(bob, hello);
     leader.server.publish(alice, 2, {"b"});
+    leader.server.publish(alice, 1, {"a"});  // again: it was taken, and has its receipt
     leader.server.disk_works = true;
     leader.server.settle();
     CHECK(leader.server.clients.take<wire::Welcome>(bob).empty());
     CHECK(leader.refusal(bob).code == Code::unavailable);
     CHECK(leader.refusal(alice).code == Code::unavailable);
+    CHECK(leader.receipts().size() == 2);
 
     leader.server.say(bob, hello);
     CHECK(leader.refusal(bob).code == Code::expired);
     CHECK(leader.replica().status().last_offset == 1);
+  }
+
+  // Found by review: its place was counted as free for the one before, and taken again.
+  TEST_CASE("publishers: all places taken, an idle one is freed for another -> it is busy itself") {
+    replica::Options options;
+    options.publisher_ttl_us = 10'000;
+    options.publishers_max = 1;
+    Leader leader(options);
+    leader.server.tick(20);
+    wire::Hello other;
+    other.publisher = make_uuid(99);
+    leader.server.say(ConnectionId{3}, other);
+    wire::Hello hello;
+    hello.publisher = publisher;
+    leader.server.say(bob, hello);
+    CHECK(leader.refusal(bob).code == Code::busy);
+    CHECK(leader.replica().status().publishers == 1);
   }
 
   TEST_CASE("publisher: closed and opened anew in flight -> who had the old one waits, expired") {
