@@ -185,9 +185,9 @@ class PublisherSession {
   void die_fenced(const std::string& text, Sequence last);
   bool fenced_by_ourselves() const;
   Error forgotten() const;
-  // What is known to have been taken.
   // What was published may be forgotten, and then none of it may be appended again.
   bool is_known() const { return newest_instance_ != 0; }
+  // What is known to have been taken.
   Sequence reached() const { return opened_ ? acknowledged_ : options_.known_last; }
 
   // Batches (publisher_batches.cpp).

@@ -155,7 +155,7 @@
   M(idle_publishers_stay,                                                                         \
     "Publishers that have expired keep their places until something is proposed.",                \
     "a bug of our own")                                                                           \
-  M(verdict_without_round, "That a publisher is over is told by whoever believes to lead.",       \
+  M(verdict_without_round, "What is believed for good is told by whoever believes to lead.",       \
     "found by 25 minutes of zabmq-nemesis")                                                       \
   M(mark_cut_by_chunk, "A cold read whose chunk ends inside a mark takes it for damage.",         \
     "a bug of our own")                                                                           \
